@@ -1,0 +1,183 @@
+"""What `api/`, `web/` and `cli/` see of the appliance: values in, values out.
+
+`Appliance` (in `appliance.appliance`) offers the methods of `ApplianceApi`; tests may give another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from steelyard.model.commands.command import Command
+from steelyard.model.configuration import Configuration
+from steelyard.model.user import User
+from steelyard.observe.statistics import Statistics
+from steelyard.observe.status import ServiceState
+
+Applied = Literal["now", "queued", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks, and through what: "loadmaster-api", "api", "cli", "web", "system"."""
+
+    user: User
+    origin: str
+
+    @property
+    def name(self) -> str:
+        return self.user.name
+
+
+@dataclass(frozen=True)
+class ObjectDifference:
+    """One object that differs, readable: `lines` are "setting: old -> new" with secrets masked."""
+
+    kind: str
+    key: str
+    title: str
+    action: Literal["add", "change", "remove"]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a command would do: the difference, the engine operations in order, and why a reload is needed if it is."""
+
+    based_on: int
+    configuration: Configuration
+    key: int | str | None
+    differences: tuple[ObjectDifference, ...]
+    operations: tuple[str, ...]
+    reload: bool
+    reload_reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did. `applied` is "queued" when a reload was put off to join those of the same second."""
+
+    revision: int
+    applied: Applied
+    preview: Preview
+
+    @property
+    def key(self) -> int | str | None:
+        return self.preview.key
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.preview.configuration
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The committed configuration and its revision, immutable."""
+
+    revision: int
+    configuration: Configuration
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One revision: who, when (seconds since the epoch), through what, why, what came of it, and what changed."""
+
+    number: int
+    at: float
+    author: str
+    origin: str
+    reason: str
+    summary: str
+    status: str
+    detail: str
+    rollback_of: int | None = None
+    differences: tuple[ObjectDifference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the parts of the appliance are. Times in seconds since the epoch."""
+
+    version: str
+    started_at: float
+    boot_time: float
+    haproxy_version: str
+    haproxy_pid: int | None
+    health_pid: int | None
+    last_change: float | None
+    reload_pending: bool
+    problems: tuple[str, ...] = field(default=())
+
+
+class ApplianceApi(Protocol):
+    """The appliance as its callers see it. Every error is one of `model.errors`."""
+
+    def snapshot(self) -> Snapshot:
+        """The committed configuration now."""
+        ...
+
+    async def execute(
+        self, command: Command, actor: Actor, *, reason: str = "", based_on: int | None = None, wait: bool | None = None
+    ) -> Outcome:
+        """The whole road. `based_on` makes a stale command a `ConflictError`. `wait` True waits for a put-off reload,
+        None waits only when nothing is being coalesced. Raises `OperatorError` on missing permission."""
+        ...
+
+    async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
+        """A dry run: the same road stopped before commit."""
+        ...
+
+    def states(self) -> Mapping[int, ServiceState]:
+        """The state of every service now."""
+        ...
+
+    async def statistics(self) -> Statistics:
+        """Counters and rates, at most a second old."""
+        ...
+
+    async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
+        """The last checks of a real server, newest first."""
+        ...
+
+    def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
+        """Revisions, newest first, without differences."""
+        ...
+
+    def revision(self, number: int) -> HistoryEntry:
+        """One revision with its differences. Raises `NotFound`."""
+        ...
+
+    def difference(self, old: int, new: int | None = None) -> Sequence[ObjectDifference]:
+        """What differs between two revisions; None is now."""
+        ...
+
+    async def rollback(
+        self, number: int, actor: Actor, *, reason: str = "", dry_run: bool = False
+    ) -> Outcome | Preview:
+        """Make the configuration of an earlier revision the newest one."""
+        ...
+
+    def authenticate(self, name: str, password: str) -> User | None:
+        """The user of that name and password."""
+        ...
+
+    def authenticate_key(self, key: str) -> User | None:
+        """The user of that API key."""
+        ...
+
+    def hash_password(self, password: str) -> str:
+        """A salted hash for the commands on users. Raises `OperatorError` when the password is too short."""
+        ...
+
+    def api_keys(self, user: User) -> Sequence[str]:
+        """The API keys of a user in clear, oldest first."""
+        ...
+
+    def new_api_key(self) -> tuple[str, str, bytes]:
+        """A new random key of 44 letters and digits: (key, its digest, the bytes to keep)."""
+        ...
+
+    def health(self) -> Health:
+        """How the parts of the appliance are."""
+        ...

@@ -1,0 +1,1 @@
+"""Plan to text. The only place where engine text exists; every argument goes through a quoting function."""

@@ -1,0 +1,142 @@
+"""What this host's engines and kernel can do, as named flags. Pure: text and numbers in, values out.
+
+`engines.host` probes once and fills these; the compiler reads the flags and never compares versions. The flags that do
+come from HAProxy's version, because `haproxy -vv` does not list them, are decided from the constants here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+#: Where a HAProxy binary was found, in the order of search.
+Origin = Literal["configured", "system", "wheel"]
+
+#: The oldest HAProxy that Steelyard drives. Measured: 2.6.12 takes `add server` without experimental mode.
+OLDEST_HAPROXY = (2, 6)
+
+#: Measured: 2.6.12 answers "'cookie' option is not accepted for dynamic server", 2.8.25 accepts it.
+OLDEST_WITH_DYNAMIC_COOKIES = (2, 8)
+
+#: HAProxy's own default `maxconn` (DEFAULT_MAXCONN in its defaults.h). Fewer connections than this serve nobody.
+FEWEST_CONNECTIONS = 100
+
+#: Descriptors beyond this are not used: the kernel's own default ceiling (fs.nr_open). HAProxy allocates a table entry
+#: for each, and container runtimes hand out limits of 2**30, for which that table would not fit into memory.
+MOST_OPEN_FILES = 1_048_576
+
+#: HAProxy's descriptors that no client pays for: 3 a thread (poller and wake-up pipe, up to 64 threads), its standard
+#: streams, its command sockets and their users, log sockets, the peers that carry persistence over a reload.
+RESERVED_FILES = 256
+
+#: A listening socket is open twice while a reload hands it over.
+FILES_PER_LISTENER = 2
+
+#: One towards the client and one towards the real server.
+FILES_PER_CONNECTION = 2
+
+
+def max_connections(open_files: int, listeners: int) -> int:
+    """How many client connections HAProxy may hold: (open_files - 256 - 2 x listeners) / 2, never fewer than 100.
+
+    `open_files` is the hard limit of descriptors a process may have, `listeners` the number of listening sockets (an
+    address with a range of ports counts each port). Below 456 descriptors (plus the listeners') the floor promises more
+    than the limit can keep; `doctor` says so. The formula counts HTTP/1.1 and TCP: each stream of one HTTP/2 connection
+    may need a descriptor of its own towards a real server.
+    """
+    usable = min(open_files, MOST_OPEN_FILES) - RESERVED_FILES - FILES_PER_LISTENER * listeners
+    return max(FEWEST_CONNECTIONS, usable // FILES_PER_CONNECTION)
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyBuild:
+    """One HAProxy binary and what it was built with, read from `haproxy -vv`."""
+
+    path: str
+    origin: Origin
+    version: str
+    release: tuple[int, int, int]
+    features: frozenset[str]
+    openssl_version: str
+    tls_versions: frozenset[str]
+    http2: bool
+    prometheus: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The named flags the compiler may use. An object that exists has a usable HAProxy.
+
+    `haproxy_release` is (major, minor, patch), for people and reports. `tls_versions` are spelled as OpenSSL does
+    ("TLSv1.2"). `dynamic_servers`: real servers come and go without a reload; `dynamic_server_cookies`: those with a
+    persistence cookie too. `lowest_port` is the lowest port this process may bind, `privileged_ports` that this is 1.
+    `max_open_files` is the hard limit of descriptors, at most 1,048,576. `nft` and `net_admin`: this process may change
+    nftables and addresses; `ipvs`: the kernel has it; `ping_socket`: ICMP echo requests need no privilege.
+    """
+
+    haproxy_path: str
+    haproxy_origin: Origin
+    haproxy_version: str
+    haproxy_release: tuple[int, int, int]
+    dynamic_servers: bool
+    dynamic_server_cookies: bool
+    threads: bool
+    lua: bool
+    openssl: bool
+    openssl_version: str
+    tls_versions: frozenset[str]
+    tls13: bool
+    http2: bool
+    pcre: bool
+    compression: bool
+    prometheus: bool
+    transparent_proxy: bool
+    network_namespaces: bool
+    unix_sockets: bool
+    privileged_ports: bool
+    lowest_port: int
+    max_open_files: int
+    nft: bool
+    ipvs: bool
+    net_admin: bool
+    ping_socket: bool
+
+
+_VERSION = re.compile(
+    r"^HA-?Proxy version (?P<text>(?P<major>\d+)\.(?P<minor>\d+)(?:\.(?P<patch>\d+))?\S*)", re.MULTILINE
+)
+_FEATURES = re.compile(r"^Feature list : (.*)$", re.MULTILINE)
+_OPENSSL = re.compile(r"^Running on OpenSSL version : (.*)$", re.MULTILINE)
+_TLS = re.compile(r"^OpenSSL library supports : (.*)$", re.MULTILINE)
+_H2 = re.compile(r"^\s*h2 : mode=HTTP\s+side=FE", re.MULTILINE)
+
+
+def parse_build(text: str, path: str, origin: Origin) -> HaproxyBuild:
+    """Read what `haproxy -vv` printed. Raises `ValueError` with a reason when that is no HAProxy."""
+    version = _VERSION.search(text)
+    if version is None:
+        raise ValueError("what it prints for `-vv` names no HAProxy version")
+    return HaproxyBuild(
+        path=path,
+        origin=origin,
+        version=version["text"],
+        release=(int(version["major"]), int(version["minor"]), int(version["patch"] or 0)),
+        features=frozenset(word[1:] for word in _first(_FEATURES, text).split() if word.startswith("+")),
+        openssl_version=_first(_OPENSSL, text).removeprefix("OpenSSL ").strip(),
+        tls_versions=frozenset(_first(_TLS, text).split()),
+        http2=_H2.search(text) is not None,
+        prometheus="prometheus-exporter" in text,
+    )
+
+
+def too_old(build: HaproxyBuild) -> str | None:
+    """Why this HAProxy cannot be used, or None when it can."""
+    if build.release[:2] < OLDEST_HAPROXY:
+        return f"version {build.version} is older than {OLDEST_HAPROXY[0]}.{OLDEST_HAPROXY[1]}"
+    return None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""

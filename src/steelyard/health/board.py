@@ -1,0 +1,317 @@
+"""The board: every probe, every target and what is known of it. Pure: the time is an argument, in seconds of the epoch.
+
+- Equal (check, address, port) of different services is one probe; its verdict is fanned out to every target.
+- A target with a new address is unknown until it is checked. One whose check changed keeps its verdict until the new check
+  has spoken: a change of configuration never takes a live server away.
+- What a killed process knew (`remembered`) is taken up again by targets whose address is the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from steelyard.health.effects import Standing, Wanted, drain_ends, drops_sessions, standing_at, wanted
+from steelyard.health.probe import Prepared, prepared
+from steelyard.health.status import Event, TargetStatus
+from steelyard.health.transcript import Transcript
+from steelyard.health.verdict import State, carries, verdict
+from steelyard.plan.health import Check, HealthPlan, Service, Target
+
+#: Transcripts kept of each probe.
+KEPT = 20
+
+TargetName = tuple[str, str]
+ProbeKey = tuple[Check, str, int]
+
+
+@dataclass(slots=True, eq=False)
+class Probe:
+    """What is asked once. `fresh` is False until a cycle of this process has given a verdict."""
+
+    key: ProbeKey
+    asker: Prepared
+    targets: set[TargetName] = field(default_factory=set)
+    transcripts: deque[Transcript] = field(default_factory=lambda: deque(maxlen=KEPT))
+    state: State = "unknown"
+    fresh: bool = False
+
+    @property
+    def last(self) -> Transcript | None:
+        return self.transcripts[-1] if self.transcripts else None
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """What is known of one target. `probe` is None when its checks are off."""
+
+    target: Target
+    probe: Probe | None
+    state: State
+    since: float
+    standing: Standing
+    wanted: Wanted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a target's durable record says."""
+
+    address: str
+    state: State
+    since: float
+    disabled_at: float | None
+    drained: bool
+    transcript: Transcript | None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step of the board brought about."""
+
+    events: list[Event] = field(default_factory=list)
+    wanted: dict[TargetName, Wanted | None] = field(default_factory=dict)
+    drops: list[TargetName] = field(default_factory=list)
+    added: list[Probe] = field(default_factory=list)
+    removed: list[Probe] = field(default_factory=list)
+
+
+class Board:
+    """All services, targets and probes."""
+
+    def __init__(self, remembered: Mapping[TargetName, Memory] | None = None) -> None:
+        self.services: dict[str, Service] = {}
+        self.drain_seconds = HealthPlan().drain_seconds
+        self.drop_at_drain_end = HealthPlan().drop_at_drain_end
+        self._known: dict[str, dict[str, Known]] = {}
+        self._probes: dict[ProbeKey, Probe] = {}
+        self._remembered = dict(remembered or {})
+        self._draining: set[TargetName] = set()
+
+    def replace(self, plan: HealthPlan, now: float) -> Changes:
+        """Take a whole plan. Raises `OperatorError` for a check that cannot be sent; nothing changes then."""
+        services: dict[str, Service | None] = dict.fromkeys(self.services)
+        services.update(plan.services)
+        changes = self.update(services, now, plan.drain_seconds, plan.drop_at_drain_end)
+        self._remembered.clear()
+        return changes
+
+    def update(
+        self,
+        services: Mapping[str, Service | None],
+        now: float,
+        drain_seconds: int | None = None,
+        drop_at_drain_end: bool | None = None,
+    ) -> Changes:
+        """Take new versions of some services; None removes one. Raises `OperatorError`; nothing changes then."""
+        askers = self._prepare(service for service in services.values() if service is not None)
+        if drain_seconds is not None:
+            self.drain_seconds = drain_seconds
+        if drop_at_drain_end is not None:
+            self.drop_at_drain_end = drop_at_drain_end
+        changes = Changes()
+        for key, service in services.items():
+            self._take(key, service, askers, changes, now)
+        for probe in [probe for probe in changes.removed if probe.targets]:
+            changes.removed.remove(probe)
+        for probe in changes.removed:
+            self._probes.pop(probe.key, None)
+        changes.added = [probe for probe in changes.added if probe.targets]
+        if drain_seconds is not None or drop_at_drain_end is not None:
+            self._settle_all({key for key, _ in self._draining}.difference(services), changes, now)
+        return changes
+
+    def record(self, probe: Probe, said: Iterable[Transcript], now: float) -> Changes:
+        """Take the transcripts of one cycle, oldest first; the last decides."""
+        probe.transcripts.extend(said)
+        changes = Changes()
+        last = probe.last
+        new = None if last is None else verdict(last.outcome)
+        if last is None or new is None:
+            return changes
+        probe.state, probe.fresh = new, True
+        touched: set[str] = set()
+        for name in sorted(probe.targets):
+            known = self._known[name[0]][name[1]]
+            if known.state != new:
+                changes.events.append(Event("verdict", "/".join(name), known.state, new, last.summary(), now))
+                known.state, known.since = new, now
+                touched.add(name[0])
+        self._settle_all(touched, changes, now)
+        return changes
+
+    def end_drains(self, now: float) -> Changes:
+        """End the drains whose time has come."""
+        changes = Changes()
+        due = {service for service, at in self._drain_times() if at <= now}
+        self._settle_all(due, changes, now)
+        return changes
+
+    def next_drain_end(self) -> float | None:
+        """When the next drain ends, None when none runs."""
+        return min((at for _, at in self._drain_times()), default=None)
+
+    def targets(self, services: Iterable[str] | None = None) -> Iterator[tuple[TargetName, Known]]:
+        """Every target of these services, or of all."""
+        for service in self._known if services is None else services:
+            for key, known in self._known.get(service, {}).items():
+                yield (service, key), known
+
+    def find(self, name: TargetName) -> Known | None:
+        """What is known of one target."""
+        return self._known.get(name[0], {}).get(name[1])
+
+    def status(self, known: Known) -> TargetStatus:
+        """One target as others see it."""
+        last = known.probe.last if known.probe is not None else None
+        reason = last.summary() if last is not None else ("checks are off" if known.probe is None else "not checked yet")
+        return TargetStatus(
+            state=known.state,
+            since=known.since,
+            reason=reason,
+            checked=None if last is None else last.started,
+            duration_ms=None if last is None else last.duration_ms,
+            drain_ends=drain_ends(known.standing, self.drain_seconds),
+            admin="ready" if known.wanted is None else known.wanted.admin,
+            weight=None if known.wanted is None else known.wanted.weight,
+        )
+
+    def _prepare(self, services: Iterable[Service]) -> dict[ProbeKey, Prepared]:
+        """Every check that is not asked yet; fails before anything has changed."""
+        askers: dict[ProbeKey, Prepared] = {}
+        for service in services:
+            if service.check.kind == "none":
+                continue
+            for target in service.targets:
+                key = (service.check, target.address, target.port)
+                if key not in self._probes and key not in askers:
+                    askers[key] = prepared(*key)
+        return askers
+
+    def _take(
+        self, key: str, service: Service | None, askers: Mapping[ProbeKey, Prepared], changes: Changes, now: float
+    ) -> None:
+        before = self._known.pop(key, {})
+        self.services.pop(key, None)
+        for name, known in before.items():
+            if known.probe is not None:
+                known.probe.targets.discard((key, name))
+        if service is not None:
+            self.services[key] = service
+            known_now: dict[str, Known] = {}
+            self._known[key] = known_now
+            for target in service.targets:
+                known_now[target.key] = self._enter(service, target, before.get(target.key), askers, changes, now)
+        for name, known in before.items():
+            if known.probe is not None and not known.probe.targets and known.probe not in changes.removed:
+                changes.removed.append(known.probe)
+            if name not in self._known.get(key, {}):
+                self._draining.discard((key, name))
+                changes.wanted[(key, name)] = None
+        if service is not None:
+            self._settle(service, changes, now)
+            changes.wanted.update({(key, name): known.wanted for name, known in self._known[key].items()})
+
+    def _enter(
+        self,
+        service: Service,
+        target: Target,
+        old: Known | None,
+        askers: Mapping[ProbeKey, Prepared],
+        changes: Changes,
+        now: float,
+    ) -> Known:
+        name = (service.key, target.key)
+        memory = None
+        if old is None:
+            memory = self._remembered.pop(name, None)
+            if memory is not None and memory.address != target.address:
+                memory = None
+        probe = self._probe(service, target, askers, changes)
+        if probe is not None:
+            probe.targets.add(name)
+        moved = old is not None and old.target.address != target.address
+        if old is not None and not moved:
+            state, since = old.state, old.since
+        elif memory is not None:
+            state, since = memory.state, memory.since
+        else:
+            state, since = "unknown", now
+        standing = old.standing if old is not None else Standing(False)
+        if memory is not None:
+            standing = Standing(False, memory.disabled_at, memory.drained)
+            if probe is not None and memory.transcript is not None and probe.last is None:
+                probe.transcripts.append(memory.transcript)
+        fixed: State | None = "unchecked" if probe is None else (probe.state if probe.fresh else None)
+        if fixed is None and state == "unchecked":
+            fixed = "up"
+        if fixed is not None and fixed != state:
+            if old is not None:
+                reason = "checks are off" if probe is None else self._reason(probe)
+                changes.events.append(Event("verdict", "/".join(name), state, fixed, reason, now))
+            state, since = fixed, now
+        return Known(target, probe, state, since, standing, old.wanted if old is not None else None)
+
+    @staticmethod
+    def _reason(probe: Probe) -> str:
+        return probe.last.summary() if probe.last is not None else "not checked yet"
+
+    def _probe(
+        self, service: Service, target: Target, askers: Mapping[ProbeKey, Prepared], changes: Changes
+    ) -> Probe | None:
+        if service.check.kind == "none":
+            return None
+        key = (service.check, target.address, target.port)
+        probe = self._probes.get(key)
+        if probe is None:
+            probe = self._probes[key] = Probe(key, askers[key])
+            changes.added.append(probe)
+        return probe
+
+    def _drain_times(self) -> Iterator[tuple[str, float]]:
+        for service, key in self._draining:
+            at = drain_ends(self._known[service][key].standing, self.drain_seconds)
+            if at is not None:
+                yield service, at
+
+    def _settle_all(self, services: Iterable[str], changes: Changes, now: float) -> None:
+        for key in sorted(services):
+            self._settle(self.services[key], changes, now)
+
+    def _settle(self, service: Service, changes: Changes, now: float) -> None:
+        """Bring standings and wanted states of one service up to date, and note what changed."""
+        known = self._known[service.key]
+        for key, one in known.items():
+            before = one.standing
+            up = Standing(carries(one.state), before.disabled_at, before.drained)
+            after = standing_at(up, enabled=one.target.enabled, drain_seconds=self.drain_seconds, now=now)
+            one.standing = after
+            name = (service.key, key)
+            if drops_sessions(
+                before,
+                after,
+                drop_on_failure=service.drop_on_failure,
+                drain_seconds=self.drain_seconds,
+                drop_at_drain_end=self.drop_at_drain_end,
+            ):
+                changes.drops.append(name)
+            if drain_ends(after, self.drain_seconds) is None:
+                self._draining.discard(name)
+            else:
+                self._draining.add(name)
+        for key, want in wanted(service, {key: one.standing for key, one in known.items()}).items():
+            one, name = known[key], (service.key, key)
+            if one.wanted is not None and one.wanted.admin != want.admin:
+                changes.events.append(
+                    Event("admin", "/".join(name), one.wanted.admin, want.admin, _admin_reason(one, want), now)
+                )
+            if one.wanted != want:
+                changes.wanted[name] = want
+            one.wanted = want
+
+
+def _admin_reason(known: Known, want: Wanted) -> str:
+    if want.admin == "ready":
+        return "enabled"
+    return "drain time is over" if want.admin == "maint" and known.standing.drained else "disabled"

@@ -1,0 +1,74 @@
+"""What the checking process tells others, as plain frozen values. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from steelyard.health.verdict import State
+from steelyard.plan.operations import AdminState
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """One real server of one service.
+
+    `since` is when `state` began, `reason` what the last check said, `checked` when it started (None before the first),
+    `drain_ends` when a running drain ends, `weight` the weight given by fixed weighting (None: the configuration's).
+    """
+
+    state: State
+    since: float
+    reason: str
+    checked: float | None
+    duration_ms: float | None
+    drain_ends: float | None
+    admin: AdminState
+    weight: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TargetStatus:
+        """The inverse of `as_json`. Raises `KeyError` when something is missing."""
+        return cls(
+            state=data["state"],
+            since=data["since"],
+            reason=data["reason"],
+            checked=data["checked"],
+            duration_ms=data["duration_ms"],
+            drain_ends=data["drain_ends"],
+            admin=data["admin"],
+            weight=data["weight"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change: of the verdict ("verdict") or of the administrative state ("admin"). `target` is "service/server"."""
+
+    event: Literal["verdict", "admin"]
+    target: str
+    before: str
+    after: str
+    reason: str
+    at: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as it goes over the control socket."""
+        return {
+            "event": self.event,
+            "target": self.target,
+            "from": self.before,
+            "to": self.after,
+            "reason": self.reason,
+            "at": self.at,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Event:
+        """The inverse of `as_json`. Raises `KeyError` when something is missing."""
+        return cls(data["event"], data["target"], data["from"], data["to"], data["reason"], data["at"])

@@ -1,0 +1,67 @@
+"""What a change is: a command, and what applying it gives.
+
+A command is a frozen value with a pure `apply`: configuration in, configuration out. It raises the errors of `model.errors` and
+nothing else. The appliance alone decides when one is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from steelyard.model.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Change:
+    """What applying a command gives: the new configuration, the key of what it made or changed, and secrets to keep."""
+
+    configuration: Configuration
+    key: int | str | None = None
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+class Command(Protocol):
+    """One change. `permission` is what the user needs; `summary` one line for history, without secrets."""
+
+    permission: ClassVar[str]
+
+    @property
+    def summary(self) -> str:
+        """One line for the history."""
+        ...
+
+    def apply(self, configuration: Configuration) -> Change:
+        """The changed configuration. Raises `OperatorError`, `NotFound` or `ConflictError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several commands that take effect together or not at all."""
+
+    commands: Sequence[Command]
+    permission: ClassVar[str] = "read"
+
+    @property
+    def summary(self) -> str:
+        if len(self.commands) == 1:
+            return self.commands[0].summary
+        return f"{len(self.commands)} changes: " + "; ".join(command.summary for command in self.commands[:3])
+
+    def apply(self, configuration: Configuration) -> Change:
+        secrets: dict[str, bytes] = {}
+        key: int | str | None = None
+        for command in self.commands:
+            change = command.apply(configuration)
+            configuration, key = change.configuration, change.key
+            secrets.update(change.secrets)
+        return Change(configuration, key, secrets)
+
+
+def required_permissions(command: Command) -> frozenset[str]:
+    """Every permission a command needs; a batch needs those of its parts."""
+    if isinstance(command, Batch):
+        return frozenset().union(*(required_permissions(part) for part in command.commands))
+    return frozenset({command.permission})

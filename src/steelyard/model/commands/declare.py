@@ -1,0 +1,161 @@
+"""Replacing the whole configuration: declared by an operator, or taken from an earlier revision.
+
+Users and API keys are never replaced this way: a declaration cannot hold secrets, and a rollback must not bring back old
+passwords. What is declared again keeps its index, so that doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from steelyard.model.certificate import Material
+from steelyard.model.commands.certificates import PutCertificate
+from steelyard.model.commands.command import Change
+from steelyard.model.commands.services import AddService, with_service
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import OperatorError
+from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.setting import Settings
+from steelyard.model.real_server import RealServer, checked_address
+from steelyard.model.virtual_service import VirtualService
+
+
+@dataclass(frozen=True)
+class Declare:
+    """The configuration an operator wants, whole. Certificates without material must exist; absent ones are removed.
+
+    `services` are plain settings with `servers`; they are recognised by address, port and protocol, their servers by
+    address and port. A setting that is left out takes its default.
+    """
+
+    services: Sequence[Mapping[str, Any]]
+    certificates: Mapping[str, Material | None] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    permission: ClassVar[str] = "root"
+
+    @property
+    def summary(self) -> str:
+        return f"declare the configuration: {len(self.services)} services, {len(self.certificates)} certificates"
+
+    def apply(self, configuration: Configuration) -> Change:
+        secrets: dict[str, bytes] = {}
+        old = configuration
+        wanted = self._parameters(configuration)
+        wanted, secrets = self._certificates(wanted)
+        wanted = replace(wanted, services={})
+        indexes: dict[tuple[Any, Any, Any], VirtualService] = {
+            (s.address, s.port, s.protocol): s for s in old.services.values()
+        }
+        reserved = {s.index for s in old.services.values()}
+        fresh: list[Mapping[str, Any]] = []
+        for settings in self.services:
+            key = (checked_address(settings.get("address")), settings.get("port"), settings.get("protocol", "tcp"))
+            before = indexes.pop(key, None)
+            if before is None:
+                fresh.append(settings)
+                continue
+            wanted = self._keep(wanted, before, settings)
+            reserved.discard(before.index)
+        for settings in fresh:
+            change = AddService(_plain(settings)).apply(wanted)
+            wanted = change.configuration
+        return Change(wanted, None, secrets)
+
+    def _parameters(self, configuration: Configuration) -> Configuration:
+        models: dict[str, type[Settings]] = {
+            "layer7": Layer7Parameters,
+            "network": NetworkParameters,
+            "checks": CheckParameters,
+        }
+        for section in self.parameters:
+            if section not in models:
+                raise OperatorError(
+                    f"{section!r} is no section of parameters",
+                    field=section,
+                    allowed=", ".join(models),
+                    remedy="Rename it",
+                )
+        parts: dict[str, Any] = {}
+        for section, model in models.items():
+            made = model.make(self.parameters.get(section, {}))
+            before = getattr(configuration, section)
+            parts[section] = before if made == before else made
+        return replace(configuration, **parts)
+
+    def _certificates(self, configuration: Configuration) -> tuple[Configuration, dict[str, bytes]]:
+        secrets: dict[str, bytes] = {}
+        kept = {
+            name: certificate
+            for name, certificate in configuration.certificates.items()
+            if name in self.certificates or certificate.temporary
+        }
+        result = replace(configuration, certificates=kept)
+        for name, material in self.certificates.items():
+            if material is None:
+                if name not in kept:
+                    raise OperatorError(
+                        f"Certificate {name!r} is declared without content and does not exist here",
+                        field="certificates",
+                        value=name,
+                        remedy="Give its PEM",
+                    )
+                continue
+            if name in kept and (kept[name].chain_pem, kept[name].key_id) == (material.chain_pem, material.key_id):
+                continue
+            change = PutCertificate(name, material, replace=True).apply(result)
+            result = change.configuration
+            secrets.update(change.secrets)
+        return result, secrets
+
+    def _keep(self, wanted: Configuration, before: VirtualService, settings: Mapping[str, Any]) -> Configuration:
+        """The declared service with the index, and the servers with the indexes, of the one that exists."""
+        data = _plain(settings)
+        known = {(server.address, server.port): server for server in before.servers}
+        servers: list[RealServer] = []
+        number = wanted.counters.next_server
+        for declared in data.pop("servers", ()):
+            old = known.get((checked_address(declared.get("address")), declared.get("port")))
+            if old is None:
+                servers.append(RealServer.make({**declared, "index": number}))
+                number += 1
+            else:
+                made = RealServer.make({**declared, "index": old.index})
+                servers.append(old if made == old else made)
+        counters = wanted.counters.model_copy(update={"next_server": number})
+        empty = replace(wanted, services={})
+        change = AddService(data).apply(empty)
+        assert isinstance(change.key, int)
+        made_service = change.configuration.services[change.key].changed(
+            {"index": before.index, "servers": tuple(servers)}
+        )
+        return with_service(replace(wanted, counters=counters), before if made_service == before else made_service)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "index"}
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Go back to the configuration of an earlier revision; users and counters stay as they are."""
+
+    revision: int
+    then: Configuration = field(repr=False)
+    permission: ClassVar[str] = "root"
+
+    @property
+    def summary(self) -> str:
+        return f"roll back to revision {self.revision}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        temporary = {n: c for n, c in configuration.certificates.items() if c.temporary}
+        return Change(
+            replace(
+                self.then,
+                users=configuration.users,
+                counters=configuration.counters,
+                certificates={**self.then.certificates, **temporary},
+            )
+        )

@@ -1,0 +1,225 @@
+"""Commands on virtual services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from steelyard.model.commands.command import Change
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import ConflictError, OperatorError
+from steelyard.model.real_server import RealServer
+from steelyard.model.virtual_service import DEFAULT_PERSISTENCE_TIMEOUT, HTTP_PERSISTENCE, VirtualService
+
+_NEEDS_TLS = ("ssl_reencrypt", "allow_http2")
+
+
+def with_service(configuration: Configuration, service: VirtualService) -> Configuration:
+    """The configuration with that service put in place of the one of its index, checked against the others."""
+    _check_sockets(configuration, service)
+    for name in service.certificates:
+        if name not in configuration.certificates:
+            raise OperatorError(
+                f"CertFile names {name!r}, which is no certificate here",
+                field="certificates",
+                value=name,
+                allowed=", ".join(n for n, c in configuration.certificates.items() if not c.temporary)
+                or "none imported yet",
+                remedy="Import it first",
+            )
+    services = dict(configuration.services)
+    fresh = service.index not in services
+    services[service.index] = service
+    if fresh:
+        services = dict(sorted(services.items()))
+    return replace(configuration, services=services)
+
+
+def _check_sockets(configuration: Configuration, service: VirtualService) -> None:
+    ranges = service.port_ranges
+    for other in configuration.services.values():
+        if other.index == service.index or other.address != service.address or other.protocol != service.protocol:
+            continue
+        if other.port == service.port:
+            raise ConflictError(
+                f"VS {service.protocol}/{service.host}:{service.port} already exists",
+                field="port",
+                with_what=other.title,
+            )
+        for first, last in other.port_ranges:
+            for mine_first, mine_last in ranges:
+                if first <= mine_last and mine_first <= last:
+                    port = max(first, mine_first)
+                    raise ConflictError(
+                        f"Port {port} on {service.address} belongs to virtual service {other.title} already",
+                        field="extra_ports" if port != service.port else "port",
+                        with_what=other.title,
+                    )
+
+
+def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[str, Any]:
+    """The changes with what LoadMaster adds on its own: persistence and time-out follow each other, a new type resets."""
+    settled = dict(changes)
+    mode_before = before.persistence if before is not None else "none"
+    timeout_before = before.persistence_timeout if before is not None else 0
+    if "service_type" in settled and before is not None and settled["service_type"] != before.service_type:
+        settled.setdefault("add_via", 0)
+        if settled["service_type"] != "http":
+            if mode_before in HTTP_PERSISTENCE:
+                settled.setdefault("persistence", "none")
+            if before.schedule == "uhash":
+                settled.setdefault("schedule", "rr")
+    timeout = settled.get("persistence_timeout")
+    if isinstance(timeout, str) and timeout.strip().isdigit():
+        timeout = settled["persistence_timeout"] = int(timeout)
+    mode = settled.get("persistence", mode_before)
+    if isinstance(timeout, int) and 0 <= timeout < 60:
+        settled["persistence_timeout"] = 0
+        if "persistence" not in settled:
+            settled["persistence"] = "none"
+        elif mode != "none":
+            settled["persistence_timeout"] = DEFAULT_PERSISTENCE_TIMEOUT
+    elif isinstance(timeout, int) and timeout >= 60 and mode == "none" and settled.get("persistence") is None:
+        settled["persistence"] = "src"
+    elif timeout is None and settled.get("persistence", "none") != "none" and not timeout_before:
+        settled["persistence_timeout"] = DEFAULT_PERSISTENCE_TIMEOUT
+    if settled.get("persistence") == "none":
+        settled["persistence_timeout"] = 0
+    if before is not None and before.ssl_acceleration and settled.get("ssl_acceleration") is False:
+        settled["certificates"] = ()
+    return settled
+
+
+def _check_needs(changes: Mapping[str, Any], service: VirtualService) -> None:
+    for name in _NEEDS_TLS:
+        if changes.get(name) is True and not service.ssl_acceleration:
+            raise OperatorError(
+                f"{VirtualService.wire_name(name)} needs SSLAcceleration",
+                field=name,
+                value=True,
+                remedy="Switch SSL acceleration on in the same change",
+            )
+    if changes.get("pass_sni") is True and not service.reencrypts:
+        raise OperatorError(
+            "PassSNI needs SSLReencrypt", field="pass_sni", value=True, remedy="Switch re-encryption on too"
+        )
+
+
+def new_servers(
+    configuration: Configuration, settings: list[Mapping[str, Any]]
+) -> tuple[Configuration, tuple[RealServer, ...]]:
+    """Real servers from plain data, each with the next number of the appliance's counter."""
+    number = configuration.counters.next_server
+    made = []
+    for data in settings:
+        made.append(RealServer.make({**data, "index": number}))
+        number += 1
+    counters = configuration.counters.model_copy(update={"next_server": number})
+    return replace(configuration, counters=counters), tuple(made)
+
+
+@dataclass(frozen=True)
+class AddService:
+    """Make a virtual service. Type and check follow the port as LoadMaster does: 80 is http, others generic and tcp."""
+
+    settings: Mapping[str, Any]
+    permission: ClassVar[str] = "vs"
+
+    @property
+    def summary(self) -> str:
+        return f"add virtual service {self.settings.get('address')}:{self.settings.get('port')}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        data = _settled(self.settings, None)
+        web = str(data.get("port")) == "80"
+        data.setdefault("service_type", "http" if web else "gen")
+        data.setdefault("check_type", "http" if web else "tcp")
+        data.setdefault("idle_time", configuration.network.connection_timeout)
+        if data["idle_time"] in (0, "0"):
+            data["idle_time"] = configuration.network.connection_timeout
+        data["index"] = configuration.lowest_free_index()
+        servers = list(data.pop("servers", ()))
+        configuration, data["servers"] = new_servers(configuration, servers)
+        service = VirtualService.make(data)
+        _check_needs(self.settings, service)
+        return Change(with_service(configuration, service), service.index)
+
+
+@dataclass(frozen=True)
+class ChangeService:
+    """Change settings of a virtual service; what is not named keeps its value."""
+
+    index: int
+    changes: Mapping[str, Any]
+    permission: ClassVar[str] = "vs"
+
+    @property
+    def summary(self) -> str:
+        return f"change virtual service {self.index}: {', '.join(sorted(self.changes)) or 'nothing'}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        before = configuration.service(self.index)
+        for fixed in ("index", "servers"):
+            if fixed in self.changes:
+                raise OperatorError(f"{fixed!r} cannot be changed here", field=fixed, remedy="Use the commands for it")
+        changes = _settled(self.changes, before)
+        if changes.get("idle_time") in (0, "0"):
+            changes["idle_time"] = configuration.network.connection_timeout
+        service = before.changed(changes)
+        _check_needs(self.changes, service)
+        if service == before:
+            return Change(configuration, self.index)
+        return Change(with_service(configuration, service), self.index)
+
+
+@dataclass(frozen=True)
+class RemoveService:
+    """Remove a virtual service with its real servers."""
+
+    index: int
+    permission: ClassVar[str] = "vs"
+
+    @property
+    def summary(self) -> str:
+        return f"remove virtual service {self.index}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        configuration.service(self.index)
+        services = {key: value for key, value in configuration.services.items() if key != self.index}
+        return Change(replace(configuration, services=services), self.index)
+
+
+@dataclass(frozen=True)
+class DuplicateService:
+    """Copy a virtual service with its real servers to another address or port."""
+
+    index: int
+    address: str | None = None
+    port: int | None = None
+    permission: ClassVar[str] = "vs"
+
+    @property
+    def summary(self) -> str:
+        return (
+            f"duplicate virtual service {self.index} to {self.address or 'the same address'}:{self.port or 'same port'}"
+        )
+
+    def apply(self, configuration: Configuration) -> Change:
+        source = configuration.service(self.index)
+        keep = set(RealServer.model_fields) - {"index"}
+        configuration, servers = new_servers(
+            configuration, [{name: getattr(server, name) for name in keep} for server in source.servers]
+        )
+        service = source.changed(
+            {
+                "index": configuration.lowest_free_index(),
+                "address": self.address if self.address is not None else source.address,
+                "port": self.port if self.port is not None else source.port,
+                "servers": servers,
+            }
+        )
+        return Change(with_service(configuration, service), service.index)
+
+
+__all__ = ["AddService", "ChangeService", "DuplicateService", "RemoveService", "with_service"]

@@ -1,0 +1,133 @@
+"""Commands on users and API keys. Passwords arrive hashed, API keys as a digest with the key among the secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from steelyard.model.commands.command import Change
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import ConflictError, NotFound, OperatorError
+from steelyard.model.user import ADMINISTRATOR, MAX_API_KEYS, User
+
+
+def _with_user(configuration: Configuration, user: User) -> Configuration:
+    return replace(configuration, users={**configuration.users, user.name: user})
+
+
+@dataclass(frozen=True)
+class AddUser:
+    """Make a user."""
+
+    name: str
+    password_hash: str = field(repr=False)
+    permissions: tuple[str, ...] = ()
+    permission: ClassVar[str] = "users"
+
+    @property
+    def summary(self) -> str:
+        return f"add user {self.name}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        if self.name in configuration.users:
+            raise ConflictError("User already exists.", field="user", with_what=self.name)
+        user = User.make({"name": self.name, "password_hash": self.password_hash, "permissions": self.permissions})
+        return Change(_with_user(configuration, user), user.name)
+
+
+@dataclass(frozen=True)
+class ChangePassword:
+    """Give a user another password."""
+
+    name: str
+    password_hash: str = field(repr=False)
+    permission: ClassVar[str] = "users"
+
+    @property
+    def summary(self) -> str:
+        return f"change the password of {self.name}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        user = configuration.user(self.name).changed({"password_hash": self.password_hash})
+        return Change(_with_user(configuration, user), user.name)
+
+
+@dataclass(frozen=True)
+class SetPermissions:
+    """Replace a user's permissions."""
+
+    name: str
+    permissions: tuple[str, ...]
+    permission: ClassVar[str] = "users"
+
+    @property
+    def summary(self) -> str:
+        return f"set permissions of {self.name}: {', '.join(self.permissions) or 'none'}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        if self.name == ADMINISTRATOR:
+            raise OperatorError(f"{ADMINISTRATOR} has all permissions; they cannot be changed", field="user")
+        user = configuration.user(self.name).changed({"permissions": self.permissions})
+        return Change(_with_user(configuration, user), user.name)
+
+
+@dataclass(frozen=True)
+class RemoveUser:
+    """Remove a user with all API keys."""
+
+    name: str
+    permission: ClassVar[str] = "users"
+
+    @property
+    def summary(self) -> str:
+        return f"remove user {self.name}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        configuration.user(self.name)
+        if self.name == ADMINISTRATOR:
+            raise OperatorError(f"{ADMINISTRATOR} cannot be removed", field="user", value=self.name)
+        users = {key: value for key, value in configuration.users.items() if key != self.name}
+        return Change(replace(configuration, users=users), self.name)
+
+
+@dataclass(frozen=True)
+class AddApiKey:
+    """Give a user an API key; the oldest of more than 16 is dropped. `key_id` is the SHA-256 of the key."""
+
+    user: str
+    key_id: str
+    key: bytes = field(repr=False)
+    permission: ClassVar[str] = "read"
+
+    @property
+    def summary(self) -> str:
+        return f"add an API key of {self.user}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        user = configuration.user(self.user)
+        keys = (*user.api_keys, self.key_id)[-MAX_API_KEYS:]
+        return Change(
+            _with_user(configuration, user.changed({"api_keys": keys})),
+            self.key_id,
+            {f"apikey/{self.key_id}": self.key},
+        )
+
+
+@dataclass(frozen=True)
+class RemoveApiKey:
+    """Take an API key from a user."""
+
+    user: str
+    key_id: str
+    permission: ClassVar[str] = "read"
+
+    @property
+    def summary(self) -> str:
+        return f"remove an API key of {self.user}"
+
+    def apply(self, configuration: Configuration) -> Change:
+        user = configuration.user(self.user)
+        if self.key_id not in user.api_keys:
+            raise NotFound("API key", "of that value")
+        keys = tuple(key for key in user.api_keys if key != self.key_id)
+        return Change(_with_user(configuration, user.changed({"api_keys": keys})), self.user)

@@ -1,0 +1,150 @@
+"""The configuration: everything the operator said, as one immutable value, and its form as stored documents.
+
+A document holds only what differs from the defaults, so that stored history reads well and a new default needs no migration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from steelyard.model.certificate import Certificate
+from steelyard.model.errors import NotFound
+from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.real_server import RealServer
+from steelyard.model.setting import Settings
+from steelyard.model.user import User
+from steelyard.model.virtual_service import VirtualService
+
+Document = dict[str, Any]
+Documents = Mapping[str, Mapping[str, Document]]
+
+
+class Counters(BaseModel):
+    """Numbers that are never used twice. Real servers (and later SubVS slots) share one counter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    next_server: int = 1
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the operator wants. Unchanged parts are shared between values, so identity tells what changed."""
+
+    services: Mapping[int, VirtualService] = field(default_factory=dict)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    users: Mapping[str, User] = field(default_factory=dict)
+    layer7: Layer7Parameters = field(default_factory=Layer7Parameters)
+    network: NetworkParameters = field(default_factory=NetworkParameters)
+    checks: CheckParameters = field(default_factory=CheckParameters)
+    counters: Counters = field(default_factory=Counters)
+
+    def service(self, index: int) -> VirtualService:
+        """The service with that index. Raises `NotFound`."""
+        try:
+            return self.services[index]
+        except KeyError:
+            raise NotFound("VS", index) from None
+
+    def service_at(self, address: str, port: int, protocol: str) -> VirtualService | None:
+        """The service with that key."""
+        for service in self.services.values():
+            if service.port == port and service.address == address and service.protocol == protocol:
+                return service
+        return None
+
+    def certificate(self, name: str) -> Certificate:
+        """The certificate of that name. Raises `NotFound`."""
+        try:
+            return self.certificates[name]
+        except KeyError:
+            raise NotFound("certificate", name) from None
+
+    def user(self, name: str) -> User:
+        """The user of that name. Raises `NotFound`."""
+        try:
+            return self.users[name]
+        except KeyError:
+            raise NotFound("user", name) from None
+
+    def lowest_free_index(self) -> int:
+        """The index a new service gets."""
+        index = 1
+        while index in self.services:
+            index += 1
+        return index
+
+
+_SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
+    "layer7": ("parameters", Layer7Parameters),
+    "network": ("parameters", NetworkParameters),
+    "checks": ("parameters", CheckParameters),
+    "counters": ("counters", Counters),
+}
+_MANY: Mapping[str, tuple[str, type[Settings]]] = {
+    "services": ("service", VirtualService),
+    "certificates": ("certificate", Certificate),
+    "users": ("user", User),
+}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def document_of(value: BaseModel) -> Document:
+    """One object as its stored document."""
+    return value.model_dump(mode="json", exclude_defaults=True)
+
+
+def _read(model: type[_Model], document: Document) -> _Model:
+    if issubclass(model, VirtualService) and "servers" in document:
+        servers = tuple(RealServer.make(server) for server in document["servers"])
+        document = {**document, "servers": servers}
+    if issubclass(model, Settings):
+        return model.make(document)
+    return model.model_validate(document)
+
+
+def objects_of(configuration: Configuration) -> Iterator[tuple[str, str, BaseModel]]:
+    """Every object as (kind, key, value)."""
+    for attribute, (kind, _) in _MANY.items():
+        for key, value in getattr(configuration, attribute).items():
+            yield kind, str(key), value
+    for attribute, (kind, _) in _SINGLE.items():
+        yield kind, attribute, getattr(configuration, attribute)
+
+
+def changed_objects(
+    old: Configuration, new: Configuration
+) -> Iterator[tuple[str, str, BaseModel | None, BaseModel | None]]:
+    """What differs, as (kind, key, before, after); None means absent. Cost: one identity comparison an object."""
+    for attribute, (kind, _) in _MANY.items():
+        before, after = getattr(old, attribute), getattr(new, attribute)
+        if before is after:
+            continue
+        for key, value in before.items():
+            other = after.get(key)
+            if other is not value and other != value:
+                yield kind, str(key), value, other
+        for key, value in after.items():
+            if key not in before:
+                yield kind, str(key), None, value
+    for attribute, (kind, _) in _SINGLE.items():
+        value, other = getattr(old, attribute), getattr(new, attribute)
+        if value is not other and value != other:
+            yield kind, attribute, value, other
+
+
+def from_documents(documents: Documents) -> Configuration:
+    """The configuration of stored documents. Raises `OperatorError` when a document is not valid."""
+    parts: dict[str, Any] = {}
+    for attribute, (kind, model) in _MANY.items():
+        found = {key: _read(model, dict(document)) for key, document in documents.get(kind, {}).items()}
+        parts[attribute] = {int(key): value for key, value in found.items()} if kind == "service" else found
+    parts["services"] = dict(sorted(parts["services"].items()))
+    for attribute, (kind, single) in _SINGLE.items():
+        parts[attribute] = _read(single, dict(documents.get(kind, {}).get(attribute, {})))
+    return Configuration(**parts)

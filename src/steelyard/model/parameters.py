@@ -1,0 +1,264 @@
+"""Global parameters: layer 7, network options, health checks (`reference/loadmaster-api/08`, 8.6, 8.7 and 04, 4.5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import field_validator, model_validator
+
+from steelyard.model.setting import Setting, Settings
+
+_L7 = "layer7"
+_NETWORK = "network"
+_CHECKS = "checks"
+
+
+class Layer7Parameters(Settings):
+    """Parameters of every layer-7 service."""
+
+    noun: ClassVar[str] = "layer-7 parameter"
+
+    alternate_sources: Annotated[
+        bool, Setting("localbind", _L7, "Allow connection scaling over 64K Connections", "", built=False)
+    ] = False
+    always_check_persistence: Annotated[
+        int,
+        Setting(
+            "alwayspersist",
+            _L7,
+            "Always Check Persist",
+            "When the persistence of a kept-alive connection is looked up: on its first request only, or on each.",
+            choices={0: "No", 1: "Yes", 2: "Yes - Accept Changes"},
+        ),
+    ] = 0
+    add_cookie_port: Annotated[
+        bool, Setting("addcookieport", _L7, "Add Port to Active Cookie", "Mix the client's port in.", built=False)
+    ] = False
+    rfc_conform: Annotated[
+        bool, Setting("rfcconform", _L7, "Conform to RFC", "URL ends at the first blank.", built=False)
+    ] = True
+    close_on_error: Annotated[bool, Setting("closeonerror", _L7, "Close on Error", "", built=False)] = False
+    add_via_in_cache: Annotated[bool, Setting("addvia", _L7, "Add Via Header In Cache Responses", "", built=False)] = (
+        False
+    )
+    real_servers_local: Annotated[bool, Setting("rsarelocal", _L7, "Real Servers are Local", "", built=False)] = False
+    drop_on_failure: Annotated[
+        bool,
+        Setting(
+            "droponfail", _L7, "Drop Connections on RS Failure", "Close a real server's connections when it goes down."
+        ),
+    ] = False
+    drop_at_drain_end: Annotated[
+        bool,
+        Setting(
+            "dropatdrainend", _L7, "Drop at Drain Time End", "Close what is left when the drain time of a server ends."
+        ),
+    ] = False
+    drain_time: Annotated[
+        int,
+        Setting(
+            "finalpersist",
+            _L7,
+            "L7 Connection Drain Time",
+            "How long a disabled server still serves clients that have a record; 0 cuts everything at once.",
+            unit="seconds",
+            ge=60,
+            le=86400,
+            or_zero=True,
+        ),
+    ] = 300
+    transparent: Annotated[bool, Setting("transparent", _L7, "L7 Transparency", "", built=False)] = True
+    additional_header: Annotated[
+        int,
+        Setting(
+            "addforwardheader",
+            _L7,
+            "Additional L7 Header",
+            "Header of the legacy operation.",
+            choices={0: "X-ClientSide", 1: "X-Forwarded-For", 2: "None"},
+            built=False,
+        ),
+    ] = 1
+    continue_handling: Annotated[
+        int,
+        Setting(
+            "expect100",
+            _L7,
+            "100-Continue Handling",
+            "",
+            choices={0: "RFC-2616", 1: "Require 100-Continue", 2: "RFC-7231"},
+            built=False,
+        ),
+    ] = 2
+    allow_empty_posts: Annotated[bool, Setting("allowemptyposts", _L7, "Allow Empty POSTs", "", built=False)] = False
+    allow_empty_headers: Annotated[
+        bool, Setting("AllowEmptyHttpHeaders", _L7, "Allow Empty HTTP Headers", "", built=False)
+    ] = False
+    force_complete_match: Annotated[
+        bool, Setting("forcefullrsmatch", _L7, "Force Complete RS Match", "", built=False)
+    ] = False
+    slow_start: Annotated[
+        int,
+        Setting("slowstart", _L7, "Least Connection Slow Start", "", unit="seconds", ge=0, le=600, built=False),
+    ] = 0
+    share_subvs_persistence: Annotated[
+        bool, Setting("ShareSubVSPersist", _L7, "Share SubVS Persistence", "", built=False)
+    ] = False
+    authentication_timeout: Annotated[
+        int,
+        Setting("authtimeout", _L7, "L7 Authentication Timeout", "", unit="seconds", ge=30, le=300, built=False),
+    ] = 30
+    authentication_post_wait: Annotated[
+        int, Setting("authpostwait", _L7, "L7 Wait after POST", "", unit="ms", ge=1, le=2000, built=False)
+    ] = 2000
+    client_token_timeout: Annotated[
+        int,
+        Setting("clienttokentimeout", _L7, "L7 Client Token Timeout", "", unit="seconds", ge=60, le=300, built=False),
+    ] = 120
+    log_split_interval: Annotated[
+        int, Setting("logsplitinterval", _L7, "Log Insight Message Split Interval", "", ge=1, le=100, built=False)
+    ] = 10
+    log_user_agent: Annotated[
+        bool, Setting("loguseragent", _L7, "Include User Agent Header in User Logs", "", built=False)
+    ] = False
+    cef_messages: Annotated[bool, Setting("CEFmsgFormat", _L7, "CEF Message Format", "", built=False)] = False
+    same_site: Annotated[
+        int,
+        Setting(
+            "SameSite",
+            _L7,
+            "SameSite cookie option",
+            "",
+            choices={0: "not added", 1: "None", 2: "Lax", 3: "Strict"},
+            built=False,
+        ),
+    ] = 0
+    ntlm_proxy: Annotated[bool, Setting("L7NTLMProxy", _L7, "NTLM Proxy Mode", "", built=False)] = True
+    old_tls_library: Annotated[bool, Setting("SSLOldLibraryVersion", _L7, "OpenSSL Version", "", built=False)] = False
+    security_header_age: Annotated[
+        int,
+        Setting(
+            "securityheaderage", _L7, "Age of the HSTS header", "", unit="seconds", ge=86400, le=94_608_000, built=False
+        ),
+    ] = 31_536_000
+    kcd_sha1: Annotated[bool, Setting("kcdciphersha1", _L7, "KCD cipher SHA1", "", built=False)] = False
+    cache_size: Annotated[
+        int, Setting("cachesize", _L7, "Maximum Cache Size", "", unit="MB", ge=1, le=409, built=False)
+    ] = 100
+    cache_by_host: Annotated[bool, Setting("hostcache", _L7, "Cache Virtual Hosts", "", built=False)] = True
+    detection_level: Annotated[
+        int,
+        Setting(
+            "paranoia",
+            _L7,
+            "Detection Level",
+            "",
+            choices={0: "low", 1: "default", 2: "high", 3: "paranoid"},
+            built=False,
+        ),
+    ] = 1
+    client_rate_limit: Annotated[
+        int, Setting("l7limitinput", _L7, "Client CPS limit", "", ge=0, le=1_000_000, built=False)
+    ] = 0
+
+
+class NetworkParameters(Settings):
+    """Network options."""
+
+    noun: ClassVar[str] = "network option"
+
+    server_nat: Annotated[bool, Setting("snat", _NETWORK, "Enable Server NAT", "", built=False)] = True
+    allow_upload: Annotated[bool, Setting("allowupload", _NETWORK, "Allow upload", "", built=False)] = False
+    connection_timeout: Annotated[
+        int,
+        Setting(
+            "conntimeout",
+            _NETWORK,
+            "Connection Timeout",
+            "Idle time-out of services made without one.",
+            unit="seconds",
+            ge=60,
+            le=86400,
+            or_zero=True,
+        ),
+    ] = 660
+    keepalive: Annotated[bool, Setting("keepalive", _NETWORK, "Enable TCP Keepalives", "", built=False)] = False
+    multiple_gateways: Annotated[bool, Setting("multigw", _NETWORK, "Enable Alternate GW support", "", built=False)] = (
+        False
+    )
+    non_local_servers: Annotated[
+        bool, Setting("nonlocalrs", _NETWORK, "Enable Non-Local Real Servers", "", built=False)
+    ] = True
+    default_route_only: Annotated[
+        bool, Setting("onlydefaultroutes", _NETWORK, "Use Default Route Only", "", built=False)
+    ] = False
+    reset_on_close: Annotated[bool, Setting("resetclose", _NETWORK, "Enable Reset on Close", "", built=False)] = False
+    subnet_originating: Annotated[
+        bool, Setting("subnetorigin", _NETWORK, "Subnet Originating Requests", "", built=False)
+    ] = True
+    tcp_timestamps: Annotated[bool, Setting("tcptimestamp", _NETWORK, "Enable TCP Timestamps", "", built=False)] = False
+    strict_routing: Annotated[bool, Setting("routefilter", _NETWORK, "Enable Strict IP Routing", "", built=False)] = (
+        False
+    )
+    verify_servers: Annotated[
+        bool, Setting("sslforceserververify", _NETWORK, "Force RS Certificate Checking", "", built=False)
+    ] = False
+    http_proxy: Annotated[str, Setting("http_proxy", _NETWORK, "HTTP proxy", "", built=False)] = ""
+    no_tcp_recycle: Annotated[bool, Setting("tcpnorecycle", _NETWORK, "No TCP recycle", "", built=False)] = False
+
+    @field_validator("connection_timeout")
+    @classmethod
+    def _zero_is_default(cls, value: int) -> Any:
+        return value or 660
+
+
+class CheckParameters(Settings):
+    """Global timing of health checks. Steelyard allows less than LoadMaster's minimums of 9, 4 and 2."""
+
+    noun: ClassVar[str] = "check parameter"
+
+    interval: Annotated[
+        int,
+        Setting(
+            "RetryInterval",
+            _CHECKS,
+            "Check Interval",
+            "Time between two checks.",
+            unit="seconds",
+            ge=1,
+            le=901,
+            text_number=True,
+        ),
+    ] = 9
+    timeout: Annotated[
+        int,
+        Setting(
+            "Timeout",
+            _CHECKS,
+            "Connect Timeout",
+            "Time one attempt may take.",
+            unit="seconds",
+            ge=1,
+            le=60,
+            text_number=True,
+        ),
+    ] = 4
+    retries: Annotated[
+        int,
+        Setting(
+            "RetryCount",
+            _CHECKS,
+            "Retry Count",
+            "Attempts without an answer until a server is down.",
+            ge=1,
+            le=15,
+            text_number=True,
+        ),
+    ] = 2
+
+    @model_validator(mode="after")
+    def _interval_covers_attempts(self) -> Self:
+        least = self.timeout * self.retries + 1
+        if self.interval < least:
+            object.__setattr__(self, "interval", least)
+        return self

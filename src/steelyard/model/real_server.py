@@ -1,0 +1,134 @@
+"""A real server: one member of a virtual service.
+
+Its index is unique over the whole appliance, comes from one counter and is never used again; it is the server's name in the
+engine, so that persistence records stay true. The settings are those of `reference/loadmaster-api/03`, section 3.3.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from steelyard.model.setting import Setting, Settings
+from steelyard.model.text import canonical_address
+
+_SECTION = "real server"
+
+
+class RealServer(Settings):
+    """One real server. Equal (address, port) may appear once in a virtual service and in many services."""
+
+    noun: ClassVar[str] = "real server"
+
+    index: int = Field(ge=1)
+    address: Annotated[str, Setting("rs", _SECTION, "Real Server Address", "IPv4 or IPv6 address.", answer="Addr")]
+    port: Annotated[int, Setting("rsport", _SECTION, "Port", "Port of the real server.", answer="Port", ge=1, le=65535)]
+    dns_name: Annotated[
+        str,
+        Setting(None, _SECTION, "DNS name", "The name it was added by, when it was added by name.", answer="DnsName"),
+    ] = ""
+    weight: Annotated[
+        int,
+        Setting(
+            "weight",
+            _SECTION,
+            "Weight",
+            "Share of new connections under weighted scheduling.",
+            answer="Weight",
+            ge=1,
+            le=65535,
+        ),
+    ] = 1000
+    forward: Annotated[
+        str,
+        Setting(
+            "forward",
+            _SECTION,
+            "Forwarding method",
+            "How packets reach the server; route works only at layer 4.",
+            answer="Forward",
+            choices={"nat": "network address translation", "route": "direct server return"},
+            unbuilt=frozenset({"route"}),
+        ),
+    ] = "nat"
+    limit: Annotated[
+        int,
+        Setting(
+            "limit",
+            _SECTION,
+            "Connection limit",
+            "Concurrent connections it may have; 0 means no limit.",
+            answer="Limit",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0
+    rate_limit: Annotated[
+        int,
+        Setting(
+            "ratelimit",
+            _SECTION,
+            "Connection rate limit",
+            "New connections per second; 0 means no limit.",
+            answer="RateLimit",
+            ge=0,
+            le=1_000_000,
+            built=False,
+        ),
+    ] = 0
+    enabled: Annotated[
+        bool, Setting("enable", _SECTION, "Enabled", "A disabled server gets no new clients.", answer="Enable")
+    ] = True
+    critical: Annotated[
+        bool,
+        Setting(
+            "critical", _SECTION, "Critical", "The service is down when this server is.", answer="Critical", built=False
+        ),
+    ] = False
+    follow: Annotated[
+        int,
+        Setting(
+            "follow",
+            _SECTION,
+            "Healthcheck on",
+            "Index of the server whose check decides for this one too.",
+            answer="Follow",
+            ge=0,
+            le=2**31 - 1,
+            built=False,
+        ),
+    ] = 0
+    non_local: Annotated[
+        bool,
+        Setting(
+            "non_local",
+            _SECTION,
+            "Allow Remote Addresses",
+            "Allow a server that is on no attached network.",
+            built=False,
+        ),
+    ] = False
+
+    @field_validator("address", mode="before")
+    @classmethod
+    def _canonical(cls, value: Any) -> Any:
+        return checked_address(value)
+
+    @property
+    def engine_name(self) -> str:
+        """Its name in every engine."""
+        return f"rs{self.index}"
+
+
+def checked_address(value: Any) -> Any:
+    """Canonical spelling of an address given as text; pydantic turns the complaint into a message naming the field."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return canonical_address(value)
+    except ValueError:
+        raise PydanticCustomError(
+            "setting", "{why}", {"why": "is not an address", "allowed": "an IPv4 or IPv6 address"}
+        ) from None

@@ -1,0 +1,134 @@
+"""A virtual service: what clients connect to, with everything configured on it.
+
+The settings live in one module a section, as in LoadMaster's own pages; this module adds the rules that span sections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+from pydantic import field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from steelyard.model.real_server import RealServer
+from steelyard.model.text import parse_port_ranges
+from steelyard.model.virtual_service.advanced import AdvancedSettings
+from steelyard.model.virtual_service.basic import BasicSettings
+from steelyard.model.virtual_service.checks import CheckSettings
+from steelyard.model.virtual_service.esp import EspSettings
+from steelyard.model.virtual_service.standard import StandardSettings
+from steelyard.model.virtual_service.tls import TlsSettings
+from steelyard.model.virtual_service.waf import WafSettings
+
+#: persistence modes that read a request, so need plain text HTTP
+HTTP_PERSISTENCE = frozenset(
+    {
+        "cookie",
+        "cookie-src",
+        "active-cookie",
+        "active-cook-src",
+        "cookie-hash",
+        "cookie-hash-src",
+        "url",
+        "query-hash",
+        "host",
+        "header",
+        "super",
+        "super-src",
+    }
+)
+#: modes that need a name in `cookie`
+NAMED_PERSISTENCE = frozenset({"cookie", "cookie-src", "header"})
+DEFAULT_ACTIVE_COOKIE = "steelyard"
+DEFAULT_PERSISTENCE_TIMEOUT = 360
+
+
+def _clash(name: str, why: str) -> PydanticCustomError:
+    return PydanticCustomError("rule", "{why}", {"why": why, "name": name})
+
+
+class VirtualService(
+    BasicSettings, StandardSettings, TlsSettings, AdvancedSettings, CheckSettings, WafSettings, EspSettings
+):
+    """One virtual service. Its key is (address, port, protocol); its index never changes and names it in the engines."""
+
+    noun: ClassVar[str] = "virtual service"
+
+    servers: tuple[RealServer, ...] = ()
+
+    @property
+    def engine_name(self) -> str:
+        """Its name in every engine."""
+        return f"vs{self.index}"
+
+    @property
+    def title(self) -> str:
+        """How people know it: its name if it has one, and its address."""
+        where = f"{self.protocol}/{self.host}:{self.port}"
+        return f"{self.name} ({where})" if self.name else where
+
+    @property
+    def host(self) -> str:
+        """The address as it is written before a port."""
+        return f"[{self.address}]" if ":" in self.address else self.address
+
+    @property
+    def is_http(self) -> bool:
+        """Whether requests are read; otherwise bytes are passed."""
+        return self.service_type in ("http", "http2")
+
+    @property
+    def reencrypts(self) -> bool:
+        """Whether traffic is encrypted again; the stored flag has no effect while acceleration is off."""
+        return self.ssl_acceleration and self.ssl_reencrypt
+
+    @property
+    def port_ranges(self) -> tuple[tuple[int, int], ...]:
+        """The base port and the extra ports, merged and sorted."""
+        return parse_port_ranges((str(self.port), *self.extra_ports))
+
+    def sockets(self) -> Iterator[tuple[str, int]]:
+        """Every (address, port) it listens on."""
+        for first, last in self.port_ranges:
+            for port in range(first, last + 1):
+                yield self.address, port
+
+    def server(self, index: int) -> RealServer | None:
+        """The real server with that index."""
+        return next((server for server in self.servers if server.index == index), None)
+
+    @field_validator("servers")
+    @classmethod
+    def _distinct(cls, value: tuple[RealServer, ...]) -> Any:
+        seen: set[tuple[str, int]] = set()
+        for server in value:
+            if (server.address, server.port) in seen:
+                raise _clash("servers", f"real server {server.address}:{server.port} is already in the service")
+            seen.add((server.address, server.port))
+        return value
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        if self.persistence in HTTP_PERSISTENCE and not self.is_http:
+            raise _clash("persistence", f"{self.persistence!r} reads HTTP requests; the service type must be http")
+        if self.persistence in NAMED_PERSISTENCE and not self.cookie:
+            raise _clash("cookie", f"persistence {self.persistence!r} needs a name in Cookie")
+        if self.persistence == "query-hash" and not self.query_tag:
+            raise _clash("query_tag", "persistence 'query-hash' needs a name in QueryTag")
+        if self.persistence == "ssl" and (self.ssl_acceleration or self.is_http):
+            raise _clash("persistence", "'ssl' works only where TLS passes through: no SSL acceleration, type gen")
+        if self.persistence in ("rdp", "rdp-src") and self.is_http:
+            raise _clash(
+                "persistence", f"{self.persistence!r} reads the RDP cookie; the service type must be ts or gen"
+            )
+        if self.schedule == "uhash" and not self.is_http:
+            raise _clash("schedule", "'uhash' reads the URL; the service type must be http")
+        if self.ssl_reverse and self.ssl_acceleration:
+            raise _clash("ssl_reverse", "reversed SSL and SSL acceleration exclude each other; use re-encryption")
+        if self.check_post_data and self.check_method != 2:
+            raise _clash("check_post_data", "POST data needs the check method POST (2)")
+        return self
+
+
+__all__ = ["DEFAULT_ACTIVE_COOKIE", "DEFAULT_PERSISTENCE_TIMEOUT", "HTTP_PERSISTENCE", "VirtualService"]

@@ -1,0 +1,291 @@
+"""Advanced properties of a virtual service (`reference/loadmaster-api/02`, 2.5), rule positions excepted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from steelyard.model.setting import Setting, Settings
+
+_SECTION = "advanced"
+
+ADD_VIA = {
+    0: "Legacy Operation",
+    1: "X-Forwarded-For (+ Via)",
+    2: "None",
+    3: "X-ClientSide (+ Via)",
+    4: "X-ClientSide (No Via)",
+    5: "X-Forwarded-For (No Via)",
+    6: "Via Only",
+}
+
+
+class AdvancedSettings(Settings):
+    """Headers, errors, limits and the like."""
+
+    add_via: Annotated[
+        int,
+        Setting(
+            "AddVia",
+            _SECTION,
+            "Add HTTP Headers",
+            "Headers that tell the real server who the client is. Legacy adds none, as observed on current units.",
+            choices=ADD_VIA,
+        ),
+    ] = 0
+    copy_header_from: Annotated[
+        str, Setting("CopyHdrFrom", _SECTION, "Copy Header in Request", "Header to copy.", built=False)
+    ] = ""
+    copy_header_to: Annotated[
+        str, Setting("CopyHdrTo", _SECTION, "To Header", "Header it is copied to.", built=False)
+    ] = ""
+    extra_header_name: Annotated[
+        str,
+        Setting(
+            "ExtraHdrKey", _SECTION, "Add Header to Request", "Name of a header added to each request.", built=False
+        ),
+    ] = ""
+    extra_header_value: Annotated[
+        str, Setting("ExtraHdrValue", _SECTION, "Value", "Value of the added header.", built=False)
+    ] = ""
+    alternate_address: Annotated[
+        str, Setting("AltAddress", _SECTION, "Alternate Address", "Second address of the service.", built=False)
+    ] = ""
+    cache: Annotated[bool, Setting("Cache", _SECTION, "Enable Caching", "Keep answers in memory.", built=False)] = False
+    cache_percent: Annotated[
+        int,
+        Setting(
+            "CachePercent",
+            _SECTION,
+            "Maximum Cache Usage",
+            "Share of the cache.",
+            unit="percent",
+            ge=0,
+            le=100,
+            built=False,
+        ),
+    ] = 0
+    compress: Annotated[
+        bool, Setting("Compress", _SECTION, "Enable Compression", "Compress answers with gzip.", built=False)
+    ] = False
+    default_gateway: Annotated[
+        str,
+        Setting(
+            "DefaultGW", _SECTION, "Service Specific Default Gateway", "Gateway for answers to clients.", built=False
+        ),
+    ] = ""
+    error_code: Annotated[
+        int,
+        Setting(
+            "ErrorCode",
+            _SECTION,
+            "Error Code",
+            "Status sent when no real server is available; 0 is the usual 503.",
+            ge=200,
+            le=505,
+            or_zero=True,
+            text_number=True,
+            built=False,
+        ),
+    ] = 0
+    error_url: Annotated[
+        str,
+        Setting(
+            "ErrorUrl",
+            _SECTION,
+            "Redirect URL",
+            "Where clients are sent when no real server is available.",
+            built=False,
+        ),
+    ] = ""
+    error_page: Annotated[
+        str,
+        Setting(
+            "ErrorPage", _SECTION, "Error page", "Page sent when no real server is available, base64.", built=False
+        ),
+    ] = ""
+    follow_vs: Annotated[
+        int,
+        Setting(
+            "FollowVSID",
+            _SECTION,
+            "Port Following",
+            "Index of the service whose persistence is shared.",
+            ge=0,
+            le=2**31 - 1,
+            built=False,
+        ),
+    ] = 0
+    port_follow: Annotated[
+        int,
+        Setting(
+            "PortFollow",
+            _SECTION,
+            "Port Following (obsolete)",
+            "Port of the service whose persistence is shared.",
+            ge=0,
+            le=65535,
+            built=False,
+        ),
+    ] = 0
+    local_bind_addresses: Annotated[
+        tuple[str, ...],
+        Setting(
+            "LocalBindAddrs",
+            _SECTION,
+            "Alternate Source Addresses",
+            "Source addresses towards the real servers.",
+            separator=" ",
+            built=False,
+        ),
+    ] = ()
+    standby_address: Annotated[
+        str,
+        Setting(
+            "StandbyAddr",
+            _SECTION,
+            "Sorry Server",
+            "Server used when no real server is available; never checked.",
+            built=False,
+        ),
+    ] = ""
+    standby_port: Annotated[
+        int,
+        Setting("StandbyPort", _SECTION, "Sorry Server port", "Port of the sorry server.", ge=0, le=65535, built=False),
+    ] = 0
+    non_local_sorry_server: Annotated[
+        bool,
+        Setting(
+            "NonLocalSorryServer",
+            _SECTION,
+            "Non-Local Sorry Server",
+            "The sorry server is on no attached network.",
+            built=False,
+        ),
+    ] = False
+    intrusion_detection: Annotated[
+        int,
+        Setting(
+            "Verify",
+            _SECTION,
+            "Detect Malicious Requests",
+            "1 detect, 2 drop instead of reject, 4 also warn.",
+            ge=0,
+            le=7,
+            built=False,
+        ),
+    ] = 0
+    http_reschedule: Annotated[
+        bool,
+        Setting(
+            "HTTPReschedule",
+            _SECTION,
+            "HTTP reschedule",
+            "Choose the real server anew for each request of a connection.",
+        ),
+    ] = False
+    multi_connect: Annotated[
+        bool,
+        Setting(
+            "MultiConnect",
+            _SECTION,
+            "Enable Multiple Connect",
+            "Send requests of many clients over few connections.",
+            built=False,
+        ),
+    ] = False
+    non_local: Annotated[
+        bool,
+        Setting(
+            "non_local", _SECTION, "Allow Remote Addresses", "Allow real servers on no attached network.", built=False
+        ),
+    ] = False
+    transaction_limit: Annotated[
+        int,
+        Setting(
+            "Transactionlimit",
+            _SECTION,
+            "Transaction limit",
+            "Old limit of transactions.",
+            ge=0,
+            le=100_000_000,
+            built=False,
+        ),
+    ] = 0
+    bandwidth: Annotated[
+        int,
+        Setting(
+            "Bandwidth",
+            _SECTION,
+            "Bandwidth limit",
+            "Limit of the service; 0 is none.",
+            unit="kbit/s",
+            ge=16,
+            le=99_999_999,
+            or_zero=True,
+            built=False,
+        ),
+    ] = 0
+    connections_per_second: Annotated[
+        int,
+        Setting(
+            "ConnsPerSecLimit",
+            _SECTION,
+            "Connections per second",
+            "Limit of new connections; 0 is none.",
+            ge=0,
+            le=1_000_000,
+            built=False,
+        ),
+    ] = 0
+    requests_per_second: Annotated[
+        int,
+        Setting(
+            "RequestsPerSecLimit",
+            _SECTION,
+            "Requests per second",
+            "Limit of requests; 0 is none.",
+            ge=0,
+            le=1_000_000,
+            built=False,
+        ),
+    ] = 0
+    max_connections: Annotated[
+        int,
+        Setting(
+            "MaxConnsLimit",
+            _SECTION,
+            "Concurrent connections",
+            "Limit of connections; 0 is none.",
+            ge=0,
+            le=100_000_000,
+            built=False,
+        ),
+    ] = 0
+    response_status_remap: Annotated[
+        bool,
+        Setting(
+            "ResponseStatusRemap",
+            _SECTION,
+            "Response status remapping",
+            "Rewrite status codes of answers.",
+            built=False,
+        ),
+    ] = False
+    response_remap_format: Annotated[
+        int,
+        Setting(
+            "ResponseRemapMsgFormat",
+            _SECTION,
+            "Remap message format",
+            "Format of a rewritten answer.",
+            ge=0,
+            le=9,
+            built=False,
+        ),
+    ] = 0
+    response_remap_codes: Annotated[
+        str, Setting("ResponseRemapCodeMap", _SECTION, "Remap codes", "Which codes become which.", built=False)
+    ] = ""
+    response_remap_messages: Annotated[
+        str, Setting("ResponseRemapMsgMap", _SECTION, "Remap messages", "Which messages become which.", built=False)
+    ] = ""

@@ -1,0 +1,156 @@
+"""What HAProxy must have.
+
+Frozen, comparable values; `emit.haproxy` prints them and `diff` compares them. Names are stable for the life of what they
+name (`vs<index>`, `rs<index>`), because persistence records carry them across reloads. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["http", "tcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One line of a section, as separate words. The emitter quotes each word; none may hold a control character."""
+
+    words: tuple[str, ...]
+
+
+def directive(*words: str) -> Directive:
+    """A directive from its words."""
+    return Directive(words)
+
+
+@dataclass(frozen=True, slots=True)
+class BindTls:
+    """TLS on a listener. `certificates` are certificate names, the first one answers hellos without a known name."""
+
+    certificates: tuple[str, ...]
+    alpn: tuple[str, ...]
+    refused_protocols: tuple[str, ...] = ()
+    require_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """One listening address with a port or a range of ports."""
+
+    address: str
+    first_port: int
+    last_port: int
+
+    @property
+    def ports(self) -> range:
+        return range(self.first_port, self.last_port + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """What clients connect to."""
+
+    name: str
+    mode: Mode
+    binds: tuple[Bind, ...]
+    tls: BindTls | None
+    idle_seconds: int
+    directives: tuple[Directive, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A persistence table. `kind` "ip" and "ipv6" are addresses, "digest" is a 40-digit hexadecimal SHA-1."""
+
+    kind: Literal["ip", "ipv6", "digest"]
+    entries: int
+    expire_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """TLS towards a real server. `name` is a sample expression for the server name to ask for, or None."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One real server. `weight` is 0-256; `port` None means the port the client connected to; `limit` 0 means none.
+
+    `weight_by_health` leaves the weight to the checking process (fixed weighting): a difference in it is no operation.
+    """
+
+    name: str
+    id: int
+    address: str
+    port: int | None
+    weight: int
+    limit: int
+    enabled: bool
+    tls: ServerTls | None = None
+    weight_by_health: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Real servers with their balancing and persistence. `drains` says a disabled server keeps its recorded clients."""
+
+    name: str
+    mode: Mode
+    balance: tuple[str, ...]
+    servers: tuple[Server, ...]
+    idle_seconds: int
+    table: Table | None = None
+    directives: tuple[Directive, ...] = ()
+    drains: bool = False
+    drop_at_once: bool = False
+
+    def structure(self) -> tuple[object, ...]:
+        """Everything but the servers and what only operations use: a difference here needs a reload."""
+        return (self.name, self.mode, self.balance, self.idle_seconds, self.table, self.directives)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """One virtual service in HAProxy. A disabled service has no frontend but keeps its backend and its records."""
+
+    key: str
+    frontend: Frontend | None
+    backend: Backend
+
+    def certificates(self) -> tuple[str, ...]:
+        """Names of the certificates its listener presents."""
+        if self.frontend is None or self.frontend.tls is None:
+            return ()
+        return self.frontend.tls.certificates
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFile:
+    """A certificate as the engine needs it: the chain in PEM, leaf first, and the digest that finds its private key."""
+
+    name: str
+    chain_pem: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """Process-wide settings of HAProxy."""
+
+    max_connections: int
+    threads: int
+    connect_seconds: int = 5
+    queue_seconds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HaproxyPlan:
+    """Everything HAProxy must have. Keys: service key, certificate name."""
+
+    settings: Globals
+    services: Mapping[str, ServicePlan] = field(default_factory=dict)
+    certificates: Mapping[str, CertificateFile] = field(default_factory=dict)

@@ -1,0 +1,66 @@
+"""What `steelyard-health` must do, as plain frozen values.
+
+The plan names every service and real server to watch, the check of each, and what to tell the engines. It carries no
+verdict: verdicts are state and belong to the checking process. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CheckKind = Literal["none", "tcp", "http", "https"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Check(_Frozen):
+    """One way of asking a real server whether it is well. Equal checks of one address are asked only once."""
+
+    kind: CheckKind
+    interval: int = Field(ge=1, description="seconds between the starts of two cycles")
+    timeout: int = Field(ge=1, description="seconds one attempt may take in all")
+    attempts: int = Field(ge=1, description="attempts in one cycle; only silence or a refused connection is repeated")
+    method: Literal["HEAD", "GET", "POST", "OPTIONS"] = "HEAD"
+    url: str = "/"
+    host: str | None = Field(
+        None, description="Host header and, for https, SNI; None means the virtual service's address"
+    )
+    http11: bool = False
+    codes: tuple[int, ...] = Field((), description="good answers besides 2xx; empty means 301, 302 and 401")
+    headers: tuple[tuple[str, str], ...] = ()
+    sni: str | None = Field(None, description="server name sent in an https check; None sends none")
+    pattern: str | None = Field(None, description="regular expression a 2xx body (first 4096 bytes) must match")
+    body: str | None = Field(None, description="body of a POST check")
+
+
+class Target(_Frozen):
+    """One real server of one service. `key` is its name inside the engine's backend, stable for its life."""
+
+    key: str
+    address: str
+    port: int = Field(ge=1, le=65535, description="the port to check, already resolved from check port and server port")
+    weight: int = Field(ge=1, le=65535)
+    enabled: bool
+
+
+class Service(_Frozen):
+    """One backend: its check, its real servers and how the engine must hear of changes."""
+
+    key: str = Field(description="the backend's name in the engine, for example vs7")
+    check: Check
+    persistent: bool = Field(description="a disabled server keeps serving clients with a record until drain time ends")
+    fixed: bool = Field(description="fixed weighting: only the best live server carries new connections")
+    drop_on_failure: bool
+    targets: tuple[Target, ...]
+
+
+class HealthPlan(_Frozen):
+    """Everything to watch. `drain_seconds` is 0 or 60-86400; 0 cuts a disabled server's connections at once."""
+
+    services: dict[str, Service] = Field(default_factory=dict)
+    drain_seconds: int = 300
+    drop_at_drain_end: bool = False

@@ -1,0 +1,105 @@
+"""Operations on a running HAProxy: typed values, printed by `emit.haproxy.runtime`, run by `engines.haproxy`.
+
+Each is something HAProxy >= 2.6 can do without a reload. What is printed in a dry run is what is run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from steelyard.plan.haproxy import Server
+
+AdminState = Literal["ready", "drain", "maint"]
+
+
+@dataclass(frozen=True, slots=True)
+class AddServer:
+    """Add a server to a backend. It starts in maintenance; `SetState` makes it ready."""
+
+    backend: str
+    server: Server
+    verify_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveServer:
+    """Remove a server. HAProxy needs it in maintenance with no connection left, so its sessions are cut first."""
+
+    backend: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """Administrative state. `drain` still takes clients with a persistence record; `maint` takes none."""
+
+    backend: str
+    server: str
+    state: AdminState
+
+
+@dataclass(frozen=True, slots=True)
+class SetHealth:
+    """The verdict of the checks. Works on servers that have no check of HAProxy's own."""
+
+    backend: str
+    server: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeight:
+    """Effective weight, 0-256. 0 leaves only clients with a persistence record."""
+
+    backend: str
+    server: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAddress:
+    """Change of address and port; `port` None keeps the port the client connected to."""
+
+    backend: str
+    server: str
+    address: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetMaxConnections:
+    """Concurrent connection limit of a server; 0 means none."""
+
+    backend: str
+    server: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropSessions:
+    """Cut every session of a server."""
+
+    backend: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceCertificate:
+    """New content of a certificate file that is loaded already. The content is read from the store when it is run."""
+
+    path: str
+    certificate: str
+
+
+Operation = (
+    AddServer
+    | RemoveServer
+    | SetState
+    | SetHealth
+    | SetWeight
+    | SetAddress
+    | SetMaxConnections
+    | DropSessions
+    | ReplaceCertificate
+)
