@@ -1,0 +1,1 @@
+"""The one road every change takes, start-up and recovery, snapshots, events."""

@@ -176,6 +176,7 @@ async def serve(name: str, address: str, port: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m steelyard.cli.sample_server", description="A small real server that says what it saw."
     )

@@ -1,0 +1,1 @@
+"""Configuration and capabilities to plan. Pure: no clock, file, socket, environment or global."""

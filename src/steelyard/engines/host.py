@@ -1,7 +1,7 @@
 """This host, probed once: which HAProxy it has, what the kernel offers, where this process may listen.
 
-`Host` is the protocol, `LocalHost` the machine itself, `FakeHost` one that is described: it refuses what the kernel would
-refuse, in the same words. Probing starts two short programs (`haproxy -vv`, `nft list tables`) and changes nothing.
+`Host` is the protocol, `LocalHost` the machine itself, `FakeHost` one that is described: it refuses what the kernel
+would refuse, in the same words. Probing starts two short programs (`haproxy -vv`, `nft list tables`), changes nothing.
 """
 
 from __future__ import annotations
@@ -208,8 +208,8 @@ DEBIAN_12 = Survey(
 class FakeHost:
     """A described host. `held` says who listens: (address, port, transport) to the program.
 
-    It holds the kernel's order of refusal: privilege for the port is asked after the address is known to be the host's, and
-    a port in use is found last (inet_bind in net/ipv4/af_inet.c). The whole of 127.0.0.0/8 is the host's.
+    It keeps the kernel's order of refusal: first the address must be the host's, then the port allowed to this process,
+    then free (inet_bind in net/ipv4/af_inet.c). The whole of 127.0.0.0/8 is the host's.
     """
 
     described: Survey = DEBIAN_12

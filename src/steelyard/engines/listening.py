@@ -16,12 +16,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Literal
 
+from steelyard.engines.kernel import PROC
 from steelyard.model.errors import HostLacks, OperatorError
 
 Transport = Literal["tcp", "udp"]
 Refusal = OperatorError | HostLacks
-
-PROC = Path("/proc")
 
 #: How many of the host's addresses an error names.
 _ADDRESSES_NAMED = 12

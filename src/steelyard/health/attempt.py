@@ -1,7 +1,7 @@
 """One timed attempt of any check: connect, exchange, and every way it can fail, told in an operator's words.
 
-The time-out covers the whole attempt. Plain sockets with the loop's `sock_*` calls are used instead of streams: a check
-exchanges a few hundred bytes, and a transport costs more than the exchange.
+The time-out covers the whole attempt. Plain sockets with the loop's `sock_*` calls are used instead of streams: a
+check exchanges a few hundred bytes, and a transport costs more than the exchange.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The board: every probe, every target and what is known of it. Pure: the time is an argument, in seconds of the epoch.
 
 - Equal (check, address, port) of different services is one probe; its verdict is fanned out to every target.
-- A target with a new address is unknown until it is checked. One whose check changed keeps its verdict until the new check
-  has spoken: a change of configuration never takes a live server away.
+- A target with a new address is unknown until it is checked. One whose check changed keeps its verdict until the new
+  check has spoken: a change of configuration never takes a live server away.
 - What a killed process knew (`remembered`) is taken up again by targets whose address is the same.
 """
 
@@ -74,7 +74,7 @@ class Changes:
     wanted: dict[TargetName, Wanted | None] = field(default_factory=dict)
     drops: list[TargetName] = field(default_factory=list)
     added: list[Probe] = field(default_factory=list)
-    removed: list[Probe] = field(default_factory=list)
+    removed: set[Probe] = field(default_factory=set)
 
 
 class Board:
@@ -113,8 +113,7 @@ class Board:
         changes = Changes()
         for key, service in services.items():
             self._take(key, service, askers, changes, now)
-        for probe in [probe for probe in changes.removed if probe.targets]:
-            changes.removed.remove(probe)
+        changes.removed = {probe for probe in changes.removed if not probe.targets}
         for probe in changes.removed:
             self._probes.pop(probe.key, None)
         changes.added = [probe for probe in changes.added if probe.targets]
@@ -165,11 +164,10 @@ class Board:
     def status(self, known: Known) -> TargetStatus:
         """One target as others see it."""
         last = known.probe.last if known.probe is not None else None
-        reason = last.summary() if last is not None else ("checks are off" if known.probe is None else "not checked yet")
         return TargetStatus(
             state=known.state,
             since=known.since,
-            reason=reason,
+            reason=_reason(known.probe),
             checked=None if last is None else last.started,
             duration_ms=None if last is None else last.duration_ms,
             drain_ends=drain_ends(known.standing, self.drain_seconds),
@@ -204,8 +202,8 @@ class Board:
             for target in service.targets:
                 known_now[target.key] = self._enter(service, target, before.get(target.key), askers, changes, now)
         for name, known in before.items():
-            if known.probe is not None and not known.probe.targets and known.probe not in changes.removed:
-                changes.removed.append(known.probe)
+            if known.probe is not None and not known.probe.targets:
+                changes.removed.add(known.probe)
             if name not in self._known.get(key, {}):
                 self._draining.discard((key, name))
                 changes.wanted[(key, name)] = None
@@ -231,31 +229,34 @@ class Board:
         probe = self._probe(service, target, askers, changes)
         if probe is not None:
             probe.targets.add(name)
+            if memory is not None and memory.transcript is not None and probe.last is None:
+                probe.transcripts.append(memory.transcript)
         moved = old is not None and old.target.address != target.address
+        state: State = "unknown"
+        since = now
+        standing = Standing(False)
+        if old is not None:
+            standing = Standing(False, old.standing.disabled_at, old.standing.drained) if moved else old.standing
         if old is not None and not moved:
             state, since = old.state, old.since
         elif memory is not None:
             state, since = memory.state, memory.since
-        else:
-            state, since = "unknown", now
-        standing = old.standing if old is not None else Standing(False)
-        if memory is not None:
             standing = Standing(False, memory.disabled_at, memory.drained)
-            if probe is not None and memory.transcript is not None and probe.last is None:
-                probe.transcripts.append(memory.transcript)
-        fixed: State | None = "unchecked" if probe is None else (probe.state if probe.fresh else None)
-        if fixed is None and state == "unchecked":
-            fixed = "up"
-        if fixed is not None and fixed != state:
-            if old is not None:
-                reason = "checks are off" if probe is None else self._reason(probe)
-                changes.events.append(Event("verdict", "/".join(name), state, fixed, reason, now))
-            state, since = fixed, now
+        told = self._told(probe, state)
+        if told != state:
+            state, since = told, now
+        if old is not None and old.state != state:
+            changes.events.append(Event("verdict", "/".join(name), old.state, state, _reason(probe), now))
         return Known(target, probe, state, since, standing, old.wanted if old is not None else None)
 
     @staticmethod
-    def _reason(probe: Probe) -> str:
-        return probe.last.summary() if probe.last is not None else "not checked yet"
+    def _told(probe: Probe | None, state: State) -> State:
+        """The state a target starts from, given the one it had: a live server stays live until its check speaks."""
+        if probe is None:
+            return "unchecked"
+        if probe.fresh:
+            return probe.state
+        return "up" if state == "unchecked" else state
 
     def _probe(
         self, service: Service, target: Target, askers: Mapping[ProbeKey, Prepared], changes: Changes
@@ -309,6 +310,12 @@ class Board:
             if one.wanted != want:
                 changes.wanted[name] = want
             one.wanted = want
+
+
+def _reason(probe: Probe | None) -> str:
+    if probe is None:
+        return "checks are off"
+    return "not checked yet" if probe.last is None else probe.last.summary()
 
 
 def _admin_reason(known: Known, want: Wanted) -> str:

@@ -1,7 +1,8 @@
 """The HTTP and HTTPS check.
 
-The answer is read by h11, bounded in size, and never followed to another place. HTTPS asks for the name given (SNI) and does
-not verify the certificate, as in LoadMaster. An answer that is not HTTP is an answer all the same: final for its cycle.
+The answer is read by h11, bounded in size, and never followed to another place. HTTPS asks for the name given (SNI)
+and does not verify the certificate, as in LoadMaster. An answer that is not HTTP is an answer all the same: final for
+its cycle.
 """
 
 from __future__ import annotations

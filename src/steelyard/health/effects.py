@@ -1,9 +1,9 @@
 """What each server must be in the engines, from the plan, the verdicts and the drains. Pure.
 
-- A disabled server of a persistent service is in `drain` (it keeps its recorded clients) until the drain ends, then `maint`;
-  of any other service, or with a drain time of 0, it is in `maint` at once.
-- When a drain ends, sessions are dropped if the drain time is 0 or the operator asked for it; without persistence the drain
-  only counts the time until that drop. A drain that ended stays ended until the server is enabled again.
+- A disabled server of a persistent service is in `drain` (it keeps its recorded clients) until the drain ends, then
+  `maint`; of any other service, or with a drain time of 0, it is in `maint` at once.
+- When a drain ends, sessions are dropped if the drain time is 0 or the operator asked for it; without persistence the
+  drain only counts the time until that drop. A drain that ended stays ended until the server is enabled again.
 - Fixed weighting: the enabled live servers of the highest configured weight get weight 1, all others 0.
 """
 

@@ -1,7 +1,7 @@
 """The request of an HTTP check, as bytes. Pure.
 
-h11 prints HTTP/1.1 only and LoadMaster's checks are HTTP/1.0 by default, so the request is printed here, and h11 reads the
-answer. A control character in any part would let one check forge another request; it is refused.
+h11 prints HTTP/1.1 only and LoadMaster's checks are HTTP/1.0 by default, so the request is printed here, and h11
+reads the answer. A control character in any part would let one check forge another request; it is refused.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """When each probe's next cycle starts. Pure: the time is an argument, in seconds of any steady clock.
 
-Every probe has a phase inside its interval, and its cycles start where `time % interval == phase`, so they do not drift
-together. Phases follow the golden ratio sequence: any number of consecutive additions cuts the interval almost evenly, and
-the same additions give the same phases. A new probe starts at once and takes up its phase afterwards. A cycle that runs
-past its next start skips it: a probe never runs twice at the same time.
+Every probe has a phase inside its interval, and its cycles start where `time % interval == phase`, so they do not
+drift together. Phases follow the golden ratio sequence: any number of consecutive additions cuts the interval almost
+evenly, and the same additions give the same phases. A new probe starts at once and takes up its phase afterwards. A
+cycle that runs past its next start skips it: a probe never runs twice at the same time.
 """
 
 from __future__ import annotations

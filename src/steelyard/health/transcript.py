@@ -1,7 +1,7 @@
 """What one attempt of a check said and heard.
 
-A transcript is evidence for the operator, so every text in it is bounded and printable: what a real server answers must not
-be able to forge a log line or fill the memory.
+A transcript is evidence for the operator, so every text in it is bounded and printable: what a real server answers
+must not be able to forge a log line or fill the memory.
 """
 
 from __future__ import annotations

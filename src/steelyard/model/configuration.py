@@ -108,6 +108,14 @@ def _read(model: type[_Model], document: Document) -> _Model:
     return model.model_validate(document)
 
 
+def read_document(kind: str, key: str, document: Document) -> BaseModel:
+    """One object of a stored document. Raises `OperatorError` when it is not valid."""
+    for name, model in _MANY.values():
+        if name == kind:
+            return _read(model, document)
+    return _read(_SINGLE[key][1], document)
+
+
 def objects_of(configuration: Configuration) -> Iterator[tuple[str, str, BaseModel]]:
     """Every object as (kind, key, value)."""
     for attribute, (kind, _) in _MANY.items():

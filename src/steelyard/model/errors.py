@@ -7,21 +7,38 @@ Five kinds, and no other kind reaches a caller: the operator's input (`OperatorE
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 class SteelyardError(Exception):
-    """Base of every error a caller can see. `message` is one sentence a person can act on."""
+    """Base of every error a caller can see. `message` is one sentence a person can act on.
+
+    `position` says which part of a request that holds several is meant, such as "services[3].servers[0]".
+    """
 
     kind = "error"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+        self.position: str | None = None
 
     def details(self) -> dict[str, Any]:
-        """The error as plain data: always `kind` and `message`, plus what the kind adds."""
-        return {"kind": self.kind, "message": self.message}
+        """The error as plain data: always `kind` and `message`, `position` if there is one, plus what the kind adds."""
+        found = {"kind": self.kind, "message": self.message}
+        return found if self.position is None else {**found, "position": self.position}
+
+
+@contextmanager
+def located(position: str) -> Iterator[None]:
+    """Errors raised inside say that they belong to this part of the request; inner positions are kept, dot between."""
+    try:
+        yield
+    except SteelyardError as failure:
+        failure.position = position if failure.position is None else f"{position}.{failure.position}"
+        raise
 
 
 class OperatorError(SteelyardError):

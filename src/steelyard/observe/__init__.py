@@ -1,0 +1,1 @@
+"""State and statistics: what is, measured by the engines."""

@@ -12,6 +12,10 @@ from typing import Literal
 
 Mode = Literal["http", "tcp"]
 
+#: the table whose one entry says that this process has learnt all persistence records of the one before it
+SYNC_TABLE = "steelyard_sync"
+SYNC_KEY = "ready"
+
 
 @dataclass(frozen=True, slots=True)
 class Directive:
@@ -32,7 +36,6 @@ class BindTls:
     certificates: tuple[str, ...]
     alpn: tuple[str, ...]
     refused_protocols: tuple[str, ...] = ()
-    require_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Real servers with their balancing and persistence. `drains` says a disabled server keeps its recorded clients."""
+    """Real servers with their balancing and persistence.
+
+    `drains` says a disabled server keeps its recorded clients, `drop_at_once` that disabling cuts its connections, `checked`
+    that a server is up only after its first good check.
+    """
 
     name: str
     mode: Mode
@@ -107,6 +114,7 @@ class Backend:
     directives: tuple[Directive, ...] = ()
     drains: bool = False
     drop_at_once: bool = False
+    checked: bool = True
 
     def structure(self) -> tuple[object, ...]:
         """Everything but the servers and what only operations use: a difference here needs a reload."""

@@ -88,7 +88,6 @@ class DropSessions:
 class ReplaceCertificate:
     """New content of a certificate file that is loaded already. The content is read from the store when it is run."""
 
-    path: str
     certificate: str
 
 

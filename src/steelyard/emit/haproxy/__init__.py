@@ -1,0 +1,1 @@
+"""HAProxy text: configuration, runtime commands, server-state file, certificate lists."""

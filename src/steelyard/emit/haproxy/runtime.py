@@ -47,7 +47,8 @@ def commands(operation: Operation) -> tuple[str, ...]:
         case SetWeight(backend, server, weight):
             return (f"set server {_name(backend, server)} weight {weight:d}",)
         case SetAddress(backend, server, address, port):
-            return (f"set server {_name(backend, server)} addr {quote_command(address)} port {port or 0:d}",)
+            suffix = "" if port is None else f" port {port:d}"
+            return (f"set server {_name(backend, server)} addr {quote_command(address)}{suffix}",)
         case SetMaxConnections(backend, server, limit):
             return (f"set maxconn server {_name(backend, server)} {limit:d}",)
         case DropSessions(backend, server):

@@ -1,0 +1,1 @@
+"""HAProxy: its files, its process, its sockets."""

@@ -38,7 +38,7 @@ def haproxy_candidates(configured: str | None) -> Iterator[tuple[str, Origin]]:
 
 def find_haproxy(candidates: Iterable[tuple[str, Origin]]) -> tuple[HaproxyBuild | None, tuple[PassedOver, ...]]:
     """The first usable binary, and those passed over before it with the reasons."""
-    passed_over = []
+    passed_over: list[PassedOver] = []
     for path, origin in candidates:
         build = _inspect(path, origin)
         if isinstance(build, HaproxyBuild):

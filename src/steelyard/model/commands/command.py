@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from steelyard.model.configuration import Configuration
+from steelyard.model.errors import located
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Command(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Several commands that take effect together or not at all."""
+    """Several commands that take effect together or not at all. An error says which: its position is "commands[2]"."""
 
     commands: Sequence[Command]
     permission: ClassVar[str] = "read"
@@ -53,8 +54,9 @@ class Batch:
     def apply(self, configuration: Configuration) -> Change:
         secrets: dict[str, bytes] = {}
         key: int | str | None = None
-        for command in self.commands:
-            change = command.apply(configuration)
+        for number, command in enumerate(self.commands):
+            with located(f"commands[{number}]"):
+                change = command.apply(configuration)
             configuration, key = change.configuration, change.key
             secrets.update(change.secrets)
         return Change(configuration, key, secrets)

@@ -7,15 +7,18 @@ passwords. What is declared again keeps its index, so that doing it twice change
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+from pydantic_core import PydanticCustomError
 
 from steelyard.model.certificate import Material
 from steelyard.model.commands.certificates import PutCertificate
 from steelyard.model.commands.command import Change
-from steelyard.model.commands.services import AddService, with_service
+from steelyard.model.commands.services import AddService, new_server, with_service
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import OperatorError
+from steelyard.model.errors import OperatorError, located
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.setting import Settings
 from steelyard.model.real_server import RealServer, checked_address
@@ -45,22 +48,19 @@ class Declare:
         wanted = self._parameters(configuration)
         wanted, secrets = self._certificates(wanted)
         wanted = replace(wanted, services={})
-        indexes: dict[tuple[Any, Any, Any], VirtualService] = {
-            (s.address, s.port, s.protocol): s for s in old.services.values()
-        }
-        reserved = {s.index for s in old.services.values()}
-        fresh: list[Mapping[str, Any]] = []
-        for settings in self.services:
-            key = (checked_address(settings.get("address")), settings.get("port"), settings.get("protocol", "tcp"))
-            before = indexes.pop(key, None)
+        known = {_identity(s.address, s.port, s.protocol): s for s in old.services.values()}
+        fresh: list[tuple[int, Mapping[str, Any]]] = []
+        for number, settings in enumerate(self.services):
+            key = _identity(settings.get("address"), settings.get("port"), settings.get("protocol", "tcp"))
+            before = known.pop(key, None)
             if before is None:
-                fresh.append(settings)
+                fresh.append((number, settings))
                 continue
-            wanted = self._keep(wanted, before, settings)
-            reserved.discard(before.index)
-        for settings in fresh:
-            change = AddService(_plain(settings)).apply(wanted)
-            wanted = change.configuration
+            with located(f"services[{number}]"):
+                wanted = self._keep(wanted, before, settings)
+        for number, settings in fresh:
+            with located(f"services[{number}]"):
+                wanted = AddService(_plain(settings)).apply(wanted).configuration
         return Change(wanted, None, secrets)
 
     def _parameters(self, configuration: Configuration) -> Configuration:
@@ -79,7 +79,8 @@ class Declare:
                 )
         parts: dict[str, Any] = {}
         for section, model in models.items():
-            made = model.make(self.parameters.get(section, {}))
+            with located(f"parameters.{section}"):
+                made = model.make(self.parameters.get(section, {}))
             before = getattr(configuration, section)
             parts[section] = before if made == before else made
         return replace(configuration, **parts)
@@ -112,25 +113,30 @@ class Declare:
     def _keep(self, wanted: Configuration, before: VirtualService, settings: Mapping[str, Any]) -> Configuration:
         """The declared service with the index, and the servers with the indexes, of the one that exists."""
         data = _plain(settings)
-        known = {(server.address, server.port): server for server in before.servers}
+        known = {_identity(server.address, server.port): server for server in before.servers}
         servers: list[RealServer] = []
-        number = wanted.counters.next_server
-        for declared in data.pop("servers", ()):
-            old = known.get((checked_address(declared.get("address")), declared.get("port")))
-            if old is None:
-                servers.append(RealServer.make({**declared, "index": number}))
-                number += 1
-            else:
-                made = RealServer.make({**declared, "index": old.index})
-                servers.append(old if made == old else made)
-        counters = wanted.counters.model_copy(update={"next_server": number})
+        for number, declared in enumerate(data.pop("servers", ())):
+            old = known.get(_identity(declared.get("address"), declared.get("port")))
+            with located(f"servers[{number}]"):
+                if old is None:
+                    wanted, made = new_server(wanted, declared)
+                else:
+                    made = RealServer.make({**declared, "index": old.index})
+            servers.append(old if made == old else made)
         empty = replace(wanted, services={})
         change = AddService(data).apply(empty)
         assert isinstance(change.key, int)
         made_service = change.configuration.services[change.key].changed(
             {"index": before.index, "servers": tuple(servers)}
         )
-        return with_service(replace(wanted, counters=counters), before if made_service == before else made_service)
+        return with_service(wanted, before if made_service == before else made_service)
+
+
+def _identity(address: Any, *others: Any) -> tuple[str, ...]:
+    """What an object is recognised by. Malformed values are left to the model, which says what is wrong with them."""
+    with suppress(PydanticCustomError):
+        address = checked_address(address)
+    return (str(address), *map(str, others))
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from steelyard.model.commands.command import Change
-from steelyard.model.commands.services import new_servers, with_service
+from steelyard.model.commands.services import new_server, with_service
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 from steelyard.model.real_server import RealServer
@@ -41,7 +41,7 @@ class AddServer:
 
     def apply(self, configuration: Configuration) -> Change:
         service = configuration.service(self.service)
-        configuration, (server,) = new_servers(configuration, [self.settings])
+        configuration, server = new_server(configuration, self.settings)
         return Change(_with_servers(configuration, service, (*service.servers, server)), server.index)
 
 

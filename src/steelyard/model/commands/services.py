@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from steelyard.model.commands.command import Change
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import ConflictError, OperatorError
+from steelyard.model.errors import ConflictError, OperatorError, located
 from steelyard.model.real_server import RealServer
 from steelyard.model.virtual_service import DEFAULT_PERSISTENCE_TIMEOUT, HTTP_PERSISTENCE, VirtualService
 
@@ -106,17 +106,24 @@ def _check_needs(changes: Mapping[str, Any], service: VirtualService) -> None:
         )
 
 
-def new_servers(
-    configuration: Configuration, settings: list[Mapping[str, Any]]
-) -> tuple[Configuration, tuple[RealServer, ...]]:
-    """Real servers from plain data, each with the next number of the appliance's counter."""
+def new_server(configuration: Configuration, settings: Mapping[str, Any]) -> tuple[Configuration, RealServer]:
+    """A real server from plain data, with the next number of the appliance's counter."""
     number = configuration.counters.next_server
+    server = RealServer.make({**settings, "index": number})
+    counters = configuration.counters.model_copy(update={"next_server": number + 1})
+    return replace(configuration, counters=counters), server
+
+
+def new_servers(
+    configuration: Configuration, settings: Sequence[Mapping[str, Any]]
+) -> tuple[Configuration, tuple[RealServer, ...]]:
+    """Several of them. An error says which: its position is "servers[2]"."""
     made = []
-    for data in settings:
-        made.append(RealServer.make({**data, "index": number}))
-        number += 1
-    counters = configuration.counters.model_copy(update={"next_server": number})
-    return replace(configuration, counters=counters), tuple(made)
+    for number, data in enumerate(settings):
+        with located(f"servers[{number}]"):
+            configuration, server = new_server(configuration, data)
+        made.append(server)
+    return configuration, tuple(made)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""Global parameters: get, set, getall (`reference/loadmaster-api/01`, 1.7 and 08), showhealth and modhealth (04, 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from steelyard.api.loadmaster.answers import Answer, Data, Message, Value, YesNo
+from steelyard.api.loadmaster.call import Call, Entry
+from steelyard.api.loadmaster.failures import Refusal, missing, not_built
+from steelyard.api.loadmaster.identity import IDENTITY, set_identity
+from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
+from steelyard.api.loadmaster.values import decoded, shown
+from steelyard.model.commands import SetParameters
+from steelyard.model.configuration import Configuration
+from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.setting import Declared, Settings
+
+Section = Literal["layer7", "network"]
+
+#: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
+_ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the catalogue and the section it lives in."""
+
+    section: Section
+    declared: Declared
+
+    @property
+    def name(self) -> str:
+        """The name as the appliance spells it."""
+        return self.declared.setting.spelled or self.declared.name
+
+    def value(self, configuration: Configuration) -> Value:
+        """Its value: yes or no for a boolean, empty text for what is unset."""
+        holder: Settings = getattr(configuration, self.section)
+        value = getattr(holder, self.declared.name)
+        return YesNo(value) if isinstance(value, bool) else shown(self.declared, value)
+
+
+def _catalogue() -> Mapping[str, Parameter]:
+    found: dict[str, Parameter] = {}
+    sections: tuple[tuple[Section, type[Settings]], ...] = (
+        ("layer7", Layer7Parameters),
+        ("network", NetworkParameters),
+    )
+    for section, model in sections:
+        for name, declared in model.by_wire().items():
+            found[name] = Parameter(section, declared)
+    return found
+
+
+CATALOGUE = _catalogue()
+
+
+def _unknown(name: str) -> Refusal:
+    if name in KNOWN_PARAMETERS:
+        return not_built(f"Parameter {name}")
+    return Refusal(422, "Unknown parameter value")
+
+
+def _named(call: Call) -> str:
+    name = call.parameters.required("param").lower()
+    return _ALIASES.get(name, name)
+
+
+async def get(call: Call) -> Answer:
+    """One parameter, under the name as the appliance spells it; unset is present and empty."""
+    name = _named(call)
+    if name in IDENTITY:
+        return Data({name: IDENTITY[name](call)})
+    parameter = CATALOGUE.get(name)
+    if parameter is None:
+        raise _unknown(name)
+    return Data({parameter.name: parameter.value(call.configuration)})
+
+
+async def getall(call: Call) -> Answer:
+    """Every parameter that is set."""
+    members = {name: value(call) for name, value in IDENTITY.items()}
+    configuration = call.configuration
+    for parameter in CATALOGUE.values():
+        members[parameter.name] = parameter.value(configuration)
+    return Data({name: value for name, value in members.items() if value != ""})
+
+
+async def set_(call: Call) -> Answer:
+    """Change one parameter. The document's v2 example names the value `val`; clients say `value`."""
+    name = _named(call)
+    raw = call.parameters.raw("value" if "value" in call.parameters else "val")
+    if raw is None:
+        raise missing("value")
+    if name in IDENTITY:
+        set_identity(call, name, raw)
+        return Message()
+    parameter = CATALOGUE.get(name)
+    if parameter is None:
+        raise _unknown(name)
+    value = decoded(parameter.declared, raw)
+    await call.execute(SetParameters(parameter.section, {parameter.declared.name: value}))
+    return Message()
+
+
+async def showhealth(call: Call) -> Answer:
+    """Global timing of checks; strings in v2."""
+    checks = call.configuration.checks
+    return Data(
+        {
+            declared.setting.spelled or name: str(getattr(checks, name))
+            for name, declared in CheckParameters.declared().items()
+        }
+    )
+
+
+async def modhealth(call: Call) -> Answer:
+    """Change it. A longer time-out or more attempts raise the interval to attempts x time-out + 1 on their own."""
+    by_wire = CheckParameters.by_wire()
+    changes: dict[str, Any] = {
+        by_wire[name].name: decoded(by_wire[name], call.parameters.raw(name))
+        for name in call.parameters
+        if name in by_wire
+    }
+    await call.execute(SetParameters("checks", changes))
+    return Message()
+
+
+COMMANDS = (
+    Entry("get", get),
+    Entry("getall", getall),
+    Entry("set", set_, "root"),
+    Entry("showhealth", showhealth),
+    Entry("modhealth", modhealth, "root"),
+)

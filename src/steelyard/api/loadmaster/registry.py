@@ -1,0 +1,53 @@
+"""The commands there are, by name.
+
+Command names are matched without regard to case; sub-commands are separated by a slash or a dot, and the prefix `logging/` may
+be missing (`reference/loadmaster-api/13`, quirk 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from steelyard.api.loadmaster import certificates, parameters, real_servers, statistics, system, users, virtual_services
+from steelyard.api.loadmaster.answers import Answer, Data
+from steelyard.api.loadmaster.call import Call, Entry
+from steelyard.api.loadmaster.failures import Refusal, not_built
+from steelyard.api.loadmaster.identity import version
+from steelyard.api.loadmaster.known_names import KNOWN_COMMANDS
+
+
+async def listapi(call: Call) -> Answer:
+    """The commands that are built, for clients that look before they ask."""
+    return Data({"version": version(call), "commands": {"cmd": tuple(sorted(e.name for e in _BUILT))}})
+
+
+_BUILT: tuple[Entry, ...] = (
+    *virtual_services.COMMANDS,
+    *real_servers.COMMANDS,
+    *certificates.COMMANDS,
+    *parameters.COMMANDS,
+    *users.COMMANDS,
+    *statistics.COMMANDS,
+    *system.COMMANDS,
+    Entry("listapi", listapi),
+)
+
+
+def _by_name(entries: tuple[Entry, ...]) -> Mapping[str, Entry]:
+    return {name: entry for entry in entries for name in (entry.name, *entry.aliases)}
+
+
+REGISTRY = _by_name((*_BUILT, *certificates.REFUSED))
+
+
+def find(name: str) -> Entry:
+    """The command of that name. Raises `Refusal`: 422 for one that is known and not built, 405 for one nobody knows."""
+    folded = name.strip().strip("/").lower().replace(".", "/")
+    entry = REGISTRY.get(folded)
+    if entry is not None:
+        return entry
+    family = folded.partition("/")[0]
+    for known in (folded, f"logging/{folded}", family):
+        if known in KNOWN_COMMANDS:
+            raise not_built(f"Command {known}")
+    raise Refusal(405, "Unknown command")

@@ -1,0 +1,30 @@
+"""The record of a real server (`reference/loadmaster-api/03`, 3.4): `Port` is a number, `DnsName` is always there."""
+
+from __future__ import annotations
+
+from steelyard.api.loadmaster.answers import Record
+from steelyard.model.real_server import RealServer
+from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.status import ServiceState
+
+
+def server_record(service: VirtualService, server: RealServer, state: ServiceState) -> Record:
+    """The record of one real server of a service, in captured order."""
+    known = state.servers.get(server.index)
+    status = known.status if known is not None else ("Down" if server.enabled else "Disabled")
+    return {
+        "Status": status,
+        "VSIndex": service.index,
+        "RsIndex": server.index,
+        "Addr": server.address,
+        "Port": server.port,
+        "DnsName": server.dns_name,
+        "Forward": server.forward,
+        "Weight": server.weight,
+        "Limit": server.limit,
+        "RateLimit": server.rate_limit,
+        "Follow": server.follow,
+        "Enable": server.enabled,
+        "Critical": server.critical,
+        "Nrules": 0,
+    }

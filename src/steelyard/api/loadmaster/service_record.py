@@ -1,0 +1,219 @@
+"""The record of a virtual service (`reference/loadmaster-api/12`, 12.1): one constant table of response names, in order.
+
+`listvs` wraps it in `VS`; `showvs`, `addvs` and `modvs` put its members directly into the answer. Settings the table does not
+name are absent while they have their default and appear under their request name, in catalogue order, once set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from steelyard.api.loadmaster.answers import ABSENT, Items, PerVersion, Record, Value
+from steelyard.api.loadmaster.server_record import server_record
+from steelyard.api.loadmaster.values import SSL_REWRITE, shown
+from steelyard.model.configuration import Configuration
+from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.status import ServiceState, service_state
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a record is made from."""
+
+    service: VirtualService
+    state: ServiceState
+    temporary_certificate: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One member: its response name and its value; `field` is the model's field it shows, if it shows one."""
+
+    name: str
+    value: Callable[[Shown], Value]
+    field: str | None = None
+
+
+def _setting(service: VirtualService, field: str) -> Value:
+    return shown(VirtualService.declared()[field], getattr(service, field))
+
+
+def _always(name: str, field: str) -> Row:
+    return Row(name, lambda s: _setting(s.service, field), field)
+
+
+def _when_set(name: str, field: str) -> Row:
+    return Row(name, lambda s: _setting(s.service, field) if getattr(s.service, field) else ABSENT, field)
+
+
+def _with_tls(name: str, field: str) -> Row:
+    """Shown only while TLS ends here."""
+
+    def value(s: Shown) -> Value:
+        return _setting(s.service, field) if s.service.ssl_acceleration and getattr(s.service, field) else ABSENT
+
+    return Row(name, value, field)
+
+
+def _words(name: str, field: str) -> Row:
+    return Row(name, lambda s: Items("Opt", getattr(s.service, field)), field)
+
+
+def _v1_alone(name: str, field: str) -> Row:
+    """Seen in v1 captures alone (rows 87 and 88)."""
+    return Row(name, lambda s: PerVersion(_setting(s.service, field), ABSENT), field)
+
+
+def _fixed(name: str, value: Value) -> Row:
+    return Row(name, lambda _: value)
+
+
+def _certificates(s: Shown) -> Value:
+    """The assigned names; the temporary certificate's 32 hex digits while there are none (quirk 71)."""
+    if not s.service.ssl_acceleration:
+        return ABSENT
+    return " ".join(s.service.certificates) or s.temporary_certificate or ABSENT
+
+
+def _persistence(s: Shown) -> Value:
+    return ABSENT if s.service.persistence == "none" else s.service.persistence
+
+
+def _tls_type(s: Shown) -> Value:
+    """A mask of switched-off protocols, a string in v2; 0 while TLS does not end here (quirk 19)."""
+    return str(s.service.tls_type) if s.service.ssl_acceleration else "0"
+
+
+def _servers(s: Shown) -> Value:
+    return tuple(server_record(s.service, server, s.state) for server in s.service.servers)
+
+
+#: rows 92 and 94 of the table, rule lists and SubVS slots, exist only where there are rules and SubVSs
+ROWS: tuple[Row, ...] = (
+    Row("Status", lambda s: s.state.status),
+    Row("Index", lambda s: s.service.index),
+    _always("VSAddress", "address"),
+    _always("VSPort", "port"),
+    Row("Layer", lambda s: 4 if s.service.force_l4 else 7),
+    _when_set("NickName", "name"),
+    _always("Enable", "enabled"),
+    _always("SSLReverse", "ssl_reverse"),
+    _always("SSLReencrypt", "ssl_reencrypt"),
+    _always("InterceptMode", "waf_mode"),
+    _always("Intercept", "waf_enabled"),
+    _words("InterceptOpts", "waf_options"),
+    _always("AlertThreshold", "alert_threshold"),
+    _words("OwaspOpts", "owasp_options"),
+    _always("BlockingParanoia", "blocking_paranoia"),
+    _always("IPReputationBlocking", "ip_reputation_blocking"),
+    _always("ExecutingParanoia", "executing_paranoia"),
+    _always("AnomalyScoringThreshold", "anomaly_threshold"),
+    _always("PCRELimit", "pcre_limit"),
+    _always("JSONDLimit", "json_depth_limit"),
+    _always("BodyLimit", "body_limit"),
+    _always("Transactionlimit", "transaction_limit"),
+    _always("Transparent", "transparent"),
+    _always("SubnetOriginating", "subnet_originating"),
+    _always("ServerInit", "server_init"),
+    _always("StartTLSMode", "starttls_mode"),
+    _always("Idletime", "idle_time"),
+    _always("Cache", "cache"),
+    _always("Compress", "compress"),
+    _always("Verify", "intrusion_detection"),
+    _always("UseforSnat", "use_for_snat"),
+    _always("ForceL4", "force_l4"),
+    _always("ForceL7", "force_l7"),
+    _always("MultiConnect", "multi_connect"),
+    _always("ClientCert", "client_certificates"),
+    _always("SecurityHeaderOptions", "security_header_options"),
+    _always("SameSite", "same_site"),
+    _always("VerifyBearer", "verify_bearer"),
+    _always("ErrorCode", "error_code"),
+    _when_set("ErrorUrl", "error_url"),
+    _always("CheckUse1.1", "check_http11"),
+    _always("MatchLen", "match_length"),
+    _always("CheckUseGet", "check_method"),
+    _when_set("DefaultGW", "default_gateway"),
+    Row("SSLRewrite", lambda s: str(SSL_REWRITE.index(s.service.ssl_rewrite)), "ssl_rewrite"),
+    _always("VStype", "service_type"),
+    _always("FollowVSID", "follow_vs"),
+    _always("Protocol", "protocol"),
+    _always("Schedule", "schedule"),
+    _always("CheckType", "check_type"),
+    Row("Persist", _persistence, "persistence"),
+    _always("PersistTimeout", "persistence_timeout"),
+    _when_set("Cookie", "cookie"),
+    _when_set("QueryTag", "query_tag"),
+    _always("CheckPort", "check_port"),
+    _when_set("CheckHost", "check_host"),
+    _when_set("CheckUrl", "check_url"),
+    _when_set("CheckCodes", "check_codes"),
+    _when_set("CheckPattern", "check_pattern"),
+    _when_set("CheckPostData", "check_post_data"),
+    _when_set("CheckHeaders", "check_headers"),
+    _when_set("SSLAcceleration", "ssl_acceleration"),
+    Row("CertFile", _certificates, "certificates"),
+    _with_tls("CipherSet", "cipher_set"),
+    _with_tls("Ciphers", "ciphers"),
+    _with_tls("Tls13CipherSet", "tls13_cipher_set"),
+    _always("HTTPReschedule", "http_reschedule"),
+    _fixed("NRules", 0),
+    _fixed("NRequestRules", 0),
+    _fixed("NResponseRules", 0),
+    _fixed("NMatchBodyRules", 0),
+    _fixed("NPreProcessRules", 0),
+    _always("EspEnabled", "esp_enabled"),
+    _always("InputAuthMode", "input_auth_mode"),
+    _always("OutputAuthMode", "output_auth_mode"),
+    _fixed("MasterVS", 0),
+    _fixed("MasterVSID", 0),
+    _fixed("IsTransparent", 2),
+    _always("AddVia", "add_via"),
+    _always("QoS", "qos"),
+    Row("TlsType", _tls_type, "tls_type"),
+    _always("NeedHostName", "require_sni"),
+    _always("OCSPVerify", "ocsp_verify"),
+    _always("AllowHTTP2", "allow_http2"),
+    _always("PassCipher", "pass_cipher"),
+    _always("PassSni", "pass_sni"),
+    _always("ChkInterval", "check_interval"),
+    _always("ChkTimeout", "check_timeout"),
+    _always("ChkRetryCount", "check_retries"),
+    _always("Bandwidth", "bandwidth"),
+    _always("ConnsPerSecLimit", "connections_per_second"),
+    _always("RequestsPerSecLimit", "requests_per_second"),
+    _always("MaxConnsLimit", "max_connections"),
+    _always("RefreshPersist", "refresh_persistence"),
+    _v1_alone("ResponseStatusRemap", "response_status_remap"),
+    _v1_alone("ResponseRemapMsgFormat", "response_remap_format"),
+    _always("EnhancedHealthChecks", "enhanced_checks"),
+    _always("RsMinimum", "minimum_servers"),
+    Row("NumberOfRSs", lambda s: len(s.service.servers)),
+)
+
+_TABLED = frozenset(row.field for row in ROWS)
+
+
+def service_record(
+    service: VirtualService, states: dict[int, ServiceState], temporary_certificate: str | None
+) -> Record:
+    """The record of a service. One the checks have not seen yet is shown as not checked."""
+    state = states.get(service.index)
+    what = Shown(service, state if state is not None else service_state(service, {}), temporary_certificate)
+    return dict(_members(what))
+
+
+def _members(what: Shown) -> Iterator[tuple[str, Value]]:
+    for row in ROWS:
+        yield row.name, row.value(what)
+    for name, declared in VirtualService.declared().items():
+        spelled, value = declared.setting.spelled, getattr(what.service, name)
+        if name not in _TABLED and spelled is not None and value != declared.default:
+            yield spelled, shown(declared, value)
+    yield "Rs", _servers(what)
+
+
+def temporary_certificate(configuration: Configuration) -> str | None:
+    """The name of the self-signed certificate that services without one of their own use."""
+    return next((name for name, certificate in configuration.certificates.items() if certificate.temporary), None)

@@ -1,0 +1,192 @@
+"""The command `stats` (`reference/loadmaster-api/07`). Spellings differ from other records: `ActivConns`, `RSIndex`, `VSProt`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from steelyard.api.loadmaster.answers import Answer, Data, PerVersion, Record, Value
+from steelyard.api.loadmaster.call import Call, Entry
+from steelyard.model.real_server import RealServer
+from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.host_figures import CpuShares, HostFigures, Interface, Memory, Partition
+from steelyard.observe.statistics import Statistics, TrafficCounters
+from steelyard.observe.status import ServiceState
+
+_KILO = 1024
+_GIGA = 1024**3
+
+
+async def stats(call: Call) -> Answer:
+    """Counters and rates of services and real servers, and the figures of the host."""
+    sample = await call.appliance.statistics()
+    configuration, states = call.configuration, call.appliance.states()
+    services = configuration.services.values()
+    host = call.host.read()
+    members: dict[str, Value] = {
+        "CPU": _cpu(host),
+        "Memory": _memory(host.memory),
+        "Network": _network(host),
+        "DiskUsage": {"partition": tuple(_partition(partition) for partition in host.partitions)},
+        "VStotals": _totals(sample),
+        "Vs": tuple(
+            _service(s, states.get(s.index), sample.services.get(s.index, TrafficCounters())) for s in services
+        ),
+        "Rs": tuple(
+            _server(s, r, sample.servers.get((s.index, r.index), TrafficCounters()))
+            for s in services
+            for r in s.servers
+        ),
+        "TPS": {
+            "Total": sum(counters.connections_per_second for counters in sample.services.values()),
+            "SSL": sample.tls_per_second,
+        },
+        "Timestamp": {
+            "Sec": int(sample.at),
+            "Usec": int(sample.at % 1 * 1_000_000),
+            "Period": int(sample.period * 1_000_000),
+        },
+    }
+    changed = call.appliance.health().last_change
+    if changed is not None:
+        members["ChangeTime"] = int(changed)
+    return Data(members)
+
+
+def _service(service: VirtualService, state: ServiceState | None, counters: TrafficCounters) -> Record:
+    """Numbers where the VS record has strings, the status in lower case (07, 7.3). Packets are not counted here."""
+    total = counters.bytes_in + counters.bytes_out
+    return {
+        "VSAddress": service.address,
+        "VSPort": service.port,
+        "VSProt": service.protocol,
+        "Index": service.index,
+        "Status": (state.status if state is not None else "Down").lower(),
+        "ErrorCode": service.error_code,
+        "Enable": int(service.enabled),
+        "TotalConns": counters.total_connections,
+        "TotalPkts": 0,
+        "TotalBytes": total,
+        "TotalBits": total * 8,
+        "ActiveConns": counters.active_connections,
+        "BytesRead": counters.bytes_in,
+        "BytesWritten": counters.bytes_out,
+        "ConnsPerSec": counters.connections_per_second,
+        "ConnsRateBlocked": 0,
+        "RequestsRateBlocked": 0,
+        "MaxConnsBlocked": 0,
+        "WafEnable": int(service.waf_enabled),
+        "InterceptMode": service.waf_mode,
+    }
+
+
+def _server(service: VirtualService, server: RealServer, counters: TrafficCounters) -> Record:
+    total = counters.bytes_in + counters.bytes_out
+    return {
+        "VSIndex": service.index,
+        "RSIndex": server.index,
+        "Addr": server.address,
+        "Port": server.port,
+        "Enable": int(server.enabled),
+        "Weight": server.weight,
+        "ActivConns": counters.active_connections,
+        "Persist": counters.persistence_entries,
+        "Conns": counters.total_connections,
+        "Pkts": 0,
+        "Bytes": total,
+        "Bits": total * 8,
+        "BytesRead": counters.bytes_in,
+        "BytesWritten": counters.bytes_out,
+        "ConnsPerSec": counters.connections_per_second,
+    }
+
+
+def _totals(sample: Statistics) -> Record:
+    services = sample.services.values()
+    rate = sum(counters.bytes_per_second for counters in services)
+    total = sum(counters.bytes_in + counters.bytes_out for counters in services)
+    return {
+        "ConnsPerSec": sum(counters.connections_per_second for counters in services),
+        "TotalConns": sum(counters.total_connections for counters in services),
+        "BitsPerSec": rate * 8,
+        "TotalBits": total * 8,
+        "BytesPerSec": rate,
+        "TotalBytes": total,
+        "PktsPerSec": 0,
+        "TotalPackets": 0,
+    }
+
+
+def _cpu(host: HostFigures) -> Value:
+    """v1 has one tag a core, v2 an array with the core's number in each item."""
+    total: Record = {
+        "User": host.cpu.user,
+        "System": host.cpu.system,
+        "Idle": host.cpu.idle,
+        "IOWaiting": host.cpu.waiting,
+    }
+    cores = [_core(core) for core in host.cores]
+    numbered: tuple[Record, ...] = tuple({"cpu": number, **core} for number, core in enumerate(cores))
+    tagged: dict[str, Value] = {f"cpu{number}": core for number, core in enumerate(cores)}
+    return PerVersion({"total": total, **tagged}, {"total": total, "cpu": numbered})
+
+
+def _core(core: CpuShares) -> Record:
+    return {
+        "User": core.user,
+        "System": core.system,
+        "HWInterrupts": core.hardware,
+        "SWInterrupts": core.software,
+        "Idle": core.idle,
+        "IOWaiting": core.waiting,
+    }
+
+
+def _memory(memory: Memory) -> Record:
+    percent_used = round(100 * memory.used / memory.total) if memory.total else 0
+    return {
+        "MBtotal": memory.total // _KILO,
+        "memused": memory.used,
+        "MBused": memory.used // _KILO,
+        "percentmemused": percent_used,
+        "memfree": memory.free,
+        "MBfree": memory.free // _KILO,
+        "percentmemfree": 100 - percent_used,
+    }
+
+
+def _network(host: HostFigures) -> Value:
+    """v1 has one tag an interface, v2 an array with the name in each item."""
+    named: tuple[Record, ...] = tuple({"Name": i.name, **_interface(i)} for i in host.interfaces)
+    return PerVersion({i.name: _interface(i) for i in host.interfaces}, {"Interface": named})
+
+
+def _interface(interface: Interface) -> Record:
+    return {
+        "ifaceID": interface.number,
+        "speed": interface.speed,
+        "in": Decimal(interface.tenths_in).scaleb(-1),
+        "inbytes": interface.bytes_in_per_second,
+        "inbytesTotal": interface.bytes_in,
+        "out": Decimal(interface.tenths_out).scaleb(-1),
+        "outbytes": interface.bytes_out_per_second,
+        "outbytesTotal": interface.bytes_out,
+    }
+
+
+def _partition(partition: Partition) -> Record:
+    percent_used = round(100 * partition.used / partition.total)
+    return {
+        "name": partition.name,
+        "GBtotal": _gigabytes(partition.total),
+        "GBused": _gigabytes(partition.used),
+        "percentused": percent_used,
+        "GBfree": _gigabytes(partition.free),
+        "percentfree": 100 - percent_used,
+    }
+
+
+def _gigabytes(count: int) -> Decimal:
+    return (Decimal(count) / _GIGA).quantize(Decimal("0.01"))
+
+
+COMMANDS = (Entry("stats", stats),)

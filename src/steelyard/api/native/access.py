@@ -1,0 +1,89 @@
+"""Who asks. Over TCP a request carries a password (HTTP Basic) or an API key; over the Unix socket it needs neither.
+
+The socket's directory admits only the user Steelyard runs as, so a peer there acts as the administrator.
+Browsers send remembered credentials along with requests that foreign pages make, so a write that says it comes from
+another origin is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from steelyard.appliance.contract import Actor, ApplianceApi
+from steelyard.model.errors import SteelyardError
+from steelyard.model.user import ADMINISTRATOR, User
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_LONGEST_CREDENTIAL = 4096
+
+
+class Unauthenticated(SteelyardError):
+    """No credentials, or wrong ones; the answer does not say which."""
+
+    kind = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("A valid user and password, or an API key, is needed")
+
+
+class ForeignOrigin(SteelyardError):
+    """A page of another origin made a browser send this write."""
+
+    kind = "foreign_origin"
+
+    def __init__(self) -> None:
+        super().__init__("Changes that a page of another origin sends are refused")
+
+
+def appliance_of(request: Request) -> ApplianceApi:
+    """The appliance the application was built with."""
+    found: ApplianceApi = request.app.state.appliance
+    return found
+
+
+Appliance = Annotated[ApplianceApi, Depends(appliance_of)]
+
+
+async def identified(request: Request, appliance: Appliance) -> Actor:
+    """The actor of a request. Raises `Unauthenticated` or `ForeignOrigin`."""
+    if request.app.state.trusted_local:
+        return Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "cli")
+    user = await _user(request, appliance)
+    if user is None:
+        raise Unauthenticated
+    if request.method not in _READING and _is_foreign(request):
+        raise ForeignOrigin
+    return Actor(user, "api")
+
+
+Caller = Annotated[Actor, Depends(identified)]
+
+
+async def _user(request: Request, appliance: ApplianceApi) -> User | None:
+    """Checking a password hashes it, which takes tens of milliseconds: never on the event loop."""
+    key = request.headers.get("x-api-key")
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if key is None and scheme.lower() == "bearer":
+        key = value.strip()
+    if key is not None:
+        return await run_in_threadpool(appliance.authenticate_key, key) if 0 < len(key) <= _LONGEST_CREDENTIAL else None
+    if scheme.lower() != "basic" or len(value) > _LONGEST_CREDENTIAL:
+        return None
+    try:
+        name, colon, password = base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return await run_in_threadpool(appliance.authenticate, name, password) if colon else None
+
+
+def _is_foreign(request: Request) -> bool:
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")

@@ -1,0 +1,125 @@
+"""The native API as an ASGI application, to be mounted at `/api/v1`.
+
+Every request is identified first, then its query is checked against what the route declares: a misspelt `dry_run` must
+not become a real change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+
+from steelyard import __version__
+from steelyard.api.native import (
+    api_keys,
+    certificates,
+    configuration,
+    faults,
+    history,
+    parameters,
+    servers,
+    services,
+    state,
+    users,
+)
+from steelyard.api.native.access import identified
+from steelyard.api.native.schemas import components, ref
+from steelyard.appliance.contract import ApplianceApi
+from steelyard.model.errors import OperatorError
+
+PREFIX = "/api/v1"
+
+_ROUTERS: tuple[APIRouter, ...] = (
+    services.router,
+    servers.router,
+    certificates.router,
+    parameters.router,
+    users.router,
+    api_keys.router,
+    configuration.router,
+    history.router,
+    state.router,
+)
+
+_SECURITY: dict[str, dict[str, str]] = {
+    "password": {"type": "http", "scheme": "basic"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+_ERROR: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": (
+            "400 broken JSON, 401 who are you, 403 not permitted, 404 no such object, 409 duplicate or in use,"
+            " 412 If-Match is stale, 413 body over 10 MB, 422 bad value or refused by the engine, 500 a bug,"
+            " 503 this host lacks something"
+        ),
+        "content": {"application/json": {"schema": ref("Error")}},
+    }
+}
+
+
+class NativeApi(FastAPI):
+    """FastAPI whose document holds the schemas of the settings catalogue."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document; made once."""
+        if self.openapi_schema is None:
+            found = get_openapi(
+                title="Steelyard",
+                version=__version__,
+                description="Virtual services, real servers and certificates of this Steelyard.",
+                routes=self.routes,
+                servers=[{"url": PREFIX}],
+            )
+            for operation in (each for path in found["paths"].values() for each in path.values()):
+                operation["summary"], _, more = operation.pop("description").partition(".\n\n")
+                if more:
+                    operation["description"] = more.strip()
+            parts = found.setdefault("components", {})
+            parts["schemas"] = components()
+            if not self.state.trusted_local:
+                parts["securitySchemes"] = _SECURITY
+                found["security"] = [{name: []} for name in _SECURITY]
+            self.openapi_schema = found
+        return self.openapi_schema
+
+    def query_names(self, path: str, method: str) -> frozenset[str]:
+        """The query parameters an operation has."""
+        operation = self.openapi()["paths"].get(path, {}).get(method.lower(), {})
+        return frozenset(p["name"] for p in operation.get("parameters", ()) if p["in"] == "query")
+
+
+async def _known_query(request: Request) -> None:
+    """Raises `OperatorError` for a query parameter the route does not have."""
+    if not request.query_params:
+        return
+    known = request.app.query_names(request.scope["route"].path, request.method)
+    for name in request.query_params:
+        if name not in known:
+            raise OperatorError(
+                f"{name!r} is no query parameter of this request",
+                field=name,
+                allowed=", ".join(sorted(known)) or "none",
+                remedy="Remove it or correct its spelling",
+            )
+
+
+def build_native_app(appliance: ApplianceApi, *, trusted_local: bool = False) -> NativeApi:
+    """The application. `trusted_local` is for a Unix socket whose peers are the same user already: all act as `bal`."""
+    app = NativeApi(
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=_ERROR,
+        dependencies=[Depends(identified), Depends(_known_query)],
+    )
+    app.state.appliance = appliance
+    app.state.trusted_local = trusted_local
+    for router in _ROUTERS:
+        app.include_router(router)
+    faults.install(app)
+    return app

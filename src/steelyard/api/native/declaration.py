@@ -1,0 +1,101 @@
+"""The declarative document: the whole configuration as an operator writes it, without secrets, users and indexes.
+
+    {"services": [{"address": ..., "port": ..., ..., "servers": [...]}],
+     "certificates": [{"name": ...}],
+     "parameters": {"checks": {"interval": 5}}}
+
+Reading it back gives the same configuration: what `document` leaves out is exactly what `Declare` fills in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from steelyard.api.native.bodies import mapping, objects, only, text
+from steelyard.api.native.catalogue import PARAMETERS
+from steelyard.api.native.certificates import MATERIAL, material_of
+from steelyard.api.native.services import new_service
+from steelyard.api.native.writing import settings_given
+from steelyard.model.certificate import Material
+from steelyard.model.commands import Declare
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import ConflictError, OperatorError, located
+from steelyard.model.setting import Settings
+from steelyard.model.virtual_service import VirtualService
+
+Document = dict[str, Any]
+
+#: Their default depends on the port of a new service, so they are always written out.
+_FOLLOWS_PORT = frozenset({"service_type", "check_type"})
+#: Have no effect without `ssl_acceleration`, and may not be declared without it.
+_NEEDS_TLS = frozenset({"ssl_reencrypt", "allow_http2", "pass_sni"})
+
+
+def document(configuration: Configuration) -> Document:
+    """The document of a configuration: settings that differ from their defaults."""
+    sections = {name: _differing(getattr(configuration, name)) for name in PARAMETERS}
+    return {
+        "services": [_service(service, configuration) for service in configuration.services.values()],
+        "certificates": [{"name": c.name} for c in configuration.certificates.values() if not c.temporary],
+        "parameters": {name: settings for name, settings in sections.items() if settings},
+    }
+
+
+def _differing(value: Settings, always: frozenset[str] = frozenset()) -> Document:
+    found = value.model_dump(mode="json", include=set(value.declared()))
+    return {
+        name: found[name]
+        for name, declared in value.declared().items()
+        if name in always or not declared.is_default(getattr(value, name))
+    }
+
+
+def _service(service: VirtualService, configuration: Configuration) -> Document:
+    default_idle_time = VirtualService.declared()["idle_time"].default
+    follows_timeout = configuration.network.connection_timeout != default_idle_time
+    found = _differing(service, _FOLLOWS_PORT | ({"idle_time"} if follows_timeout else frozenset()))
+    idle = frozenset() if service.reencrypts else frozenset({"pass_sni"})
+    for name in idle if service.ssl_acceleration else _NEEDS_TLS:
+        found.pop(name, None)
+    if service.servers:
+        found["servers"] = [_differing(server) for server in service.servers]
+    return found
+
+
+def declared(data: Mapping[str, Any]) -> Declare:
+    """The command of a document. Raises `OperatorError` with the position of what is wrong. Verifies keys: slow."""
+    only(data, ("services", "certificates", "parameters"), "the configuration")
+    services = []
+    for number, settings in enumerate(objects(data, "services")):
+        with located(f"services[{number}]"):
+            services.append(new_service(settings))
+    return Declare(services, _certificates(data), _parameters(data))
+
+
+def _certificates(data: Mapping[str, Any]) -> dict[str, Material | None]:
+    found: dict[str, Material | None] = {}
+    for number, item in enumerate(objects(data, "certificates")):
+        with located(f"certificates[{number}]"):
+            only(item, ("name", *MATERIAL), "a certificate")
+            name = text(item, "name")
+            if name in found:
+                raise ConflictError(f"Certificate {name!r} is declared twice", field="name", with_what=name)
+            found[name] = material_of(item) if set(item) - {"name"} else None
+    return found
+
+
+def _parameters(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    sections = mapping(data, "parameters") if "parameters" in data else {}
+    found = {}
+    for name in sections:
+        if name not in PARAMETERS:
+            raise OperatorError(
+                f"{name!r} is no section of parameters",
+                field=name,
+                allowed=", ".join(PARAMETERS),
+                remedy="Correct its spelling",
+            )
+        with located(f"parameters.{name}"):
+            found[name] = settings_given(PARAMETERS[name], mapping(sections, name))
+    return found

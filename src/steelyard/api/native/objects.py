@@ -1,0 +1,115 @@
+"""The model's objects as plain JSON, with the model's own names. Secrets are left out; times are RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from steelyard.model.certificate import Certificate
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import NotFound, OperatorError
+from steelyard.model.real_server import RealServer
+from steelyard.model.setting import Settings
+from steelyard.model.user import User
+from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.status import ServerState, ServiceState
+
+Json = dict[str, Any]
+
+UNKNOWN = "Unknown"
+
+
+def timestamp(at: float | None) -> str | None:
+    """Seconds since the epoch as RFC 3339 with milliseconds."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def settings_json(value: Settings) -> Json:
+    """Every declared setting but the secrets."""
+    secrets = {d.name for d in value.declared().values() if d.setting.secret}
+    return value.model_dump(mode="json", include=set(value.declared()) - secrets)
+
+
+def server_json(server: RealServer, state: ServerState | None = None) -> Json:
+    """A real server; with its state on reads."""
+    found = {"index": server.index, **settings_json(server)}
+    if state is not None:
+        found |= {
+            "status": state.status,
+            "reason": state.reason,
+            "since": timestamp(state.since),
+            "drain_ends": timestamp(state.drain_ends),
+        }
+    return found
+
+
+def service_json(service: VirtualService, state: ServiceState | None = None) -> Json:
+    """A virtual service with its real servers; with its state on reads."""
+    found = {"index": service.index, **settings_json(service)}
+    states: Mapping[int, ServerState] = {} if state is None else state.servers
+    found["servers"] = [server_json(server, states.get(server.index)) for server in service.servers]
+    if state is not None:
+        found |= {"status": state.status, "reason": state.reason}
+    return found
+
+
+def state_of(states: Mapping[int, ServiceState], service: VirtualService) -> ServiceState:
+    """The state of a service; what was made this moment has none yet, and says so."""
+    found = states.get(service.index)
+    if found is None:
+        found = ServiceState(service.index, UNKNOWN, "no state is known yet")
+    missing = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.servers}
+    return ServiceState(found.index, found.status, found.reason, {**missing, **found.servers})
+
+
+def server_of(service: VirtualService, index: int) -> RealServer:
+    """The real server with that index. Raises `NotFound`."""
+    server = service.server(index)
+    if server is None:
+        raise NotFound("RS", index)
+    return server
+
+
+def certificate_json(certificate: Certificate, configuration: Configuration) -> Json:
+    """A certificate: what its leaf says, and the services it is assigned to."""
+    leaf = certificate.leaf()
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        alternative = [str(name.value) for name in names if isinstance(name, (x509.DNSName, x509.IPAddress))]
+    except (x509.ExtensionNotFound, ValueError):  # an old or odd certificate: its subject is all there is
+        alternative = []
+    return {
+        "name": certificate.name,
+        "temporary": certificate.temporary,
+        "key_type": certificate.key_type,
+        "subject": leaf.subject.rfc4514_string(),
+        "issuer": leaf.issuer.rfc4514_string(),
+        "names": alternative,
+        "serial": f"{leaf.serial_number:x}",
+        "not_before": timestamp(leaf.not_valid_before_utc.timestamp()),
+        "not_after": timestamp(leaf.not_valid_after_utc.timestamp()),
+        "sha256": leaf.fingerprint(hashes.SHA256()).hex(),
+        "used_by": [s.index for s in configuration.services.values() if certificate.name in s.certificates],
+        "chain_pem": certificate.chain_pem,
+    }
+
+
+def user_json(user: User) -> Json:
+    """A user; of the API keys only how many there are."""
+    return {"name": user.name, "permissions": list(user.permissions), "api_keys": len(user.api_keys)}
+
+
+def selected(found: Json, fields: Collection[str]) -> Json:
+    """Only those members. Raises `OperatorError` for one there is not."""
+    for name in fields:
+        if name not in found:
+            raise OperatorError(
+                f"fields names {name!r}, which is no member", field="fields", value=name, allowed=", ".join(found)
+            )
+    return {name: found[name] for name in fields}

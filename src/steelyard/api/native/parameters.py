@@ -1,0 +1,45 @@
+"""Global parameters: `/parameters/{layer7|network|checks}`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from steelyard.api.native.access import Appliance
+from steelyard.api.native.bodies import JsonObject
+from steelyard.api.native.catalogue import PARAMETERS
+from steelyard.api.native.objects import settings_json
+from steelyard.api.native.schemas import CHANGED, answers, ref
+from steelyard.api.native.writing import Writing, read, settings_given
+from steelyard.model.commands import SetParameters
+from steelyard.model.configuration import Configuration
+
+router = APIRouter(prefix="/parameters", tags=["parameters"])
+
+Section = Literal["layer7", "network", "checks"]
+
+_ANY = {"anyOf": [ref(f"{name.capitalize()}Parameters") for name in PARAMETERS]}
+_CHANGES = {"anyOf": [ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS]}
+
+
+def _rendered(configuration: Configuration, key: int | str | None) -> Any:
+    return settings_json(getattr(configuration, str(key))) if key in PARAMETERS else None
+
+
+@router.get("/{section}", responses=answers(_ANY))
+async def show_parameters(appliance: Appliance, section: Section) -> JSONResponse:
+    """The parameters of a section."""
+    snapshot = appliance.snapshot()
+    return read(snapshot.revision, _rendered(snapshot.configuration, section))
+
+
+@router.patch(
+    "/{section}",
+    responses=CHANGED,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _CHANGES}}}},
+)
+async def change_parameters(write: Writing, section: Section, data: JsonObject) -> JSONResponse:
+    """Change parameters of a section."""
+    return await write.carry_out(SetParameters(section, settings_given(PARAMETERS[section], data)), _rendered)

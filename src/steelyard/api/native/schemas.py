@@ -1,0 +1,168 @@
+"""The OpenAPI components: schemas of what is sent and answered, those of settings derived from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from steelyard.api.native.batch_operations import operation_schemas
+from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema
+from steelyard.model.certificate import Certificate
+from steelyard.model.real_server import RealServer
+from steelyard.model.user import PERMISSIONS
+from steelyard.model.virtual_service import VirtualService
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "integer"}
+_FLAG: Schema = {"type": "boolean"}
+_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_INDEX: Schema = {"type": "integer", "minimum": 1, "description": "Given by Steelyard."}
+
+
+def ref(name: str) -> Schema:
+    """A reference to a component."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def list_of(name: str) -> Schema:
+    """A list of a component."""
+    return {"type": "array", "items": ref(name)}
+
+
+def _object(properties: Mapping[str, Schema], *required: str) -> Schema:
+    found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    return {**found, "required": list(required)} if required else found
+
+
+def _named(value: type[Any], name: str) -> Schema:
+    found: Schema = object_schema(value)["properties"][name]
+    return found
+
+
+def _services() -> dict[str, Schema]:
+    servers = {"type": "array", "items": ref("NewRealServer"), "description": "Its real servers."}
+    state = {"status": _TEXT, "reason": _TEXT}
+    since = {"since": _MOMENT, "drain_ends": _MOMENT}
+    return {
+        "NewVirtualService": object_schema(VirtualService, extra={"servers": servers}),
+        "VirtualServiceChanges": object_schema(VirtualService, changes=True),
+        "VirtualService": object_schema(
+            VirtualService, extra={"index": _INDEX, "servers": list_of("RealServer"), **state}
+        ),
+        "NewRealServer": object_schema(RealServer),
+        "RealServerChanges": object_schema(RealServer, changes=True),
+        "RealServer": object_schema(RealServer, extra={"index": _INDEX, **state, **since}),
+        "Copy": _object({name: _named(VirtualService, name) for name in ("address", "port")}),
+        "Check": {
+            "type": "object",
+            "description": "One attempt of a check: what was sent, what came back, the verdict.",
+        },
+    }
+
+
+def _certificates() -> dict[str, Schema]:
+    material = {
+        "pem": {**_TEXT, "description": "Key, certificate and chain in PEM, in any order."},
+        "data": {**_TEXT, "format": "byte", "description": "PKCS#12 (or PEM) in base64, instead of pem."},
+        "password": {**_TEXT, "format": "password", "description": "Opens an encrypted key or PKCS#12 file."},
+    }
+    name = {"name": _named(Certificate, "name")}
+    texts = ("subject", "issuer", "serial", "sha256", "key_type", "chain_pem")
+    return {
+        "CertificateMaterial": _object(material),
+        "NewCertificate": _object({**name, **material}, "name"),
+        "Certificate": _object(
+            {
+                **name,
+                "temporary": _FLAG,
+                **dict.fromkeys(texts, _TEXT),
+                "names": _TEXTS,
+                "not_before": _MOMENT,
+                "not_after": _MOMENT,
+                "used_by": {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."},
+            }
+        ),
+    }
+
+
+def _users() -> dict[str, Schema]:
+    permissions = {"type": "array", "items": {"enum": list(PERMISSIONS), "type": "string"}}
+    password = {**_TEXT, "format": "password"}
+    return {
+        "NewUser": _object({"name": _TEXT, "password": password, "permissions": permissions}, "name", "password"),
+        "UserChanges": _object({"password": password, "permissions": permissions}),
+        "User": _object({"name": _TEXT, "permissions": permissions, "api_keys": _NUMBER}),
+        "ApiKey": _object({"id": _TEXT, "hint": {**_TEXT, "description": "Its first characters."}}),
+    }
+
+
+def _configuration() -> dict[str, Schema]:
+    parameters = {name: object_schema(model) for name, model in PARAMETERS.items()}
+    return {
+        **{f"{name.capitalize()}Parameters": schema for name, schema in parameters.items()},
+        **{f"{name.capitalize()}ParameterChanges": object_schema(m, changes=True) for name, m in PARAMETERS.items()},
+        "Configuration": _object(
+            {
+                "services": list_of("NewVirtualService"),
+                "certificates": {**list_of("NewCertificate"), "description": "By name alone: keep the one there is."},
+                "parameters": _object({name: ref(f"{name.capitalize()}Parameters") for name in PARAMETERS}),
+            }
+        ),
+        "Batch": _object({"commands": {"type": "array", "items": {"oneOf": operation_schemas()}}}, "commands"),
+        "Rollback": _object({"revision": _NUMBER, "reason": _TEXT, "dry_run": _FLAG}, "revision"),
+    }
+
+
+def _answers() -> dict[str, Schema]:
+    difference = {"kind": _TEXT, "key": _TEXT, "title": _TEXT, "action": {"enum": ["add", "change", "remove"]}}
+    entry = dict.fromkeys(("author", "origin", "reason", "summary", "status", "detail"), _TEXT)
+    said = dict.fromkeys(("kind", "message", "field", "allowed", "remedy", "position", "words", "with", "lacks"), _TEXT)
+    return {
+        "Error": _object({"error": _object({**said, "value": {}}, "kind", "message")}, "error"),
+        "Difference": _object({**difference, "lines": {**_TEXTS, "description": "setting: old -> new"}}),
+        "Change": _object(
+            {
+                "revision": _NUMBER,
+                "dry_run": _FLAG,
+                "applied": {"enum": ["now", "queued", "unchanged", "no"], "description": "no: it was a dry run."},
+                "reload": _FLAG,
+                "reload_reasons": _TEXTS,
+                "operations": _TEXTS,
+                "differences": list_of("Difference"),
+                "object": {"description": "The object after the change, null when there is none."},
+            }
+        ),
+        "Revision": _object(
+            {
+                "number": _NUMBER,
+                "at": _MOMENT,
+                **entry,
+                "rollback_of": {"type": ["integer", "null"]},
+                "differences": list_of("Difference"),
+            }
+        ),
+        "Data": {"type": "object"},
+    }
+
+
+def components() -> dict[str, Schema]:
+    """Every component by name."""
+    return {**_services(), **_certificates(), **_users(), **_configuration(), **_answers()}
+
+
+def body(name: str, *, required: bool = True) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes that component as JSON."""
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": ref(name)}}}}
+
+
+def answers(
+    schema: Schema | str, status: int = 200, says: str = "What was asked for."
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: that schema, or the component of that name."""
+    found = ref(schema) if isinstance(schema, str) else schema
+    return {status: {"description": says, "content": {"application/json": {"schema": found}}}}
+
+
+CHANGED = answers("Change", says="What was done, or would be by a dry run.")
+MADE = {**CHANGED, **answers("Change", 201, "It was made; Location says where it is.")}

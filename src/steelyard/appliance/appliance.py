@@ -1,0 +1,271 @@
+"""The appliance: one writer, the road of a change, snapshots for readers.
+
+    command -> configuration' -> compile -> plan' -> check -> commit -> apply -> revision + event
+
+A refusal before commit leaves everything as it was. A failure after commit puts the previous plan back and marks the revision
+failed. Runtime operations are run before `execute` returns; a reload may be put off to the end of the second, see `reloads`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steelyard import __version__
+from steelyard.appliance import access
+from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDifference, Outcome, Preview, Snapshot
+from steelyard.appliance.dataplane import DataPlane
+from steelyard.appliance.differences import differences
+from steelyard.appliance.journal import Journal
+from steelyard.appliance.road import Journey, changing_part, check_permission, new_sockets, think_through
+from steelyard.compile.compiler import Compiler, Plan
+from steelyard.engines.host import Host
+from steelyard.model.commands.command import Command
+from steelyard.model.commands.declare import Restore
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotFound, SteelyardError
+from steelyard.model.user import User
+from steelyard.observe.collector import Collector
+from steelyard.observe.statistics import Statistics
+from steelyard.observe.status import ServiceState, all_states, service_state
+
+log = logging.getLogger("steelyard.appliance")
+
+
+class Appliance:
+    """What `api/`, `web/` and `cli/` talk to (`appliance.contract.ApplianceApi`)."""
+
+    def __init__(
+        self, *, journal: Journal, compiler: Compiler, dataplane: DataPlane, host: Host, collector: Collector
+    ) -> None:
+        self._journal = journal
+        self._compiler = compiler
+        self._dataplane = dataplane
+        self._host = host
+        self._collector = collector
+        self._verifier = access.Verifier()
+        self._writer = asyncio.Lock()
+        self._started_at = time.time()
+        self._snapshot = Snapshot(0, Configuration())
+        self._unapplied: list[Snapshot] = []
+        self._last_applied = Snapshot(0, Configuration())
+
+    # --- start and end -------------------------------------------------------------------------------------------------
+
+    async def start(self, snapshot: Snapshot) -> None:
+        """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
+        plan = self._compiler.compile(snapshot.configuration)
+        self._snapshot = self._last_applied = snapshot
+        await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
+
+    async def close(self, *, stop_engines: bool) -> None:
+        """Finish pending reloads and let go; the engines go on unless told to stop."""
+        async with self._writer:
+            await self._dataplane.close(stop_engines=stop_engines)
+            self._journal.close()
+
+    # --- the road ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    async def execute(
+        self, command: Command, actor: Actor, *, reason: str = "", based_on: int | None = None, wait: bool | None = None
+    ) -> Outcome:
+        try:
+            outcome, reload = await self._commit(command, actor, reason, based_on, None)
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, command.summary, refusal)
+            raise
+        return await self._await_reload(outcome, reload, wait)
+
+    async def _await_reload(
+        self, outcome: Outcome, reload: tuple[asyncio.Future[None], bool] | None, wait: bool | None
+    ) -> Outcome:
+        if reload is None:
+            return outcome
+        future, at_once = reload
+        if wait or (wait is None and at_once):
+            await asyncio.shield(future)
+            return Outcome(outcome.revision, "now", outcome.preview)
+        return outcome
+
+    async def _commit(
+        self, command: Command, actor: Actor, reason: str, based_on: int | None, rollback_of: int | None
+    ) -> tuple[Outcome, tuple[asyncio.Future[None], bool] | None]:
+        async with self._writer:
+            journey = self._think(command, actor, based_on)
+            before = self._snapshot
+            if not journey.preview.differences and journey.configuration == before.configuration:
+                return Outcome(before.revision, "unchanged", journey.preview), None
+            await self._check(journey)
+            revision = await self._journal.commit(
+                before, journey.configuration, command.summary, actor, reason, journey.change.secrets, rollback_of
+            )
+            self._snapshot = Snapshot(revision, journey.configuration)
+            return await self._apply(journey, before, revision)
+
+    def _think(self, command: Command, actor: Actor, based_on: int | None) -> Journey:
+        check_permission(command, actor)
+        now = self._snapshot
+        if based_on is not None and based_on != now.revision:
+            raise self._stale(based_on)
+        return think_through(
+            command,
+            revision=now.revision,
+            configuration=now.configuration,
+            applied=self._dataplane.applied,
+            compiler=self._compiler,
+            describe=self._dataplane.describe,
+        )
+
+    def _stale(self, based_on: int) -> ConflictError:
+        newer = [entry for entry in self.history(5) if entry.number > based_on]
+        told = "; ".join(f"revision {e.number} by {e.author}: {e.summary}" for e in newer)
+        return ConflictError(
+            f"The request is based on revision {based_on}, the newest is {self._snapshot.revision} ({told})",
+            field="revision",
+            with_what=str(self._snapshot.revision),
+        )
+
+    async def _check(self, journey: Journey) -> None:
+        """What can be refused before anything is committed: addresses that cannot be bound, HAProxy's own objections."""
+        wanted = self._dataplane.wanted
+        for address, port in new_sockets(wanted, journey.plan.haproxy):
+            refusal = self._host.can_bind(address, port)
+            if refusal is not None and not self._held_by_us(address, port):
+                raise refusal
+        if journey.todo.reload_reasons:
+            await self._dataplane.check(changing_part(wanted, journey.plan.haproxy))
+
+    def _held_by_us(self, address: str, port: int) -> bool:
+        holder = self._host.port_holder(address, port)
+        return holder is not None and holder.pid is not None and self._dataplane.owns(holder.pid)
+
+    async def _apply(
+        self, journey: Journey, before: Snapshot, revision: int
+    ) -> tuple[Outcome, tuple[asyncio.Future[None], bool] | None]:
+        try:
+            reload = await self._dataplane.apply(journey.plan, journey.todo, revision)
+        except (EngineRefused, HostLacks) as failure:
+            await self._put_back(before, revision, failure.message)
+            raise
+        if reload is not None:
+            self._unapplied.append(self._snapshot)
+            return Outcome(revision, "queued", journey.preview), reload
+        if self._unapplied:
+            # it is in force, but stands on a revision that is not; both are settled by the reload
+            self._unapplied.append(self._snapshot)
+        else:
+            self._last_applied = self._snapshot
+            await self._journal.applied(revision)
+        return Outcome(revision, "now", journey.preview), None
+
+    async def _put_back(self, before: Snapshot, revision: int, why: str) -> None:
+        """Withdraw a revision the engines refused and bring them back to what they had."""
+        await self._journal.withdraw([revision], why)
+        self._snapshot = Snapshot(revision, before.configuration)
+        await self._dataplane.restore(self._compiler.compile(before.configuration), before.revision)
+
+    async def _reloaded(self, revision: int) -> None:
+        """A reload has brought every revision up to this one into force."""
+        done = [snapshot for snapshot in self._unapplied if snapshot.revision <= revision]
+        self._unapplied = [snapshot for snapshot in self._unapplied if snapshot.revision > revision]
+        for snapshot in done:
+            self._last_applied = snapshot
+            await self._journal.applied(snapshot.revision)
+
+    async def _reload_failed(self, failure: SteelyardError) -> tuple[Plan, int]:
+        """A reload was refused: withdraw what waited for it and give the plan that is in force."""
+        failed, self._unapplied = [snapshot.revision for snapshot in self._unapplied], []
+        log.error("revisions %s could not be applied: %s", failed, failure.details())
+        await self._journal.withdraw(failed, failure.message)
+        self._snapshot = Snapshot(self._snapshot.revision, self._last_applied.configuration)
+        return self._compiler.compile(self._last_applied.configuration), self._last_applied.revision
+
+    async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
+        async with self._writer:
+            journey = self._think(command, actor, based_on)
+            await self._check(journey)
+            return journey.preview
+
+    async def rollback(
+        self, number: int, actor: Actor, *, reason: str = "", dry_run: bool = False
+    ) -> Outcome | Preview:
+        command = Restore(number, self._journal.configuration_at(number))
+        if dry_run:
+            return await self.preview(command, actor)
+        try:
+            outcome, reload = await self._commit(command, actor, reason, None, number)
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, command.summary, refusal)
+            raise
+        return await self._await_reload(outcome, reload, None)
+
+    # --- history -------------------------------------------------------------------------------------------------------
+
+    def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
+        return self._journal.history(limit, before)
+
+    def revision(self, number: int) -> HistoryEntry:
+        return self._journal.revision(number)
+
+    def difference(self, old: int, new: int | None = None) -> Sequence[ObjectDifference]:
+        after = self._snapshot.configuration if new is None else self._journal.configuration_at(new)
+        return differences(self._journal.configuration_at(old), after)
+
+    # --- state ---------------------------------------------------------------------------------------------------------
+
+    def states(self) -> Mapping[int, ServiceState]:
+        return all_states(self._snapshot.configuration, self._dataplane.verdicts.for_people())
+
+    def state(self, index: int) -> ServiceState:
+        """The state of one service."""
+        return service_state(self._snapshot.configuration.service(index), self._dataplane.verdicts.for_people())
+
+    async def statistics(self) -> Statistics:
+        return await self._collector.sample(self._snapshot.configuration)
+
+    async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
+        found = self._snapshot.configuration.service(service).server(server)
+        if found is None:
+            raise NotFound("RS", server)
+        return await self._dataplane.transcripts(f"vs{service}/{found.engine_name}")
+
+    def health(self) -> Health:
+        return Health(
+            version=__version__,
+            started_at=self._started_at,
+            boot_time=self._collector.boot_time(),
+            haproxy_version=self._host.capabilities().haproxy_version,
+            haproxy_pid=self._dataplane.haproxy_pid,
+            health_pid=self._dataplane.health_pid,
+            last_change=self._journal.last_change(),
+            reload_pending=self._dataplane.reload_pending,
+            problems=self._dataplane.problems(),
+        )
+
+    # --- access --------------------------------------------------------------------------------------------------------
+
+    def authenticate(self, name: str, password: str) -> User | None:
+        user = self._snapshot.configuration.users.get(name)
+        if user is None or not self._verifier.verify(user, password):
+            return None
+        return user
+
+    def authenticate_key(self, key: str) -> User | None:
+        digest = access.key_digest(key)
+        return next((u for u in self._snapshot.configuration.users.values() if digest in u.api_keys), None)
+
+    def hash_password(self, password: str) -> str:
+        return access.hash_password(password)
+
+    def api_keys(self, user: User) -> Sequence[str]:
+        current = self._snapshot.configuration.user(user.name)
+        return [self._journal.secret(f"apikey/{digest}").decode() for digest in current.api_keys]
+
+    def new_api_key(self) -> tuple[str, str, bytes]:
+        return access.new_api_key()

@@ -1,0 +1,305 @@
+"""The running engines: HAProxy and the checking process, kept at what the configuration wants.
+
+`wanted` is the plan of the newest commit, `applied` what HAProxy really has. Operations and reloads are run one at a time. A
+process that ends is started again from `wanted` and from the last verdicts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from steelyard.appliance.reloads import Reloads
+from steelyard.appliance.verdicts import Verdicts
+from steelyard.compile.compiler import Plan
+from steelyard.diff.haproxy import Difference, apply_operations, difference
+from steelyard.engines.haproxy.engine import HaproxyEngine
+from steelyard.engines.health_process import HealthProcess
+from steelyard.health.client import HealthClient
+from steelyard.model.errors import EngineRefused, SteelyardError
+from steelyard.plan.haproxy import Globals, HaproxyPlan
+from steelyard.plan.health import HealthPlan, Service
+from steelyard.plan.operations import Operation, RemoveServer
+
+log = logging.getLogger("steelyard.dataplane")
+
+#: how long a change waits for the first verdicts of real servers it brings
+FIRST_VERDICT_SECONDS = 0.5
+_SAVE_SECONDS = 0.2
+_RESTART_SECONDS = 0.5
+_REFRESH_SECONDS = 15.0
+_HEALTH_START_SECONDS = 10.0
+
+#: called with the revision that has come into force
+OnReload = Callable[[int], Awaitable[None]]
+#: called when a reload was refused; gives the plan to go back to and its revision
+OnReloadFailed = Callable[[SteelyardError], Awaitable[tuple[Plan, int]]]
+
+
+class DataPlane:
+    """HAProxy and `steelyard-health` of one appliance."""
+
+    def __init__(self, haproxy: HaproxyEngine, health: HealthProcess, client: HealthClient) -> None:
+        self._haproxy = haproxy
+        self._health = health
+        self._client = client
+        self._engine = asyncio.Lock()
+        self._reloads = Reloads(self._reload)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._saving: asyncio.Task[None] | None = None
+        self._closing = False
+        self._problems: dict[str, str] = {}
+        self.verdicts = Verdicts()
+        self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
+        self._checks = HealthPlan()
+        self._revision = 0
+
+    # --- what others ask -----------------------------------------------------------------------------------------------
+
+    @property
+    def haproxy_pid(self) -> int | None:
+        return self._haproxy.master_pid
+
+    @property
+    def health_pid(self) -> int | None:
+        return self._health.pid
+
+    @property
+    def reload_pending(self) -> bool:
+        return self._reloads.pending
+
+    @property
+    def reload_count(self) -> int:
+        return self._reloads.count
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now, in words."""
+        return tuple(self._problems.values())
+
+    def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        return self._haproxy.describe(operations)
+
+    def owns(self, pid: int) -> bool:
+        """Whether that process is this appliance's HAProxy."""
+        return self._haproxy.owns(pid)
+
+    async def transcripts(self, target: str) -> Sequence[dict[str, Any]]:
+        """The last checks of "service/server", newest first."""
+        return [one.as_json() for one in await self._client.transcripts(target)]
+
+    async def check(self, part: HaproxyPlan) -> None:
+        """Have HAProxy read the changing part of a plan."""
+        await self._haproxy.check(part)
+
+    # --- start and end -------------------------------------------------------------------------------------------------
+
+    async def start(self, plan: Plan, revision: int, on_reload: OnReload, on_reload_failed: OnReloadFailed) -> None:
+        """Adopt or start both processes on that plan."""
+        self._on_reload, self._on_reload_failed = on_reload, on_reload_failed
+        self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
+        if not self._health.adopt():
+            self._health.start()
+        await self._tell_health_everything()
+        same = await self._haproxy.adopt(self.wanted)
+        if same is None:
+            await self._haproxy.start(self.wanted, self.verdicts.server_states(self.wanted))
+        elif not same:
+            await self._haproxy.reload(self.wanted, lambda: self.verdicts.server_states(self.wanted))
+        self.applied = self.wanted
+        await self._sync()
+        for watch in (self._watch_haproxy, self._watch_health, self._follow_verdicts):
+            self._tasks.append(asyncio.create_task(watch()))
+
+    async def close(self, *, stop_engines: bool) -> None:
+        """Let go of the engines, or end them."""
+        with contextlib.suppress(SteelyardError):
+            await self._reloads.close()
+        self._closing = True
+        if self._saving is not None:
+            await self._saving
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if stop_engines:
+            await self._haproxy.stop()
+            await self._health.stop()
+
+    # --- changes -------------------------------------------------------------------------------------------------------
+
+    async def apply(self, plan: Plan, todo: Difference, revision: int) -> tuple[asyncio.Future[None], bool] | None:
+        """Do at once what can be done at once; ask for a reload if one is needed: (its future, whether it starts now).
+
+        Raises `EngineRefused` when HAProxy refuses an operation; the caller then calls `restore`.
+        """
+        async with self._engine:
+            old_checks, self._checks = self._checks, plan.health
+            self.wanted, self._revision = plan.haproxy, revision
+            needs_reload = bool(todo.reload_reasons)
+            for operation in todo.operations:
+                try:
+                    await self._haproxy.run(operation, plan.haproxy)
+                except EngineRefused as refusal:
+                    if not isinstance(operation, RemoveServer):
+                        raise
+                    log.info("%s is removed by a reload: %s", operation, refusal.words)
+                    needs_reload = True
+            if not needs_reload:
+                self.applied = plan.haproxy
+                self._save_soon()
+            elif todo.operations:
+                touched = {operation.backend for operation in todo.operations if hasattr(operation, "backend")}
+                self.applied = apply_operations(self.applied, plan.haproxy, touched)
+            await self._tell_health(old_checks, patient=not self._reloads.pending)
+        return self._reloads.request() if needs_reload else None
+
+    async def restore(self, plan: Plan, revision: int) -> None:
+        """Bring both engines back to a plan whatever they have now."""
+        async with self._engine:
+            self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
+            try:
+                await self._haproxy.reload(plan.haproxy, lambda: self.verdicts.server_states(plan.haproxy))
+                self.applied = plan.haproxy
+            except SteelyardError as failure:
+                self._problems["restore"] = f"The previous plan could not be put back: {failure.message}"
+                log.error("the previous plan could not be put back: %s", failure.details())
+            await self._tell_health_everything()
+
+    async def _reload(self) -> None:
+        try:
+            async with self._engine:
+                plan, revision = self.wanted, self._revision
+                await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
+                self.applied = plan
+                self._problems.pop("reload", None)
+                self._problems.pop("restore", None)
+        except SteelyardError as failure:
+            self._problems["reload"] = f"The last reload was refused: {failure.message}"
+            back, revision = await self._on_reload_failed(failure)
+            await self._go_back(back, revision)
+            raise
+        await self._on_reload(revision)
+        await self._sync()
+
+    async def _go_back(self, plan: Plan, revision: int) -> None:
+        if difference(self.applied, plan.haproxy).empty:
+            async with self._engine:
+                self.applied = self.wanted = plan.haproxy
+                self._checks, self._revision = plan.health, revision
+                await self._tell_health_everything()
+        else:
+            await self.restore(plan, revision)
+
+    def _save_soon(self) -> None:
+        """Write the configuration file a little later, so that a burst of operations writes it once."""
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save())
+
+    async def _save(self) -> None:
+        if not self._closing:
+            await asyncio.sleep(_SAVE_SECONDS)
+        async with self._engine:
+            if self.applied is self.wanted:
+                try:
+                    await self._haproxy.save(self.wanted)
+                    self._problems.pop("save", None)
+                except SteelyardError as failure:
+                    self._problems["save"] = failure.message
+                    log.error("%s", failure.details())
+
+    # --- the checking process ------------------------------------------------------------------------------------------
+
+    async def _tell_health(self, old: HealthPlan, *, patient: bool) -> None:
+        changed: dict[str, Service | None] = {
+            key: service for key, service in self._checks.services.items() if old.services.get(key) is not service
+        }
+        changed.update({key: None for key in old.services if key not in self._checks.services})
+        timing = (self._checks.drain_seconds, self._checks.drop_at_drain_end)
+        if not changed and timing == (old.drain_seconds, old.drop_at_drain_end):
+            return
+        try:
+            statuses = await self._client.update(
+                changed,
+                drain_seconds=timing[0],
+                drop_at_drain_end=timing[1],
+                wait=FIRST_VERDICT_SECONDS if patient else 0.0,
+            )
+        except EngineRefused as failure:
+            # the watcher starts it again and then tells it the whole plan
+            self._problems["health"] = failure.message
+            return
+        self.verdicts.put(statuses)
+
+    async def _tell_health_everything(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _HEALTH_START_SECONDS
+        while True:
+            try:
+                await self._client.replace_plan(self._checks)
+                await self._client.update({}, wait=FIRST_VERDICT_SECONDS)
+                self.verdicts.replace_all(await self._client.snapshot())
+            except EngineRefused:
+                if loop.time() > deadline:
+                    raise
+                await asyncio.sleep(0.02)
+            else:
+                self._problems.pop("health", None)
+                return
+
+    async def _sync(self) -> None:
+        try:
+            await self._client.sync()
+        except EngineRefused as failure:
+            # it repairs differences by itself every few seconds
+            log.warning("the checking process did not look at the new HAProxy at once: %s", failure.words)
+
+    async def _follow_verdicts(self) -> None:
+        while not self._closing:
+            try:
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    async for event in self._client.subscribe():
+                        self.verdicts.note(event)
+            except TimeoutError:
+                pass
+            except EngineRefused:
+                await asyncio.sleep(_RESTART_SECONDS)
+            with contextlib.suppress(EngineRefused):
+                self.verdicts.replace_all(await self._client.snapshot())
+
+    # --- watching ------------------------------------------------------------------------------------------------------
+
+    async def _watch_haproxy(self) -> None:
+        while True:
+            await self._haproxy.wait_for_end()
+            if self._closing:
+                return
+            log.error("HAProxy has ended; starting it again")
+            async with self._engine:
+                try:
+                    plan, revision = self.wanted, self._revision
+                    await self._haproxy.start(plan, self.verdicts.server_states(plan))
+                    self.applied = plan
+                    self._problems.pop("haproxy", None)
+                except SteelyardError as failure:
+                    self._problems["haproxy"] = f"HAProxy cannot be started: {failure.message}"
+                    log.error("%s", failure.details())
+                    await asyncio.sleep(_RESTART_SECONDS)
+                    continue
+            await self._on_reload(revision)
+            await self._sync()
+
+    async def _watch_health(self) -> None:
+        while True:
+            await self._health.wait_for_end()
+            if self._closing:
+                return
+            log.error("steelyard-health has ended; starting it again")
+            try:
+                self._health.start()
+                await self._tell_health_everything()
+            except SteelyardError as failure:
+                self._problems["health"] = failure.message
+                log.error("%s", failure.details())
+                await asyncio.sleep(_RESTART_SECONDS)

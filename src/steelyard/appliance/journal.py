@@ -1,0 +1,140 @@
+"""The store as the appliance uses it: configurations in, revisions and history out. Slow calls run in one worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from steelyard.appliance.contract import Actor, HistoryEntry, Snapshot
+from steelyard.appliance.differences import compare
+from steelyard.model.configuration import (
+    Configuration,
+    changed_objects,
+    document_of,
+    from_documents,
+    read_document,
+)
+from steelyard.model.errors import SteelyardError
+from steelyard.store.contract import ObjectChange, RevisionRecord, Store
+
+log = logging.getLogger("steelyard.appliance")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Journal:
+    """Commits configurations and tells their history."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    async def _run(self, call: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*arguments, **named))
+
+    def load(self) -> Snapshot:
+        """The committed configuration."""
+        head, objects = self._store.load()
+        return Snapshot(head, from_documents(objects))
+
+    async def commit(
+        self,
+        before: Snapshot,
+        after: Configuration,
+        summary: str,
+        actor: Actor,
+        reason: str,
+        secrets: Mapping[str, bytes],
+        rollback_of: int | None,
+    ) -> int:
+        """Keep a configuration as the next revision; returns its number once it is on disk."""
+        changes = [
+            ObjectChange(
+                kind, key, None if old is None else document_of(old), None if new is None else document_of(new)
+            )
+            for kind, key, old, new in changed_objects(before.configuration, after)
+        ]
+        record = await self._run(
+            self._store.commit,
+            changes,
+            author=actor.name,
+            origin=actor.origin,
+            reason=reason,
+            summary=summary,
+            at=time.time(),
+            expected_head=before.revision,
+            rollback_of=rollback_of,
+            secrets=secrets,
+        )
+        return record.number
+
+    async def applied(self, number: int) -> None:
+        """A revision is in force."""
+        await self._run(self._store.mark, number, "applied")
+
+    async def withdraw(self, numbers: Sequence[int], why: str) -> None:
+        """Revisions could not be applied: what they changed is put back, newest first."""
+        for number in sorted(numbers, reverse=True):
+            await self._run(self._store.withdraw, number, why)
+
+    async def refused(self, actor: Actor, action: str, refusal: SteelyardError) -> None:
+        """Keep a refusal in the audit log. A log that cannot be written must not hide the refusal itself."""
+        try:
+            await self._run(self._store.audit, time.time(), actor.name, actor.origin, action, refusal.message)
+        except SteelyardError as failure:
+            log.warning("the audit log cannot be written: %s", failure)
+
+    def history(self, limit: int, before: int | None) -> list[HistoryEntry]:
+        """Revisions, newest first, without differences."""
+        return [_entry(record) for record in self._store.history(limit, before)]
+
+    def revision(self, number: int) -> HistoryEntry:
+        """One revision with its differences. Raises `NotFound`."""
+        return _entry(self._store.revision(number))
+
+    def configuration_at(self, number: int) -> Configuration:
+        """The configuration as of a revision. Raises `NotFound`."""
+        return from_documents(self._store.objects_at(number))
+
+    def last_change(self) -> float | None:
+        """When the newest revision was made."""
+        newest = self._store.history(1, None)
+        return newest[0].at if newest else None
+
+    def secret(self, name: str) -> bytes:
+        """A secret by its name."""
+        return self._store.get_secret(name)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._thread.shutdown()
+        self._store.close()
+
+
+def _entry(record: RevisionRecord) -> HistoryEntry:
+    return HistoryEntry(
+        number=record.number,
+        at=record.at,
+        author=record.author,
+        origin=record.origin,
+        reason=record.reason,
+        summary=record.summary,
+        status=record.status,
+        detail=record.detail,
+        rollback_of=record.rollback_of,
+        differences=tuple(
+            compare(
+                change.kind,
+                change.key,
+                None if change.before is None else read_document(change.kind, change.key, change.before),
+                None if change.after is None else read_document(change.kind, change.key, change.after),
+            )
+            for change in record.changes
+            if change.kind != "counters"
+        ),
+    )

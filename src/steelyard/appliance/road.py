@@ -1,0 +1,101 @@
+"""The pure part of the road: a command becomes a configuration, a plan and what must be done.
+
+Nothing here touches the store or an engine, so a dry run is exactly this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from steelyard.appliance.contract import Actor, Preview
+from steelyard.appliance.differences import differences
+from steelyard.compile.compiler import Compiler, Plan
+from steelyard.diff.haproxy import Difference, difference
+from steelyard.model.commands.command import Change, Command, required_permissions
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import OperatorError
+from steelyard.model.user import PERMISSIONS
+from steelyard.plan.haproxy import Bind, HaproxyPlan
+from steelyard.plan.operations import Operation
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One command, thought through: what it changes, what it needs, what the operator would be told."""
+
+    change: Change
+    plan: Plan
+    todo: Difference
+    preview: Preview
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.change.configuration
+
+
+def check_permission(command: Command, actor: Actor) -> None:
+    """Raise `OperatorError` with the field "permission" when the actor may not do that."""
+    for permission in required_permissions(command):
+        if permission != "read" and not actor.user.may(permission):
+            raise OperatorError(
+                f"User {actor.name} lacks the permission {PERMISSIONS.get(permission, permission)}",
+                field="permission",
+                value=permission,
+                remedy="Ask an administrator for it",
+            )
+
+
+def think_through(
+    command: Command,
+    *,
+    revision: int,
+    configuration: Configuration,
+    applied: HaproxyPlan,
+    compiler: Compiler,
+    describe: Callable[[Sequence[Operation]], tuple[str, ...]],
+) -> Journey:
+    """Apply a command to a configuration and find out what it takes. Raises the errors of `model.errors`."""
+    change = command.apply(configuration)
+    plan = compiler.compile(change.configuration)
+    todo = difference(applied, plan.haproxy)
+    preview = Preview(
+        based_on=revision,
+        configuration=change.configuration,
+        key=change.key,
+        differences=differences(configuration, change.configuration),
+        operations=describe(todo.operations),
+        reload=bool(todo.reload_reasons),
+        reload_reasons=todo.reload_reasons,
+    )
+    return Journey(change, plan, todo, preview)
+
+
+def changing_part(old: HaproxyPlan, new: HaproxyPlan) -> HaproxyPlan:
+    """The services that differ, with what they need: what HAProxy must read before a change is committed."""
+    services = {key: service for key, service in new.services.items() if old.services.get(key) is not service}
+    names = {name for service in services.values() for name in service.certificates()}
+    names |= {name for name, file in new.certificates.items() if old.certificates.get(name) != file}
+    return HaproxyPlan(new.settings, services, {name: new.certificates[name] for name in sorted(names)})
+
+
+def new_sockets(old: HaproxyPlan, new: HaproxyPlan) -> list[tuple[str, int]]:
+    """The (address, port) pairs that are listened on after the change and not before."""
+    fresh: list[tuple[str, int]] = []
+    for key, service in new.services.items():
+        before = old.services.get(key)
+        if before is service or service.frontend is None:
+            continue
+        held = _sockets(before.frontend.binds) if before is not None and before.frontend is not None else set()
+        fresh.extend(sorted(_sockets(service.frontend.binds) - held))
+    if not fresh:
+        return fresh
+    every: set[tuple[str, int]] = set()
+    for service in old.services.values():
+        if service.frontend is not None:
+            every |= _sockets(service.frontend.binds)
+    return [pair for pair in fresh if pair not in every]
+
+
+def _sockets(binds: Sequence[Bind]) -> set[tuple[str, int]]:
+    return {(bind.address, port) for bind in binds for port in bind.ports}

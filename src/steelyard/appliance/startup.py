@@ -1,0 +1,144 @@
+"""First start and every start: state directory, store, administrator, certificates, engines."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from steelyard.appliance.access import hash_password, new_password
+from steelyard.appliance.appliance import Appliance
+from steelyard.appliance.contract import Actor, Snapshot
+from steelyard.appliance.dataplane import DataPlane
+from steelyard.appliance.journal import Journal
+from steelyard.compile.compiler import Compiler, EngineFacts
+from steelyard.engines.capabilities import max_connections
+from steelyard.engines.haproxy.engine import RealHaproxy
+from steelyard.engines.haproxy.layout import Layout, write
+from steelyard.engines.health_process import HealthProcess
+from steelyard.engines.host import LocalHost
+from steelyard.health.client import HealthClient
+from steelyard.model.certificate import read_upload
+from steelyard.model.commands import AddUser, Batch, PutCertificate
+from steelyard.model.user import ADMINISTRATOR, User
+from steelyard.observe.collector import Collector
+from steelyard.store.sqlite import SqliteStore
+
+_TEN_YEARS = datetime.timedelta(days=3650)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running appliance. `password` is the administrator's new one, only at the first start and only if it was made here."""
+
+    appliance: Appliance
+    layout: Layout
+    first_start: bool
+    password: str | None
+
+
+def default_state_dir() -> Path:
+    """`/var/lib/steelyard` for root, `$XDG_STATE_HOME/steelyard` for a user."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/steelyard")
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "steelyard"
+
+
+def self_signed(common_name: str, addresses: tuple[str, ...] = ()) -> bytes:
+    """A self-signed certificate with its key, in PEM, good for ten years."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    now = datetime.datetime.now(datetime.UTC)
+    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + _TEN_YEARS)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem + certificate.public_bytes(Encoding.PEM)
+
+
+def admin_certificate(layout: Layout, address: str) -> Path:
+    """The certificate of the administration interface, made at the first start."""
+    path = layout.root / "admin.pem"
+    if not path.exists():
+        addresses = () if address in ("0.0.0.0", "::", "localhost") else (address,)  # noqa: S104 - compared, not bound
+        write(path, self_signed("steelyard", addresses))
+    return path
+
+
+async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Started:
+    """Everything up, from a state directory. Raises `HostLacks`, `EngineRefused` or `OperatorError`."""
+    host = LocalHost(haproxy)
+    capabilities = host.capabilities()
+    open_files = host.raise_open_files()
+    layout = Layout(state_dir.resolve())
+    layout.make()
+    store = await asyncio.to_thread(SqliteStore, layout.root / "steelyard.db")
+    journal = Journal(store)
+    snapshot = journal.load()
+    first, password = not snapshot.configuration.users, None
+    if first:
+        snapshot, password = await _first_configuration(journal, snapshot)
+    compiler = Compiler(
+        EngineFacts(
+            threads=min(os.cpu_count() or 1, 64),
+            lua=capabilities.lua,
+            max_connections=lambda listeners: max_connections(open_files, listeners),
+        )
+    )
+    health_socket = layout.run / "health.sock"
+    dataplane = DataPlane(
+        RealHaproxy(capabilities.haproxy_path, layout, journal.secret, lua=capabilities.lua),
+        HealthProcess(
+            socket=health_socket,
+            worker=layout.socket,
+            master=layout.master_socket,
+            directory=layout.root / "health",
+            pid_file=layout.run / "health.pid",
+            log=layout.log / "health.log",
+        ),
+        HealthClient(health_socket),
+    )
+    appliance = Appliance(
+        journal=journal, compiler=compiler, dataplane=dataplane, host=host, collector=Collector(layout.socket)
+    )
+    await appliance.start(snapshot)
+    return Started(appliance, layout, first, password)
+
+
+async def _first_configuration(journal: Journal, snapshot: Snapshot) -> tuple[Snapshot, str | None]:
+    """The administrator with a one-time password, and the certificate services use until they are given one."""
+    given = os.environ.get("STEELYARD_ADMIN_PASSWORD")
+    password = given or new_password()
+    command = Batch(
+        (
+            AddUser(ADMINISTRATOR, hash_password(password)),
+            PutCertificate(secrets.token_hex(16), read_upload(self_signed("steelyard")), temporary=True),
+        )
+    )
+    change = command.apply(snapshot.configuration)
+    system = Actor(User.make({"name": "system", "password_hash": "-"}), "system")
+    revision = await journal.commit(snapshot, change.configuration, "first start", system, "", change.secrets, None)
+    await journal.applied(revision)
+    return Snapshot(revision, change.configuration), None if given else password

@@ -1,0 +1,65 @@
+"""The control plane's copy of the verdicts: filled from a snapshot, kept true by the checking process's events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from steelyard.diff.haproxy import admin_state
+from steelyard.emit.haproxy.server_state import ServerState
+from steelyard.health.status import Event, TargetStatus
+from steelyard.observe.status import Verdict
+from steelyard.plan.haproxy import HaproxyPlan
+
+
+class Verdicts:
+    """The last known status of every target."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, TargetStatus] = {}
+
+    def replace_all(self, statuses: Mapping[str, TargetStatus]) -> None:
+        """A new snapshot."""
+        self._known = dict(statuses)
+
+    def put(self, statuses: Mapping[str, TargetStatus]) -> None:
+        """Some targets' statuses."""
+        self._known.update(statuses)
+
+    def note(self, event: Event) -> None:
+        """One change."""
+        known = self._known.get(event.target)
+        if known is None:
+            return
+        if event.event == "verdict":
+            self._known[event.target] = replace(known, state=event.after, since=event.at, reason=event.reason)  # type: ignore[arg-type]
+        else:
+            self._known[event.target] = replace(known, admin=event.after)  # type: ignore[arg-type]
+
+    def for_people(self) -> dict[str, Verdict]:
+        """The verdicts as `observe.status` takes them."""
+        return {
+            target: Verdict(
+                state=status.state,
+                reason=status.reason,
+                since=status.since,
+                checked=status.checked,
+                drain_ends=status.drain_ends if status.admin == "drain" else None,
+            )
+            for target, status in self._known.items()
+        }
+
+    def server_states(self, plan: HaproxyPlan) -> Iterable[ServerState]:
+        """What a HAProxy process must start with: never "all up"."""
+        for service in plan.services.values():
+            backend = service.backend
+            for server in backend.servers:
+                status = self._known.get(f"{backend.name}/{server.name}")
+                up = not backend.checked or (status is not None and status.state in ("up", "unchecked"))
+                admin = admin_state(backend, server)
+                if status is not None and admin == "drain" and status.admin == "maint":
+                    admin = "maint"
+                weight = server.weight
+                if server.weight_by_health and status is not None and status.weight is not None:
+                    weight = status.weight
+                yield ServerState(backend.name, server, up, admin, weight)

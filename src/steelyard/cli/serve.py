@@ -1,0 +1,61 @@
+"""`steelyard serve`: run the appliance. `steelyard stop`: end the engines that go on without it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steelyard.appliance.startup import default_state_dir
+from steelyard.cli.service import running, until_told_to_stop
+from steelyard.engines.stopping import stop_engines
+from steelyard.model.errors import SteelyardError
+from steelyard.model.user import ADMINISTRATOR
+
+StateDir = Annotated[
+    Path | None, typer.Option("--state-dir", help="Where everything is kept.", envvar="STEELYARD_STATE_DIR")
+]
+
+
+def fail(failure: SteelyardError) -> typer.Exit:
+    """Say what is wrong and how to mend it; exit code 1."""
+    details = failure.details()
+    typer.secho(f"steelyard: {failure.message}", err=True, fg="red")
+    for name in ("remedy", "words"):
+        if details.get(name):
+            typer.echo(f"  {details[name]}", err=True)
+    return typer.Exit(1)
+
+
+def serve(
+    state_dir: StateDir = None,
+    admin_address: Annotated[str, typer.Option(help="Address of the administration interface.")] = "127.0.0.1",
+    admin_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the administration interface.")] = 8443,
+    haproxy: Annotated[str | None, typer.Option(help="HAProxy binary to use.", envvar="STEELYARD_HAPROXY")] = None,
+) -> None:
+    """Run the appliance. Traffic and checks go on when this process ends; `steelyard stop` ends them too."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_serve(state_dir or default_state_dir(), admin_address, admin_port, haproxy))
+    except SteelyardError as failure:
+        raise fail(failure) from failure
+
+
+async def _serve(state_dir: Path, address: str, port: int, haproxy: str | None) -> None:
+    async with running(state_dir, address, port, haproxy=haproxy) as started:
+        if started.first_start:
+            typer.echo(f"First start. The administrator is {ADMINISTRATOR!r}.")
+            if started.password is not None:
+                typer.echo(f"One-time password, shown only now: {started.password}")
+        typer.echo(f"Serving on https://{address}:{port}, state in {started.layout.root}")
+        await until_told_to_stop()
+        typer.echo("The control plane ends; traffic and health checks go on. `steelyard stop` ends them too.")
+
+
+def stop(state_dir: StateDir = None) -> None:
+    """End HAProxy and the health checks that go on without the control plane."""
+    ended = stop_engines((state_dir or default_state_dir()).resolve())
+    typer.echo("Ended: " + ", ".join(ended) if ended else "Nothing was running.")

@@ -1,0 +1,220 @@
+"""Persistence: stick tables with LoadMaster's rules (`reference/behaviour.md`, section 5).
+
+A record is looked up on the first request of a client connection only, and its timer restarts there; HAProxy would do both on
+every request. So the server of a connection is kept in a session variable: later requests follow it by `use-server`, which
+HAProxy ignores when that server is down, and the stick rules run only while the variable is unset. "Always Check Persist"
+drops that condition. A record of a server that is down is passed over by HAProxy and overwritten by `store-request`.
+
+Keys other than addresses are stored as SHA-1 in hexadecimal: of fixed length however long the cookie is, unreadable in
+dumps, and a type that HAProxy 2.6 can also set through its runtime socket (binary keys it cannot).
+
+A new process has no records until the old one has taught it (HAProxy's local peer), some milliseconds after it takes its
+first connection. `lua.await_persistence` holds a client's first request for just that time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from steelyard.model.errors import InternalError
+from steelyard.model.virtual_service import DEFAULT_ACTIVE_COOKIE, VirtualService
+from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Table, directive
+
+ENTRIES = 1_000_000
+
+_OR_SOURCE = frozenset({"cookie-src", "active-cook-src", "cookie-hash-src", "rdp-src"})
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """What a backend needs for one persistence mode."""
+
+    table: Table | None
+    directives: tuple[Directive, ...]
+
+
+def compile_persistence(service: VirtualService, *, always: int, can_wait: bool) -> Persistence:
+    """Table and rules of a service. `always` is Always Check Persist (0, 1, 2); `can_wait` that HAProxy has Lua."""
+    if service.persistence == "none":
+        return Persistence(None, ())
+    if service.is_http:
+        return _http(service, always, can_wait)
+    return _tcp(service, can_wait)
+
+
+def _table(service: VirtualService, kind: str) -> Table:
+    expire = service.persistence_timeout
+    if kind == "digest":
+        return Table("digest", ENTRIES, expire)
+    return Table("ipv6" if ":" in service.address else "ip", ENTRIES, expire)
+
+
+def _source(service: VirtualService) -> str:
+    bits = service.persistence_mask
+    if ":" in service.address:
+        return "src" if bits == 32 else f"src,ipmask(32,{bits * 4})"
+    return "src" if bits == 32 else f"src,ipmask({bits})"
+
+
+def _digest(expression: str) -> str:
+    return f"{expression},sha1,hex"
+
+
+def _condition(*terms: str) -> tuple[str, ...]:
+    return ("if", *terms) if terms else ()
+
+
+def _set(text: str) -> tuple[str, ...]:
+    return ("{", *text.split(), "}")
+
+
+def _unset(text: str) -> tuple[str, ...]:
+    return ("!{", *text.split(), "}")
+
+
+def _wait(service: VirtualService, keyword: str, first: tuple[str, ...], can_wait: bool) -> list[Directive]:
+    if not can_wait:
+        return []
+    ready = f"str({SYNC_KEY}),in_table({SYNC_TABLE})"
+    return [
+        directive(
+            keyword,
+            *(("content",) if keyword == "tcp-request" else ()),
+            "lua.await_persistence",
+            "if",
+            *first,
+            "!{",
+            ready,
+            "}",
+        )
+    ]
+
+
+def _request_key(service: VirtualService) -> str:
+    """The sample expression of the key, without the digest."""
+    match service.persistence:
+        case "cookie" | "cookie-src":
+            return f"req.cook({service.cookie})"
+        case "active-cookie" | "active-cook-src":
+            return "var(txn.cookie)"
+        case "cookie-hash" | "cookie-hash-src":
+            return "req.fhdr(cookie)"
+        case "url":
+            return "pathq"
+        case "query-hash":
+            return f"urlp({service.query_tag})"
+        case "host":
+            return "req.hdr(host),lower"
+        case "header":
+            return f"req.fhdr({service.cookie})"
+        case "super" | "super-src":
+            return "var(txn.fingerprint)"
+        case other:
+            raise InternalError(f"Persistence {other} has no key in a request")
+
+
+def _prepare(service: VirtualService, first: tuple[str, ...]) -> list[Directive]:
+    """Rules that put a key together before it is looked up."""
+    if service.persistence in ("active-cookie", "active-cook-src"):
+        name = service.cookie or DEFAULT_ACTIVE_COOKIE
+        made = [directive("http-request", "set-var(txn.cookie)", f"req.cook({name})")]
+        made.append(
+            directive(
+                "http-request",
+                "set-var(txn.issued)",
+                "uuid()",
+                *_condition(*first, *_unset("var(txn.cookie) -m found")),
+            )
+        )
+        if service.persistence == "active-cookie":
+            made.append(
+                directive(
+                    "http-request",
+                    "set-var(txn.cookie)",
+                    "var(txn.issued)",
+                    *_condition(*_set("var(txn.issued) -m found")),
+                )
+            )
+        return made
+    if service.persistence in ("super", "super-src"):
+        made = [
+            directive("http-request", "set-var(txn.agent)", "req.fhdr(user-agent)", *_condition(*first)),
+            directive("http-request", "set-var(txn.authorization)", "req.fhdr(authorization)", *_condition(*first)),
+        ]
+        start = "var(txn.agent)" if service.persistence == "super" else f"{_source(service)},concat(|,txn.agent)"
+        made.append(
+            directive(
+                "http-request",
+                "set-var(txn.fingerprint)",
+                f"{start},concat(|,txn.authorization)",
+                *_condition(*_set("var(txn.agent) -m found")),
+            )
+        )
+        return made
+    return []
+
+
+def _http(service: VirtualService, always: int, can_wait: bool) -> Persistence:
+    memory = f"sess.{service.engine_name}"
+    first = _unset(f"var({memory}) -m found")
+    looked_up = first if always == 0 else ()
+    stored = first if always < 2 else ()
+    plain = service.persistence == "src"
+    table = _table(service, "ip" if plain else "digest")
+    key = _source(service) if plain else _digest(_request_key(service))
+    follow = [*_set(f"var({memory}) -m found")]
+    if always:
+        follow += ["!{", f"{key},in_table({service.engine_name})", "}"]
+    rules = _wait(service, "http-request", first, can_wait)
+    rules += _prepare(service, looked_up)
+    rules.append(directive("use-server", f"%[var({memory})]", "if", *follow))
+    rules.append(directive("stick", "match", key, *_condition(*looked_up)))
+    rules.append(directive("stick", "store-request", key, *_condition(*stored)))
+    if service.persistence in _OR_SOURCE:
+        absent = _unset(f"{_request_key(service)} -m found")
+        source = _digest(_source(service))
+        rules.append(directive("stick", "match", source, *_condition(*looked_up, *absent)))
+        rules.append(directive("stick", "store-request", source, *_condition(*stored, *absent)))
+    if service.persistence in ("cookie", "cookie-src"):
+        rules.append(directive("stick", "store-response", _digest(f"res.cook({service.cookie})")))
+    rules += _issue_cookie(service)
+    rules.append(directive("http-response", f"set-var({memory})", "srv_name"))
+    return Persistence(table, tuple(rules))
+
+
+def _issue_cookie(service: VirtualService) -> list[Directive]:
+    if service.persistence not in ("active-cookie", "active-cook-src"):
+        return []
+    name = service.cookie or DEFAULT_ACTIVE_COOKIE
+    issued = _condition(*_set("var(txn.issued) -m found"))
+    rules = [directive("http-response", "add-header", "Set-Cookie", f"{name}=%[var(txn.issued)]; path=/", *issued)]
+    if service.persistence == "active-cook-src":
+        rules.append(directive("stick", "store-response", _digest("var(txn.issued)")))
+    return rules
+
+
+def _tcp(service: VirtualService, can_wait: bool) -> Persistence:
+    rules = _wait(service, "tcp-request", (), can_wait)
+    if service.persistence == "src":
+        rules.append(directive("stick", "on", _source(service)))
+        return Persistence(_table(service, "ip"), tuple(rules))
+    if service.persistence == "ssl":
+        hello, answer = _set("req.ssl_hello_type 1"), _set("res.ssl_hello_type 2")
+        rules += [
+            directive("tcp-request", "inspect-delay", "5s"),
+            directive("tcp-request", "content", "accept", "if", *hello),
+            directive("tcp-response", "inspect-delay", "5s"),
+            directive("tcp-response", "content", "accept", "if", *answer),
+            directive("stick", "on", _digest("req.payload_lv(43,1)"), "if", *hello),
+            directive("stick", "store-response", _digest("res.payload_lv(43,1)"), "if", *answer),
+        ]
+        return Persistence(_table(service, "digest"), tuple(rules))
+    key = "req.rdp_cookie(mstshash)"
+    rules += [
+        directive("tcp-request", "inspect-delay", "1s"),
+        directive("tcp-request", "content", "accept", "if", *_set(f"{key} -m found")),
+        directive("stick", "on", _digest(key)),
+    ]
+    if service.persistence == "rdp-src":
+        rules.append(directive("stick", "on", _digest(_source(service)), "if", *_unset(f"{key} -m found")))
+    return Persistence(_table(service, "digest"), tuple(rules))

@@ -1,0 +1,166 @@
+"""The plan as HAProxy configuration text.
+
+Sections come in a fixed order, so equal plans give equal bytes. The sync table is declared first: peers teach their tables in
+the reverse order of declaration (seen on 2.6 and 2.8), so its entry arrives after all persistence records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from steelyard.emit.haproxy.server import server_words
+from steelyard.emit.haproxy.words import quote
+from steelyard.plan.haproxy import SYNC_TABLE, Backend, Bind, Frontend, Globals, HaproxyPlan, ServicePlan, Table
+
+PEER = "steelyard"
+
+
+@dataclass(frozen=True)
+class EnginePaths:
+    """Where the engine's files and sockets are, as absolute paths."""
+
+    certificates: str
+    lists: str
+    lua: str | None
+    state: str
+    socket: str
+    peers: str
+
+    def certificate(self, name: str) -> str:
+        """The file of a certificate."""
+        return f"{self.certificates}/{name}.pem"
+
+    def certificate_list(self, frontend: str) -> str:
+        """The file that lists the certificates of a listener."""
+        return f"{self.lists}/{frontend}.list"
+
+
+def _line(words: Iterable[str]) -> str:
+    return "  " + " ".join(quote(word) for word in words) + "\n"
+
+
+def _section(*words: str) -> str:
+    return " ".join(quote(word) for word in words) + "\n"
+
+
+def certificate_list(certificates: tuple[str, ...], paths: EnginePaths) -> str:
+    """A certificate list: one file a line, the first answers hellos without a known name."""
+    return "".join(quote_path(paths.certificate(name)) + "\n" for name in certificates)
+
+
+def quote_path(path: str) -> str:
+    """A path on a line of its own (certificate lists know no quotes): blanks and control characters are refused."""
+    if quote(path) != path:
+        raise ValueError(f"{path!r} cannot stand in a certificate list")
+    return path
+
+
+def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
+    yield _section("global")
+    yield _line(["maxconn", str(settings.max_connections)])
+    yield _line(["nbthread", str(settings.threads)])
+    yield _line(["stats", "socket", paths.socket, "mode", "600", "level", "admin", "expose-fd", "listeners"])
+    yield _line(["stats", "timeout", "60s"])
+    yield _line(["server-state-file", paths.state])
+    yield _line(["localpeer", PEER])
+    yield _line(["tune.ssl.default-dh-param", "2048"])
+    if paths.lua is not None:
+        yield _line(["lua-load-per-thread", paths.lua])
+    yield _section("peers", PEER)
+    yield _line(["peer", PEER, f"unix@{paths.peers}"])
+    yield _section("backend", SYNC_TABLE)
+    yield _line(["stick-table", "type", "string", "len", "16", "size", "16", "store", "gpc0", "peers", PEER])
+    yield _section("defaults", "steelyard")
+    yield _line(["timeout", "connect", f"{settings.connect_seconds}s"])
+    yield _line(["timeout", "queue", f"{settings.queue_seconds}s"])
+    yield _line(["retries", "3"])
+    yield _line(["option", "redispatch", "1"])
+    yield _line(["load-server-state-from-file", "global"])
+
+
+def _bind(bind: Bind, frontend: Frontend, paths: EnginePaths) -> str:
+    ports = str(bind.first_port) if bind.first_port == bind.last_port else f"{bind.first_port}-{bind.last_port}"
+    words = ["bind", f"{_host(bind.address)}:{ports}"]
+    if bind.address == "::":
+        words.append("v6only")
+    if frontend.tls is not None:
+        words += ["ssl", "crt-list", paths.certificate_list(frontend.name)]
+        if frontend.tls.alpn:
+            words += ["alpn", ",".join(frontend.tls.alpn)]
+        words += [f"no-{protocol}" for protocol in frontend.tls.refused_protocols]
+    return _line(words)
+
+
+def _host(address: str) -> str:
+    # a plain IPv6 literal would be read as address:port, and an unmarked wildcard as both families
+    return f"ipv6@[{address}]" if ":" in address else f"ipv4@{address}"
+
+
+def _frontend(frontend: Frontend, backend: str, paths: EnginePaths) -> Iterator[str]:
+    yield _section("frontend", frontend.name, "from", "steelyard")
+    yield _line(["mode", frontend.mode])
+    yield _line(["timeout", "client", f"{frontend.idle_seconds}s"])
+    if frontend.mode == "http":
+        # without it a reload closes idle client connections under a client that is just sending its next request
+        yield _line(["option", "idle-close-on-response"])
+    for bind in frontend.binds:
+        yield _bind(bind, frontend, paths)
+    for item in frontend.directives:
+        yield _line(item.words)
+    yield _line(["default_backend", backend])
+
+
+def _table(table: Table) -> str:
+    kind = {"ip": ["ip"], "ipv6": ["ipv6"], "digest": ["string", "len", "40"]}[table.kind]
+    return _line(
+        ["stick-table", "type", *kind, "size", str(table.entries), "expire", f"{table.expire_seconds}s", "peers", PEER]
+    )
+
+
+def _backend(backend: Backend) -> Iterator[str]:
+    yield _section("backend", backend.name, "from", "steelyard")
+    yield _line(["mode", backend.mode])
+    yield _line(["timeout", "server", f"{backend.idle_seconds}s"])
+    yield _line(["timeout", "tunnel", f"{backend.idle_seconds}s"])
+    yield _line(["balance", *backend.balance])
+    if backend.table is not None:
+        yield _table(backend.table)
+    for item in backend.directives:
+        yield _line(item.words)
+    for server in backend.servers:
+        yield _line(["server", server.name, *server_words(server)])
+
+
+def service_text(service: ServicePlan, paths: EnginePaths) -> str:
+    """One service's sections."""
+    parts: list[str] = []
+    if service.frontend is not None:
+        parts.extend(_frontend(service.frontend, service.backend.name, paths))
+    parts.extend(_backend(service.backend))
+    return "".join(parts)
+
+
+def globals_text(settings: Globals, paths: EnginePaths) -> str:
+    """The sections every configuration begins with."""
+    return "".join(_globals(settings, paths))
+
+
+class ConfigurationEmitter:
+    """Prints whole plans and keeps the text of services that did not change."""
+
+    def __init__(self, paths: EnginePaths) -> None:
+        self.paths = paths
+        self._texts: dict[str, tuple[ServicePlan, str]] = {}
+
+    def text(self, plan: HaproxyPlan) -> str:
+        """The whole configuration."""
+        parts = [globals_text(plan.settings, self.paths)]
+        for key, service in plan.services.items():
+            cached = self._texts.get(key)
+            if cached is None or cached[0] is not service:
+                cached = self._texts[key] = (service, service_text(service, self.paths))
+            parts.append(cached[1])
+        if len(self._texts) > len(plan.services):
+            self._texts = {key: text for key, text in self._texts.items() if key in plan.services}
+        return "".join(parts)

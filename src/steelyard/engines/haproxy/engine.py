@@ -1,0 +1,255 @@
+"""HAProxy as the appliance sees it: check, start, adopt, reload, run operations."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
+from steelyard.emit.haproxy.runtime import commands
+from steelyard.emit.haproxy.server_state import ServerState, server_state_text
+from steelyard.engines.haproxy.layout import Layout, write
+from steelyard.engines.haproxy.process import HaproxyProcess
+from steelyard.engines.haproxy.records import is_ready, mark_ready, wait_until_teachable
+from steelyard.engines.haproxy.runtime import ask
+from steelyard.model.errors import EngineRefused
+from steelyard.plan.haproxy import CertificateFile, HaproxyPlan
+from steelyard.plan.operations import Operation, RemoveServer, ReplaceCertificate
+
+#: finds a secret of the store by its name
+SecretSource = Callable[[str], bytes]
+
+_REMOVE_SECONDS = 1.0
+_LEARN_SECONDS = 1.2
+_GOOD_ANSWERS = ("", "New server registered.", "Server deleted.")
+
+
+class HaproxyEngine(Protocol):
+    """What the appliance needs of HAProxy. All raise `EngineRefused` or `HostLacks`."""
+
+    @property
+    def master_pid(self) -> int | None:
+        """The pid of the running master."""
+        ...
+
+    def owns(self, pid: int) -> bool:
+        """Whether that process is this HAProxy, master or worker."""
+        ...
+
+    async def check(self, plan: HaproxyPlan) -> None:
+        """Have HAProxy read a plan (or the part of one that changes) without running it."""
+        ...
+
+    async def adopt(self, plan: HaproxyPlan) -> bool | None:
+        """Take over a running HAProxy: True when it runs exactly this plan, False when another, None when none runs."""
+        ...
+
+    async def start(self, plan: HaproxyPlan, states: Iterable[ServerState]) -> None:
+        """Start with these server states."""
+        ...
+
+    async def reload(self, plan: HaproxyPlan, states: Callable[[], Iterable[ServerState]]) -> None:
+        """Change to a plan without dropping a connection; `states` is asked at the last moment."""
+        ...
+
+    async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
+        """Run one operation on the running process. `plan` holds what the operation leads to."""
+        ...
+
+    async def save(self, plan: HaproxyPlan) -> None:
+        """Write the plan as what a restart begins with."""
+        ...
+
+    async def wait_for_end(self) -> None:
+        """Return when HAProxy has ended."""
+        ...
+
+    async def stop(self) -> None:
+        """End HAProxy; connections are cut."""
+        ...
+
+    def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        """The operations as they would be run, for people."""
+        ...
+
+
+class RealHaproxy:
+    """The real one."""
+
+    def __init__(self, binary: str, layout: Layout, secrets: SecretSource, *, lua: bool) -> None:
+        self._layout = layout
+        self._secrets = secrets
+        self._process = HaproxyProcess(binary, layout)
+        self._emitter = ConfigurationEmitter(layout.paths(lua=lua))
+        self._staged = ConfigurationEmitter(layout.paths(lua=lua, staged=True))
+        self._written: dict[str, CertificateFile] = {}
+        self._learning: asyncio.Task[None] | None = None
+        self._checks = asyncio.Lock()
+        script = importlib.resources.files("steelyard.engines.haproxy").joinpath("persistence.lua")
+        write(layout.lua, script.read_text())
+
+    @property
+    def master_pid(self) -> int | None:
+        return self._process.master
+
+    def owns(self, pid: int) -> bool:
+        return self._process.owns(pid)
+
+    async def check(self, plan: HaproxyPlan) -> None:
+        async with self._checks:
+            self._write_certificates(plan, self._staged)
+            self._write_lists(plan, self._staged)
+            path = self._layout.staging / "haproxy.cfg"
+            write(path, self._staged.text(plan))
+            try:
+                await self._process.check(path)
+            finally:
+                for name in plan.certificates:
+                    (self._layout.staging / "certificates" / f"{name}.pem").unlink(missing_ok=True)
+
+    async def adopt(self, plan: HaproxyPlan) -> bool | None:
+        if not await self._process.adopt():
+            return None
+        text = self._emitter.text(plan).encode()
+        try:
+            same = self._layout.configuration.read_bytes() == text
+        except OSError:
+            same = False
+        for certificate in plan.certificates.values():
+            path = self._layout.engine / "certificates" / f"{certificate.name}.pem"
+            same = same and path.exists() and path.read_bytes() == self._pem(certificate)
+        if same:
+            self._written = dict(plan.certificates)
+        return same
+
+    async def start(self, plan: HaproxyPlan, states: Iterable[ServerState]) -> None:
+        await self.save(plan)
+        write(self._layout.state, server_state_text(states))
+        await self._process.check(self._layout.configuration)
+        await self._process.start()
+        await mark_ready(self._layout.socket)
+
+    async def reload(self, plan: HaproxyPlan, states: Callable[[], Iterable[ServerState]]) -> None:
+        await self._settle()
+        before = self._layout.configuration.read_bytes()
+        await self.save(plan)
+        try:
+            await self._process.check(self._layout.configuration)
+            await wait_until_teachable(self._layout.socket)
+            write(self._layout.state, server_state_text(states()))
+            await self._process.reload()
+        except EngineRefused:
+            write(self._layout.configuration, before)
+            raise
+        self._learning = asyncio.create_task(self._learnt())
+
+    async def _learnt(self) -> None:
+        """Make sure that the new worker is marked ready even if the old one ended before it taught."""
+        await asyncio.sleep(_LEARN_SECONDS)
+        try:
+            if not await is_ready(self._layout.socket):
+                await mark_ready(self._layout.socket)
+        except EngineRefused:
+            # the worker is gone; whoever starts the next one marks that
+            return
+
+    async def _settle(self) -> None:
+        """A worker that has not learnt yet cannot teach: let it finish before the next reload."""
+        if self._learning is None or self._learning.done():
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LEARN_SECONDS
+        while loop.time() < deadline and not self._learning.done():
+            try:
+                if await is_ready(self._layout.socket):
+                    break
+            except EngineRefused:
+                break
+            await asyncio.sleep(0.01)
+
+    async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
+        if isinstance(operation, ReplaceCertificate):
+            await self._replace_certificate(plan.certificates[operation.certificate])
+            return
+        if isinstance(operation, RemoveServer):
+            await self._remove(operation)
+            return
+        for command in commands(operation):
+            await self._tell(command)
+
+    async def _tell(self, command: str) -> None:
+        answer = (await ask(self._layout.socket, command)).strip()
+        if answer not in _GOOD_ANSWERS:
+            raise EngineRefused("HAProxy refuses a change at run time", words=answer)
+
+    async def _remove(self, operation: RemoveServer) -> None:
+        """Sessions end a moment after they are told to; the server can go only then."""
+        maintenance, cut, delete = commands(operation)
+        await self._tell(maintenance)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _REMOVE_SECONDS
+        while True:
+            await self._tell(cut)
+            try:
+                await self._tell(delete)
+            except EngineRefused:
+                if loop.time() > deadline:
+                    raise
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+    async def _replace_certificate(self, certificate: CertificateFile) -> None:
+        path = self._emitter.paths.certificate(certificate.name)
+        pem = self._pem(certificate)
+        write(self._layout.engine / "certificates" / f"{certificate.name}.pem", pem)
+        self._written[certificate.name] = certificate
+        answer = await ask(self._layout.socket, f"set ssl cert {path}", payload=pem.decode())
+        if "transaction" not in answer.lower():
+            raise EngineRefused("HAProxy refuses the certificate", words=answer.strip())
+        answer = await ask(self._layout.socket, f"commit ssl cert {path}")
+        if "Success" not in answer:
+            raise EngineRefused("HAProxy refuses the certificate", words=answer.strip())
+
+    async def save(self, plan: HaproxyPlan) -> None:
+        self._write_certificates(plan, self._emitter)
+        self._write_lists(plan, self._emitter)
+        write(self._layout.configuration, self._emitter.text(plan))
+
+    def _write_certificates(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
+        for name, certificate in plan.certificates.items():
+            if emitter is self._emitter:
+                if self._written.get(name) is certificate:
+                    continue
+                self._written[name] = certificate
+            base = self._layout.engine if emitter is self._emitter else self._layout.staging
+            write(base / "certificates" / f"{name}.pem", self._pem(certificate))
+
+    def _write_lists(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
+        base = self._layout.engine if emitter is self._emitter else self._layout.staging
+        for service in plan.services.values():
+            names = service.certificates()
+            if names:
+                write(base / "lists" / f"{service.key}.list", certificate_list(names, emitter.paths))
+
+    def _pem(self, certificate: CertificateFile) -> bytes:
+        return self._secrets(f"key/{certificate.key_id}") + certificate.chain_pem.encode()
+
+    async def wait_for_end(self) -> None:
+        await self._process.wait_for_end()
+
+    async def stop(self) -> None:
+        if self._learning is not None:
+            self._learning.cancel()
+        await self._process.stop()
+
+    def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        lines: list[str] = []
+        for operation in operations:
+            if isinstance(operation, ReplaceCertificate):
+                lines.append(f"set ssl cert {operation.certificate} (new content)")
+            else:
+                lines.extend(commands(operation))
+        return tuple(lines)

@@ -1,0 +1,118 @@
+"""Where HAProxy's files are in the state directory, and how they are written: whole, atomically, for the owner only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from steelyard.emit.haproxy.configuration import EnginePaths
+from steelyard.model.errors import HostLacks, OperatorError
+
+#: a Unix socket's path has 108 bytes; HAProxy appends ".<pid>.tmp" to its own while it binds them
+_LONGEST_SOCKET_PATH = 90
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The directories of one appliance."""
+
+    root: Path
+
+    @property
+    def engine(self) -> Path:
+        return self.root / "engine"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def configuration(self) -> Path:
+        return self.engine / "haproxy.cfg"
+
+    @property
+    def staging(self) -> Path:
+        """Where changes are written to be checked, before they are committed."""
+        return self.engine / "staging"
+
+    @property
+    def state(self) -> Path:
+        return self.engine / "servers.state"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.run / "haproxy.pid"
+
+    @property
+    def socket(self) -> Path:
+        """The worker's runtime socket."""
+        return self.run / "haproxy.sock"
+
+    @property
+    def master_socket(self) -> Path:
+        return self.run / "master.sock"
+
+    @property
+    def lua(self) -> Path:
+        return self.engine / "persistence.lua"
+
+    def paths(self, *, lua: bool, staged: bool = False) -> EnginePaths:
+        """The paths the configuration names. A staged one differs only in its certificates."""
+        base = self.staging if staged else self.engine
+        return EnginePaths(
+            certificates=str(base / "certificates"),
+            lists=str(base / "lists"),
+            lua=str(self.lua) if lua else None,
+            state=str(self.state),
+            socket=str(self.socket),
+            peers=str(self.run / "peers.sock"),
+        )
+
+    def make(self) -> None:
+        """Make the directories, for the owner only. Raises `OperatorError` when the path is too long for sockets."""
+        if len(os.fsencode(self.run / "haproxy.sock")) > _LONGEST_SOCKET_PATH:
+            raise OperatorError(
+                f"The state directory's path {self.root} is too long: its sockets would not fit",
+                field="state-dir",
+                allowed=f"at most {_LONGEST_SOCKET_PATH - len('/run/haproxy.sock')} bytes",
+                remedy="Choose a shorter path",
+            )
+        try:
+            for directory in (self.root, self.engine, self.run, self.log, self.staging):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                directory.chmod(0o700)
+            for base in (self.engine, self.staging):
+                for name in ("certificates", "lists"):
+                    (base / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as failure:
+            raise cannot_write(self.root, failure) from failure
+
+
+def cannot_write(path: Path, failure: OSError) -> HostLacks:
+    """The complaint about a file that cannot be written."""
+    return HostLacks(
+        f"{path} cannot be written: {failure.strerror}",
+        lacks="a writable state directory",
+        remedy="Free space or correct the directory's owner and mode",
+    )
+
+
+def write(path: Path, content: str | bytes) -> bool:
+    """Replace a file whole, mode 0600, unless it holds the same already. Tells whether it changed."""
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        if path.exists() and path.read_bytes() == data:
+            return False
+        temporary = path.with_name(f".{path.name}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except OSError as failure:
+        raise cannot_write(path, failure) from failure
+    return True

@@ -1,0 +1,217 @@
+"""The HAProxy process: master and worker in a session of their own, so that they outlive the control plane.
+
+A master that runs already is adopted by its pid file. When a worker dies the master ends itself and its other workers (its
+`exit-on-failure` default), and when the master dies its workers end: so the master is what is watched and started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from steelyard.engines.haproxy.layout import Layout
+from steelyard.engines.haproxy.runtime import ask
+from steelyard.model.errors import EngineRefused, HostLacks
+
+_PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
+_FAILED = re.compile(r"\[failed: (\d+)\]")
+_START_SECONDS = 10.0
+_RELOAD_SECONDS = 30.0
+_STEP_SECONDS = 0.01
+
+
+class HaproxyProcess:
+    """Starts, adopts, reloads, watches and ends one HAProxy."""
+
+    def __init__(self, binary: str, layout: Layout) -> None:
+        self._binary = binary
+        self._layout = layout
+        self._child: subprocess.Popen[bytes] | None = None
+        self.master: int | None = None
+        self.worker: int | None = None
+
+    async def check(self, path: Path) -> None:
+        """Let HAProxy read a configuration without running it. Raises `EngineRefused` with its words."""
+        process = await asyncio.create_subprocess_exec(
+            self._binary,
+            "-c",
+            "-q",
+            "-f",
+            str(path),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            words = "\n".join(
+                line
+                for line in output.decode(errors="replace").splitlines()
+                if "[ALERT]" in line or "error" in line.lower()
+            )
+            raise EngineRefused("HAProxy refuses the configuration", words=words or output.decode(errors="replace"))
+
+    async def adopt(self) -> bool:
+        """Take over a master that runs already with this state directory's configuration."""
+        try:
+            pid = int(self._layout.pid_file.read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return False
+        if not self.owns(pid):
+            return False
+        worker = await self._worker_pid()
+        if worker is None:
+            return False
+        self.master, self.worker = pid, worker
+        return True
+
+    def owns(self, pid: int) -> bool:
+        """Whether that process runs on this state directory's configuration."""
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return os.fsencode(self._layout.configuration) in command
+
+    async def start(self) -> None:
+        """Start a master. Raises `HostLacks` or `EngineRefused`, with the last words of its log."""
+        log = self._layout.log / "haproxy.log"
+        with contextlib.suppress(FileNotFoundError):
+            self._layout.socket.unlink()
+        try:
+            with log.open("ab") as output:
+                self._child = subprocess.Popen(
+                    [
+                        self._binary,
+                        "-W",
+                        "-S",
+                        f"{self._layout.master_socket},mode,600",
+                        "-p",
+                        str(self._layout.pid_file),
+                        "-f",
+                        str(self._layout.configuration),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        except OSError as failure:
+            raise HostLacks(
+                f"{self._binary} cannot be started: {failure.strerror}",
+                lacks="HAProxy",
+                remedy="Run `steelyard doctor`",
+            ) from failure
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _START_SECONDS
+        while loop.time() < deadline:
+            if self._child.poll() is not None:
+                raise EngineRefused("HAProxy ended while it started", words=self.last_words())
+            self.worker = await self._worker_pid()
+            if self.worker is not None:
+                self.master = self._child.pid
+                return
+            await asyncio.sleep(_STEP_SECONDS)
+        self.kill()
+        raise EngineRefused("HAProxy did not begin to serve in time", words=self.last_words())
+
+    async def _worker_pid(self) -> int | None:
+        try:
+            found = _PID.search(await ask(self._layout.socket, "show info", timeout=2.0))
+        except EngineRefused:
+            return None
+        return int(found[1]) if found is not None else None
+
+    async def _failures(self) -> int:
+        try:
+            found = _FAILED.search(await ask(self._layout.master_socket, "show proc", timeout=2.0))
+        except EngineRefused:
+            # the master re-executes itself during a reload and does not answer for that moment
+            return -1
+        return int(found[1]) if found is not None else 0
+
+    async def reload(self) -> None:
+        """Have the master start a new worker on the present configuration; the old one finishes its connections.
+
+        Returns when the new worker answers. Raises `EngineRefused` when HAProxy refuses; the old worker then goes on.
+        """
+        if self.master is None:
+            raise EngineRefused("HAProxy is not running")
+        failures = max(0, await self._failures())
+        before = self.worker
+        try:
+            os.kill(self.master, signal.SIGUSR2)
+        except ProcessLookupError as failure:
+            raise EngineRefused("HAProxy's master is gone") from failure
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _RELOAD_SECONDS
+        while loop.time() < deadline:
+            await asyncio.sleep(_STEP_SECONDS)
+            worker = await self._worker_pid()
+            if worker is not None and worker != before:
+                self.worker = worker
+                return
+            if await self._failures() > failures:
+                raise EngineRefused("HAProxy refused the reload; it goes on as before", words=self.last_words())
+        raise EngineRefused("HAProxy did not take the reload in time", words=self.last_words())
+
+    async def wait_for_end(self) -> None:
+        """Return when the master has ended. Works for an adopted master too."""
+        if self.master is None:
+            return
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        try:
+            descriptor = os.pidfd_open(self.master)
+        except ProcessLookupError:
+            self._reap()
+            return
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        self._reap()
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            self._child.poll()
+        self.master = self.worker = None
+
+    async def stop(self) -> None:
+        """End master and workers at once; their connections are cut."""
+        master = self.master
+        if master is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(master, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(5):
+                await self.wait_for_end()
+        except TimeoutError:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the master without asking it."""
+        pid = self.master or (self._child.pid if self._child is not None else None)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._child is not None:
+            self._child.wait()
+        self.master = self.worker = None
+
+    def last_words(self) -> str:
+        """The alerts at the end of HAProxy's log."""
+        try:
+            lines = (self._layout.log / "haproxy.log").read_text(errors="replace").splitlines()[-40:]
+        except OSError:
+            return ""
+        return "\n".join(line for line in lines if "[ALERT]" in line)[-2000:]

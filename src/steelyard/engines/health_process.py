@@ -1,0 +1,107 @@
+"""The checking process: started in a session of its own, adopted when it runs already, watched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from steelyard.model.errors import HostLacks
+
+
+class HealthProcess:
+    """Starts, adopts, watches and ends `steelyard-health`."""
+
+    def __init__(self, *, socket: Path, worker: Path, master: Path, directory: Path, pid_file: Path, log: Path) -> None:
+        self._arguments = [
+            sys.executable,
+            "-m",
+            "steelyard.health.main",
+            "--socket",
+            str(socket),
+            "--haproxy-socket",
+            str(worker),
+            "--master-socket",
+            str(master),
+            "--directory",
+            str(directory),
+        ]
+        self._directory = directory
+        self._pid_file = pid_file
+        self._log = log
+        self._child: subprocess.Popen[bytes] | None = None
+        self.pid: int | None = None
+
+    def adopt(self) -> bool:
+        """Take over a process that runs already for this directory."""
+        try:
+            pid = int(self._pid_file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return False
+        if os.fsencode(self._directory) not in command:
+            return False
+        self.pid = pid
+        return True
+
+    def start(self) -> None:
+        """Start one. Raises `HostLacks` when the program cannot be run."""
+        try:
+            with self._log.open("ab") as output:
+                self._child = subprocess.Popen(
+                    self._arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        except OSError as failure:
+            raise HostLacks(
+                f"steelyard-health cannot be started: {failure}",
+                lacks="a process",
+                remedy="Look at the limits of processes and memory",
+            ) from failure
+        self.pid = self._child.pid
+        self._pid_file.write_text(f"{self.pid}\n")
+
+    async def wait_for_end(self) -> None:
+        """Return when the process has ended, whoever started it."""
+        if self.pid is None:
+            return
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            self._reap()
+            return
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        self._reap()
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            self._child.poll()
+        self.pid = None
+
+    async def stop(self) -> None:
+        """End it; its verdicts stay on disk."""
+        if self.pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(5):
+                await self.wait_for_end()
+        except TimeoutError:
+            if self.pid is not None:
+                os.kill(self.pid, signal.SIGKILL)

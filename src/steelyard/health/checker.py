@@ -1,0 +1,249 @@
+"""The process at work: runs the cycles, keeps the board, and tells HAProxy, the files and the subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from steelyard.health.board import Board, Changes, Probe, TargetName
+from steelyard.health.files import PlanFile, VerdictFile
+from steelyard.health.probe import cycle
+from steelyard.health.pusher import Pusher
+from steelyard.health.saver import Saver
+from steelyard.health.scheduler import Scheduler
+from steelyard.health.status import Event
+from steelyard.health.transcript import Outcome
+from steelyard.model.errors import OperatorError
+from steelyard.plan.health import HealthPlan, Service
+
+log = logging.getLogger(__name__)
+
+#: Cycles started in one turn of the loop. Few enough that a burst of new targets does not delay answers into time-outs.
+STARTED_AT_ONCE = 48
+#: Seconds the scheduler is left alone at least.
+TICK_SECONDS = 0.005
+#: Durable records printed after each cycle; more than change by it.
+PRINTED_AT_ONCE = 20
+#: Descriptors kept for HAProxy, files and the control socket; most checks at once.
+RESERVED_DESCRIPTORS, MOST_AT_ONCE = 128, 12_000
+
+Listener = Callable[[Event], None]
+
+
+def concurrency() -> int:
+    """How many checks may run at the same time: what the host's limit on descriptors leaves, which is raised first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wished = MOST_AT_ONCE + RESERVED_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY:
+        wished = min(wished, hard)
+    if soft != resource.RLIM_INFINITY and soft < wished:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wished, hard))
+        soft = wished
+    return max(16, MOST_AT_ONCE if soft == resource.RLIM_INFINITY else min(soft - RESERVED_DESCRIPTORS, MOST_AT_ONCE))
+
+
+class Checker:
+    """All parts of the process but its control socket. Made and used inside a running loop."""
+
+    def __init__(self, directory: Path, worker: Path, master: Path) -> None:
+        self._plan_file = PlanFile(directory)
+        self._verdict_file = VerdictFile(directory)
+        remembered, drops = self._verdict_file.load()
+        self.board = Board(remembered)
+        self.pusher = Pusher(worker, master)
+        self.pusher.want({}, drops)
+        self._scheduler: Scheduler[Probe] = Scheduler()
+        self._plan_saver = Saver(self._plan_file.path, self._plan_content)
+        self._verdict_saver = Saver(self._verdict_file.path, self._verdict_content)
+        self._limit = concurrency()
+        self._cycles: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._sleeps_until = float("inf")
+        self._drains = asyncio.Event()
+        self._spoken = asyncio.Event()
+        self._listeners: set[Listener] = set()
+        plan = self._plan_file.load()
+        if plan is not None:
+            try:
+                self.replace(plan)
+            except OperatorError as failure:
+                log.error("The plan of the last run cannot be used, waiting for a new one: %s", failure.message)
+
+    async def run(self) -> None:
+        """Check until cancelled, then write the files."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in (self._schedule, self._end_drains, self.pusher.run):
+                    group.create_task(part())
+                group.create_task(self._plan_saver.run())
+                group.create_task(self._verdict_saver.run())
+        finally:
+            for task in self._cycles:
+                task.cancel()
+            self._plan_saver.finish()
+            self._verdict_saver.finish()
+
+    def replace(self, plan: HealthPlan) -> None:
+        """Take a whole plan. Raises `OperatorError` when a check cannot be sent; nothing changes then."""
+        gone: dict[str, Service | None] = dict.fromkeys(self.board.services)
+        changes = self.board.replace(plan, time.time())
+        self._plan_file.note({**gone, **plan.services})
+        self._taken(changes)
+
+    def update(
+        self, services: Mapping[str, Service | None], drain_seconds: int | None, drop_at_drain_end: bool | None
+    ) -> None:
+        """Take new versions of some services; None removes one. Raises `OperatorError` as `replace` does."""
+        changes = self.board.update(services, time.time(), drain_seconds, drop_at_drain_end)
+        self._plan_file.note(services)
+        self._taken(changes)
+
+    async def first_verdicts(self, services: Iterable[str], timeout: float) -> None:
+        """Wait until every probe of these services has given a verdict, at most `timeout` seconds; then push it."""
+        waiting = [known.probe for name, known in self.board.targets(services) if known.probe and self._is_unsure(name)]
+        try:
+            async with asyncio.timeout(timeout):
+                while any(not probe.fresh for probe in waiting):
+                    self._spoken.clear()
+                    await self._spoken.wait()
+        except TimeoutError:
+            # The caller asked for no more; the servers stay unknown, which the answer says.
+            pass
+        await self.pusher.flush(0.5)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event; the returned function ends it."""
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    async def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            free = self._limit - len(self._cycles)
+            due = self._scheduler.due(loop.time(), min(free, STARTED_AT_ONCE))
+            for probe in due:
+                task = loop.create_task(self._cycle(probe))
+                self._cycles.add(task)
+                task.add_done_callback(self._cycles.discard)
+            if len(due) == STARTED_AT_ONCE:
+                await asyncio.sleep(0)
+                continue
+            await self._pause(loop, free=free - len(due))
+
+    async def _pause(self, loop: asyncio.AbstractEventLoop, *, free: int) -> None:
+        """Sleep until the next cycle is due or something new is to be scheduled."""
+        at = self._scheduler.next_at()
+        now = loop.time()
+        if free <= 0:
+            at = now + TICK_SECONDS
+        self._sleeps_until = float("inf") if at is None else max(at, now + TICK_SECONDS)
+        timer = None if at is None else loop.call_at(self._sleeps_until, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _cycle(self, probe: Probe) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            before = probe.last
+            said = await cycle(probe.asker, probe.key[0].attempts)
+            if probe in self._scheduler:
+                self._apply(self.board.record(probe, said, time.time()))
+                self._verdict_file.note(probe.targets)
+                self._verdict_file.print_some(self.board, PRINTED_AT_ONCE)
+                self._verdict_saver.later()
+                self._spoken.set()
+                unasked = said[-1].outcome is Outcome.UNASKED
+                if unasked and (before is None or before.outcome is not Outcome.UNASKED):
+                    log.warning("%s not judged: %s", _names(probe.targets), said[-1].reason)
+        except Exception:
+            # A bug in one check must not end the checking of all others; the verdict stays as it was.
+            log.exception("The check of %s failed in itself", _names(probe.targets))
+        finally:
+            self._scheduler.finished(probe, loop.time())
+            at = self._scheduler.next_at()
+            if at is not None and at < self._sleeps_until:
+                self._wake.set()
+
+    async def _end_drains(self) -> None:
+        while True:
+            self._drains.clear()
+            at = self.board.next_drain_end()
+            try:
+                async with asyncio.timeout(None if at is None else max(0.0, at - time.time())):
+                    await self._drains.wait()
+            except TimeoutError:
+                self._apply(self.board.end_drains(time.time()))
+
+    def _taken(self, changes: Changes) -> None:
+        """A plan or a part of one was taken in."""
+        now = asyncio.get_running_loop().time()
+        for probe in changes.removed:
+            self._scheduler.remove(probe)
+        for probe in changes.added:
+            at_once = any(self._is_unsure(name) for name in probe.targets)
+            self._scheduler.add(probe, probe.key[0].interval, now, at_once=at_once)
+        self._wake.set()
+        self._drains.set()
+        self._plan_saver.soon()
+        self._verdict_file.note(changes.wanted)
+        self._apply(changes, afresh=True)
+
+    def _is_unsure(self, name: TargetName) -> bool:
+        """True when its present check has not spoken; a verdict remembered from a run before counts as spoken."""
+        known = self.board.find(name)
+        if known is None or known.probe is None or known.probe.fresh:
+            return False
+        return known.state == "unknown" or known.probe.last is None
+
+    def _apply(self, changes: Changes, *, afresh: bool = False) -> None:
+        if changes.wanted or changes.drops:
+            self.pusher.want(changes.wanted, changes.drops, afresh=afresh)
+            self._verdict_file.note(changes.wanted)
+            self._verdict_saver.soon()
+            self._drains.set()
+        if changes.events:
+            self._verdict_file.note(_name(event) for event in changes.events)
+            self._verdict_saver.soon()
+        for event in changes.events:
+            _log(event, self.board)
+            for listener in tuple(self._listeners):
+                listener(event)
+
+    def _plan_content(self) -> list[str]:
+        return self._plan_file.content(self.board.drain_seconds, self.board.drop_at_drain_end)
+
+    def _verdict_content(self) -> list[str]:
+        return self._verdict_file.content(self.board, self.pusher.waiting_drops())
+
+
+def _name(event: Event) -> TargetName:
+    service, _, target = event.target.partition("/")
+    return service, target
+
+
+def _names(targets: Iterable[TargetName]) -> str:
+    return ", ".join(sorted("/".join(name) for name in targets)) or "a removed server"
+
+
+def _log(event: Event, board: Board) -> None:
+    """One line in the manner of LoadMaster's: who, where, what, why."""
+    known = board.find(_name(event))
+    where = "" if known is None else f" {known.target.address}:{known.target.port}"
+    if event.event == "admin":
+        log.info("%s%s now %s: %s", event.target, where, event.after, event.reason)
+    elif event.after == "down":
+        log.warning("%s%s removed: %s", event.target, where, event.reason)
+    elif event.after == "up":
+        log.warning(
+            "%s%s %s: %s", event.target, where, "added" if event.before == "unknown" else "re-added", event.reason
+        )
+    else:
+        log.info("%s%s now %s: %s", event.target, where, event.after, event.reason)
