@@ -117,7 +117,7 @@ class Appliance:
             command,
             revision=now.revision,
             configuration=now.configuration,
-            applied=self._dataplane.applied,
+            wanted=self._dataplane.wanted,
             compiler=self._compiler,
             describe=self._dataplane.describe,
         )
@@ -156,8 +156,8 @@ class Appliance:
         if reload is not None:
             self._unapplied.append(self._snapshot)
             return Outcome(revision, "queued", journey.preview), reload
-        if self._unapplied:
-            # it is in force, but stands on a revision that is not; both are settled by the reload
+        if self._dataplane.reload_pending:
+            # in force, but it stands on a revision that is not: the reload settles both
             self._unapplied.append(self._snapshot)
         else:
             self._last_applied = self._snapshot

@@ -132,28 +132,43 @@ class DataPlane:
     async def apply(self, plan: Plan, todo: Difference, revision: int) -> tuple[asyncio.Future[None], bool] | None:
         """Do at once what can be done at once; ask for a reload if one is needed: (its future, whether it starts now).
 
+        `todo` is what the newest command needs. While a reload is put off, HAProxy has less than was committed; the
+        operations are then taken against what it has. None means that everything the command asked for is in force.
         Raises `EngineRefused` when HAProxy refuses an operation; the caller then calls `restore`.
         """
         async with self._engine:
             old_checks, self._checks = self._checks, plan.health
+            behind = self.applied is not self.wanted
             self.wanted, self._revision = plan.haproxy, revision
-            needs_reload = bool(todo.reload_reasons)
-            for operation in todo.operations:
-                try:
-                    await self._haproxy.run(operation, plan.haproxy)
-                except EngineRefused as refusal:
-                    if not isinstance(operation, RemoveServer):
-                        raise
-                    log.info("%s is removed by a reload: %s", operation, refusal.words)
-                    needs_reload = True
-            if not needs_reload:
+            now = difference(self.applied, plan.haproxy) if behind else todo
+            complete = await self._run(now.operations, plan.haproxy)
+            if complete and not now.reload_reasons:
                 self.applied = plan.haproxy
                 self._save_soon()
-            elif todo.operations:
-                touched = {operation.backend for operation in todo.operations if hasattr(operation, "backend")}
+            else:
+                touched = {operation.backend for operation in now.operations if hasattr(operation, "backend")}
                 self.applied = apply_operations(self.applied, plan.haproxy, touched)
             await self._tell_health(old_checks, patient=not self._reloads.pending)
+            needs_reload = bool(todo.reload_reasons) or not complete or (behind and self._is_behind(todo))
         return self._reloads.request() if needs_reload else None
+
+    async def _run(self, operations: Sequence[Operation], plan: HaproxyPlan) -> bool:
+        """Run operations in order; False when a removal has to be left to a reload."""
+        complete = True
+        for operation in operations:
+            try:
+                await self._haproxy.run(operation, plan)
+            except EngineRefused as refusal:
+                if not isinstance(operation, RemoveServer):
+                    raise
+                log.info("%s is removed by a reload: %s", operation, refusal.words)
+                complete = False
+        return complete
+
+    def _is_behind(self, todo: Difference) -> bool:
+        """Whether a service the command's operations name still waits for a reload."""
+        names = {operation.backend for operation in todo.operations if hasattr(operation, "backend")}
+        return any(self.applied.services.get(name) != self.wanted.services.get(name) for name in names)
 
     async def restore(self, plan: Plan, revision: int) -> None:
         """Bring both engines back to a plan whatever they have now."""

@@ -14,9 +14,9 @@ from steelyard.appliance.differences import compare
 from steelyard.model.configuration import (
     Configuration,
     changed_objects,
-    document_of,
     from_documents,
     read_document,
+    stored_document,
 )
 from steelyard.model.errors import SteelyardError
 from steelyard.store.contract import ObjectChange, RevisionRecord, Store
@@ -54,9 +54,7 @@ class Journal:
     ) -> int:
         """Keep a configuration as the next revision; returns its number once it is on disk."""
         changes = [
-            ObjectChange(
-                kind, key, None if old is None else document_of(old), None if new is None else document_of(new)
-            )
+            ObjectChange(kind, key, stored_document(kind, old), stored_document(kind, new))
             for kind, key, old, new in changed_objects(before.configuration, after)
         ]
         record = await self._run(
@@ -131,8 +129,8 @@ def _entry(record: RevisionRecord) -> HistoryEntry:
             compare(
                 change.kind,
                 change.key,
-                None if change.before is None else read_document(change.kind, change.key, change.before),
-                None if change.after is None else read_document(change.kind, change.key, change.after),
+                read_document(change.kind, change.key, change.before),
+                read_document(change.kind, change.key, change.after),
             )
             for change in record.changes
             if change.kind != "counters"

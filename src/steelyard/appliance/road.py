@@ -22,7 +22,10 @@ from steelyard.plan.operations import Operation
 
 @dataclass(frozen=True)
 class Journey:
-    """One command, thought through: what it changes, what it needs, what the operator would be told."""
+    """One command, thought through: what it changes, what it needs, what the operator would be told.
+
+    `todo` is against the plan of the newest commit: what this command costs. What is run may be more, see `DataPlane.apply`.
+    """
 
     change: Change
     plan: Plan
@@ -51,14 +54,14 @@ def think_through(
     *,
     revision: int,
     configuration: Configuration,
-    applied: HaproxyPlan,
+    wanted: HaproxyPlan,
     compiler: Compiler,
     describe: Callable[[Sequence[Operation]], tuple[str, ...]],
 ) -> Journey:
     """Apply a command to a configuration and find out what it takes. Raises the errors of `model.errors`."""
     change = command.apply(configuration)
     plan = compiler.compile(change.configuration)
-    todo = difference(applied, plan.haproxy)
+    todo = difference(wanted, plan.haproxy)
     preview = Preview(
         based_on=revision,
         configuration=change.configuration,

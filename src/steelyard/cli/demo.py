@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from steelyard.appliance.contract import Actor
+from steelyard.cli.sample_server import serve as sample_server
 from steelyard.cli.serve import fail
 from steelyard.cli.service import running, until_told_to_stop
 from steelyard.model.commands import AddService, Batch
@@ -43,10 +44,7 @@ async def _demo(
 ) -> None:
     ports = [server_port + number for number in range(len(_NAMES))]
     samples = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "steelyard.cli.sample_server", "--port", str(port), "--name", name, stdout=-3
-        )
-        for name, port in zip(_NAMES, ports, strict=True)
+        asyncio.create_task(sample_server(name, "127.0.0.1", port)) for name, port in zip(_NAMES, ports, strict=True)
     ]
     try:
         async with running(state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True) as started:
@@ -67,9 +65,8 @@ async def _demo(
             typer.echo("\nEnding the demo.")
     finally:
         for sample in samples:
-            if sample.returncode is None:
-                sample.terminate()
-        await asyncio.gather(*(sample.wait() for sample in samples))
+            sample.cancel()
+        await asyncio.gather(*samples, return_exceptions=True)
 
 
 def _tell(

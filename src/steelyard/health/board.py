@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,14 @@ from steelyard.health.probe import Prepared, prepared
 from steelyard.health.status import Event, TargetStatus
 from steelyard.health.transcript import Transcript
 from steelyard.health.verdict import State, carries, verdict
+from steelyard.model.errors import OperatorError
 from steelyard.plan.health import Check, HealthPlan, Service, Target
 
 #: Transcripts kept of each probe.
 KEPT = 20
+
+#: What HAProxy takes as a name (2.6 manual, section 2); it keeps "service/server" and the commands unambiguous, too.
+_NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
 TargetName = tuple[str, str]
 ProbeKey = tuple[Check, str, int]
@@ -179,6 +184,11 @@ class Board:
         """Every check that is not asked yet; fails before anything has changed."""
         askers: dict[ProbeKey, Prepared] = {}
         for service in services:
+            for name in (service.key, *(target.key for target in service.targets)):
+                if not _NAME.fullmatch(name):
+                    raise OperatorError(
+                        "This is no name for HAProxy", field="key", value=name, allowed="A-Z a-z 0-9 _ . : -"
+                    )
             if service.check.kind == "none":
                 continue
             for target in service.targets:

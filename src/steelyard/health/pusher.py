@@ -30,8 +30,10 @@ log = logging.getLogger(__name__)
 RECONCILE_SECONDS = 20.0
 WATCH_SECONDS = 1.0
 FIRST_DELAY, LAST_DELAY = 0.1, 5.0
-#: Seconds from a refused command to the reconcile that tries it once more.
-REFUSED_SECONDS = 1.0
+#: Seconds to the reconcile after a refused command or an unknown server; it doubles while that goes on.
+AGAIN_SECONDS = 1.0
+#: More servers than this are not told blindly: HAProxy's state is read, and only the differences are sent.
+TOLD_BLINDLY = 200
 ASK_SECONDS = 5.0
 
 #: The master's socket stays open after an answer (2.6 and 2.8), unlike a worker's; `quit` closes it.
@@ -53,6 +55,8 @@ class Pusher:
         self._idle = asyncio.Event()
         self._lock = asyncio.Lock()
         self._broken = True
+        self._reread = True
+        self._incomplete = False
         self._reported: set[tuple[Server, str]] = set()
         self._reported_away = ""
         self._identity: tuple[int, int] | None = None
@@ -61,6 +65,7 @@ class Pusher:
         self, states: Mapping[Server, Wanted | None], drops: Iterable[Server] = (), *, afresh: bool = False
     ) -> None:
         """Take new wanted states; None forgets a server. `afresh` sends all, whatever HAProxy was told before."""
+        self._reread = self._reread or (afresh and len(states) > TOLD_BLINDLY)
         for name, want in states.items():
             if want is None:
                 self._wanted.pop(name, None)
@@ -91,62 +96,65 @@ class Pusher:
     async def run(self) -> None:
         """Push and reconcile until cancelled."""
         loop = asyncio.get_running_loop()
-        delay, next_reconcile = FIRST_DELAY, 0.0
+        delay, again, next_reconcile = FIRST_DELAY, AGAIN_SECONDS, 0.0
         while True:
             self._wake.clear()
             try:
-                if self._broken or loop.time() >= next_reconcile or self._worker_identity() != self._identity:
-                    await self.reconcile()
-                    next_reconcile = loop.time() + RECONCILE_SECONDS
-                elif (self._dirty or self._drops) and not await self._push():
-                    next_reconcile = min(next_reconcile, loop.time() + REFUSED_SECONDS)
+                if self._reread or loop.time() >= next_reconcile or self._worker_identity() != self._identity:
+                    await self.reconcile(refusals=False)
+                    again = min(again * 2, RECONCILE_SECONDS) if self._incomplete else AGAIN_SECONDS
+                    next_reconcile = loop.time() + (again if self._incomplete else RECONCILE_SECONDS)
+                elif self._dirty or self._drops:
+                    await self._push()
+                    if self._incomplete:
+                        again = AGAIN_SECONDS
+                        next_reconcile = min(next_reconcile, loop.time() + again)
                 delay = FIRST_DELAY
             except EngineRefused:
-                # Reported where it happened. A refusal waits for the next reconcile; it must not hold up other servers.
-                next_reconcile = loop.time() + RECONCILE_SECONDS
-                if self._broken:
-                    self._idle.set()
-                    await asyncio.sleep(delay)
-                    delay = min(delay * 2, LAST_DELAY)
-                    continue
+                # Reported where it happened; the next turn reads HAProxy's state and sends what is missing.
+                self._idle.set()
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LAST_DELAY)
+                continue
             if not self._dirty and not self._drops:
                 self._idle.set()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WATCH_SECONDS):
                         await self._wake.wait()
 
-    async def reconcile(self) -> int:
+    async def reconcile(self, *, refusals: bool = True) -> int:
         """Compare HAProxy's state with the wanted one and send the differences; returns how many servers differed.
 
-        Raises `EngineRefused` when HAProxy does not answer or refuses something.
+        Raises `EngineRefused` when HAProxy does not answer and, unless `refusals` is False, when it refuses a command.
         """
         async with self._lock:
             identity = self._worker_identity()
             with self._failures():
+                self._reread, before = False, set(self._dirty)
                 have = servers_state(await ask(self._worker, "show servers state", timeout=ASK_SECONDS))
                 self._told = {name: have[name] for name in self._wanted if name in have}
-                self._dirty |= self._told.keys()
+                # What HAProxy does not know is left to the next reconcile, but for what was wanted while it answered.
+                self._dirty = (self._dirty - before) | self._told.keys()
                 differing, refusal = await self._send()
+                self._incomplete = self._incomplete or len(self._told) < len(self._wanted)
             self._identity = identity
             if differing:
                 log.info("HAProxy was told of %d servers whose state differed", differing)
-            if refusal:
+            if refusal and refusals:
                 raise EngineRefused("HAProxy refused a command", words=refusal)
             return differing
 
-    async def _push(self) -> bool:
-        """Send what has changed; False when HAProxy refused some of it."""
+    async def _push(self) -> None:
         async with self._lock:
             with self._failures():
-                _, refusal = await self._send()
-            return not refusal
+                await self._send()
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
         try:
             yield
         except EngineRefused as failure:
-            self._broken = True
+            self._broken = self._reread = True
             words = f"{failure.message}: {failure.words}"
             if words != self._reported_away:
                 log.warning("%s; checks go on, and HAProxy is told when it answers", words)
@@ -192,6 +200,7 @@ class Pusher:
                         self._reported.add((name, answer))
                         log.warning("HAProxy refused %r: %s", line, answer)
             sent += count
+        self._incomplete = bool(refused)
         for name, want in wants.items():
             if name in refused or name not in self._wanted:
                 self._told.pop(name, None)

@@ -108,12 +108,21 @@ def _read(model: type[_Model], document: Document) -> _Model:
     return model.model_validate(document)
 
 
-def read_document(kind: str, key: str, document: Document) -> BaseModel:
-    """One object of a stored document. Raises `OperatorError` when it is not valid."""
+def stored_document(kind: str, value: BaseModel | None) -> Document | None:
+    """One object as it is stored; parameters at their defaults, like absent objects, are not stored at all."""
+    if value is None:
+        return None
+    document = document_of(value)
+    single = all(kind != many for many, _ in _MANY.values())
+    return None if single and not document else document
+
+
+def read_document(kind: str, key: str, document: Document | None) -> BaseModel | None:
+    """The opposite of `stored_document`. Raises `OperatorError` when the document is not valid."""
     for name, model in _MANY.values():
         if name == kind:
-            return _read(model, document)
-    return _read(_SINGLE[key][1], document)
+            return None if document is None else _read(model, document)
+    return _read(_SINGLE[key][1], document or {})
 
 
 def objects_of(configuration: Configuration) -> Iterator[tuple[str, str, BaseModel]]:

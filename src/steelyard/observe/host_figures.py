@@ -1,7 +1,7 @@
 """Figures of the host itself: processor, memory, network interfaces, file systems, name.
 
-The functions are pure, from the text of `/proc` files (formats: proc(5)) to values. `HostFigureReader` reads the files and
-keeps the sample before, because processor shares and byte rates are differences between two samples.
+The functions are pure, from the text of `/proc` files (formats: proc(5)) to values. `HostFigureReader` reads the
+files and keeps the sample before, because processor shares and byte rates are differences between two samples.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What a command answers, before it is XML or JSON: one form for both versions, with the places where they differ marked.
+"""What a command answers, before it is XML or JSON: one form for both versions, with the places where they differ
+marked.
 
 A record maps each response name, spelled as LoadMaster spells it, to a value. Order is kept. Rules of
-`reference/loadmaster-api/01`, 1.4 and 1.6: a list with one element is one element in v1 and an array in v2; an empty list and
-an unset string are absent in both, never null.
+`reference/loadmaster-api/01`, 1.4 and 1.6: a list with one element is one element in v1 and an array in v2; an empty
+list and an unset string are absent in both, never null.
 """
 
 from __future__ import annotations

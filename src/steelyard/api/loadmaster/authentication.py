@@ -1,7 +1,8 @@
 """Who asks (`reference/loadmaster-api/01`, 1.3).
 
-An API key wins over user and password; an empty one is none at all. v2 clients put `apiuser` and `apipass` into the object;
-Basic works in both versions. .NET clients send their first request without credentials and wait for the challenge.
+An API key wins over user and password; an empty one is none at all. v2 clients put `apiuser` and `apipass` into the
+object; Basic works in both versions. .NET clients send their first request without credentials and wait for the
+challenge.
 """
 
 from __future__ import annotations

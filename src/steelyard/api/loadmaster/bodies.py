@@ -1,7 +1,7 @@
 """Reading requests: bounded bodies, query strings, forms, JSON objects.
 
-Bodies are read with a bound before anything looks at them. Names and values that hold control characters are refused here, so
-that no command needs to think of them; uploaded bytes are the exception.
+Bodies are read with a bound before anything looks at them. Names and values that hold control characters are refused
+here, so that no command needs to think of them; uploaded bytes are the exception.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def query_parameters(request: Request) -> dict[str, Any]:
 
 
 def form_parameters(body: bytes) -> dict[str, Any]:
-    """The parameters of a form body. The media type does not matter: clients send forms under many. Raises `Refusal`."""
+    """The parameters of a form body, whatever its media type: clients send forms under many. Raises `Refusal`."""
     return _fields(body)
 
 

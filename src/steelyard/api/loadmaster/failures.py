@@ -48,7 +48,10 @@ def not_built(what: str, remedy: str | None = None) -> Refusal:
 
 
 def explained(error: Exception) -> tuple[int, str]:
-    """Status and text of an error. What is no error of the model is a bug: it is logged, and the client is told no more."""
+    """Status and text of an error.
+
+    What is no error of the model is a bug: it is logged, and the client is told no more.
+    """
     if isinstance(error, Refusal):
         return error.status, error.text
     if isinstance(error, SteelyardError) and not isinstance(error, InternalError):

@@ -1,4 +1,7 @@
-"""What the appliance says of itself through `get`: names and values that are no settings (`reference/loadmaster-api/08`, 8.1)."""
+"""What the appliance says of itself through `get`.
+
+Names and values that are no settings (`reference/loadmaster-api/08`, 8.1).
+"""
 
 from __future__ import annotations
 

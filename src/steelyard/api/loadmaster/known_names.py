@@ -5,8 +5,7 @@ Sources: `reference/loadmaster-api/14` for commands, 08 and 05 (5.5) for paramet
 
 from __future__ import annotations
 
-KNOWN_COMMANDS = frozenset(
-    """
+_COMMANDS = """
 accepteula accepteula2 accesskey aclcontrol acmeaccountinfo addacmecert addadditional addaddon addapikey addbond
 addcert addcluster addcountry addcustomlocation adddomain addfqdn addhostsentry addintermediate addip
 addipcountry addldapendpoint addlecert addlimitrule addlmingressk8sconf addmap addnocache addnocompress
@@ -61,11 +60,9 @@ ssoimages startikedaemon startvpncon stats statusikedaemon stopikedaemon stopvpn
 unlockdomainusers updatedetect uploadsamlidpmd uploadtemplate uploadvserrfile useraddlocal userchangelocpass
 userdelcert userdellocal userdownloadcert userlist usernewcert userreadcert usersetperms usersetsyspassword
 usershow vsaddwafrule vslistwafruleids vsremovewafrule vstotals
-""".split()
-)
+"""
 
-KNOWN_PARAMETERS = frozenset(
-    """
+_PARAMETERS = """
 activetime addcookieport addforwardheader addvia admincert adminclientaccess admingw allowemptyhttpheaders
 allowemptyposts allowupload alwayspersist apiport authpostwait authtimeout autosave backupday backupenable
 backuphost backuphour backupident backupmethod backupminute backupnetstat backuppassword backuppath backupsecure
@@ -94,5 +91,7 @@ syslogerror sysloginfo syslognone syslognotice syslogport syslogprot syslogwarn 
 tcptimestamp tethering time timezone transparent version vmac wuiaccess wuicacertlist wuicertmap wuicipherset
 wuidisplaylines wuidomain wuiiface wuildapep wuinestedgroups wuiport wuipreauth wuiservercertval
 wuitls13ciphersets wuitlsprotocols wuiusergroups
-""".split()
-)
+"""
+
+KNOWN_COMMANDS = frozenset(_COMMANDS.split())
+KNOWN_PARAMETERS = frozenset(_PARAMETERS.split())

@@ -1,4 +1,7 @@
-"""Global parameters: get, set, getall (`reference/loadmaster-api/01`, 1.7 and 08), showhealth and modhealth (04, 4.5)."""
+"""Global parameters.
+
+Get, set, getall (`reference/loadmaster-api/01`, 1.7 and 08), showhealth and modhealth (04, 4.5).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which virtual service and which real server a request means (`reference/loadmaster-api/02`, 2.1 and 03, 3.3).
 
-A virtual service is a bare index, or address, port and protocol. A real server is `!INDEX`, address and port, or a host name.
-`!INDEX` is no virtual service and a bare number no real server.
+A virtual service is a bare index, or address, port and protocol. A real server is `!INDEX`, address and port, or a
+host name. `!INDEX` is no virtual service and a bare number no real server.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def address_or_none(text: str) -> str | None:
 
 
 async def server_of(service: VirtualService, parameters: Parameters) -> RealServer:
-    """The real server of a service a request means. Raises `Refusal` 400 for what is missing, `NotFound`, `OperatorError`."""
+    """The real server of a service a request means.
+
+    Raises `Refusal` 400 for what is missing, `NotFound`, `OperatorError`.
+    """
     named = parameters.required("rs", "Address")
     if named.startswith("!"):
         index = named[1:].strip()

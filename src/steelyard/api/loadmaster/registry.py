@@ -1,7 +1,7 @@
 """The commands there are, by name.
 
-Command names are matched without regard to case; sub-commands are separated by a slash or a dot, and the prefix `logging/` may
-be missing (`reference/loadmaster-api/13`, quirk 13).
+Command names are matched without regard to case; sub-commands are separated by a slash or a dot, and the prefix
+`logging/` may be missing (`reference/loadmaster-api/13`, quirk 13).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The two interfaces as routes: v1 below `/access`, v2 at `/accessv2` (`reference/loadmaster-api/01`).
 
-Every answer carries the same status as its body. Credentials that are missing or wrong are answered by an HTML page in both
-versions; nothing a client sent is ever part of it.
+Every answer carries the same status as its body. Credentials that are missing or wrong are answered by an HTML page
+in both versions; nothing a client sent is ever part of it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a request changes on a virtual service: its parameters as the model's settings.
 
-The rules of `reference/loadmaster-api/02`, 2.9 and 13, quirks 66 to 74: unknown parameters are ignored, and so are those whose
-precondition is not met once the request's own type, SSL acceleration and re-encryption have been applied, in this order.
-Parameters whose behaviour is not built reach the model, which accepts their default and refuses the rest by name.
+The rules of `reference/loadmaster-api/02`, 2.9 and 13, quirks 66 to 74: unknown parameters are ignored, and so are
+those whose precondition is not met once the request's own type, SSL acceleration and re-encryption have been applied,
+in this order. Parameters whose behaviour is not built reach the model, which accepts their default and refuses the
+rest by name.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def service_settings(
 ) -> dict[str, Any]:
     """Field name -> value of everything the request says about a service. Raises `OperatorError` and `Refusal`.
 
-    `before` is the service as it is, None for a new one. The reference (`vs`, `port`, `prot`) is not part of the result.
+    `before` is the service as it is, None for a new one. The reference (`vs`, `port`, `prot`) is not part of the
+    result.
     """
     _refuse_unbuilt_actions(parameters)
     by_wire = VirtualService.by_wire()

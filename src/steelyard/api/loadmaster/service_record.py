@@ -1,7 +1,9 @@
-"""The record of a virtual service (`reference/loadmaster-api/12`, 12.1): one constant table of response names, in order.
+"""The record of a virtual service (`reference/loadmaster-api/12`, 12.1): one constant table of response names, in
+order.
 
-`listvs` wraps it in `VS`; `showvs`, `addvs` and `modvs` put its members directly into the answer. Settings the table does not
-name are absent while they have their default and appear under their request name, in catalogue order, once set.
+`listvs` wraps it in `VS`; `showvs`, `addvs` and `modvs` put its members directly into the answer. Settings the table
+does not name are absent while they have their default and appear under their request name, in catalogue order, once
+set.
 """
 
 from __future__ import annotations

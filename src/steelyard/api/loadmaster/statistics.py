@@ -1,4 +1,7 @@
-"""The command `stats` (`reference/loadmaster-api/07`). Spellings differ from other records: `ActivConns`, `RSIndex`, `VSProt`."""
+"""The command `stats` (`reference/loadmaster-api/07`).
+
+Spellings differ from other records: `ActivConns`, `RSIndex`, `VSProt`.
+"""
 
 from __future__ import annotations
 

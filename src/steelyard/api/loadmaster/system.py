@@ -6,14 +6,17 @@ from steelyard.api.loadmaster.answers import Answer, Data, Message
 from steelyard.api.loadmaster.call import Call, Entry
 
 _NOTICE = (
-    "Steelyard is licensed under the Apache License, Version 2.0. Traffic is carried by HAProxy (GPL-2.0-or-later) and by"
-    " the Linux kernel (GPL-2.0). The licences of the Python packages are in their own distributions."
+    "Steelyard is licensed under the Apache License, Version 2.0. Traffic is carried by HAProxy (GPL-2.0-or-later)"
+    " and by the Linux kernel (GPL-2.0). The licences of the Python packages are in their own distributions."
 )
 _NEVER = "unlimited"
 
 
 async def licenseinfo(call: Call) -> Answer:
-    """Steelyard has no licensing; scripts read this record alone (09, 9.1). The keys are those the Python SDK looks up."""
+    """Steelyard has no licensing.
+
+    Scripts read this record alone (09, 9.1). The keys are those the Python SDK looks up.
+    """
     serial = call.host.serial_number()
     return Data(
         {

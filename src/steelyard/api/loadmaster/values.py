@@ -1,7 +1,8 @@
 """Values on the wire: from what a client sent to what the model holds, and back to what LoadMaster would show.
 
-Requests are read generously, as LoadMaster does (`reference/loadmaster-api/01`, 1.6): a boolean in any spelling, a number as
-text or number, a list with any separator clients use. What a value may be is the model's business, not this module's.
+Requests are read generously, as LoadMaster does (`reference/loadmaster-api/01`, 1.6): a boolean in any spelling, a
+number as text or number, a list with any separator clients use. What a value may be is the model's business, not this
+module's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """API v1 answers: XML that is pure ASCII.
 
-The declaration names ISO-8859-1, as captured; everything above 127 goes out as a character reference, so that a client
-which believes in UTF-8 reads the same. Characters XML 1.0 cannot hold become U+FFFD. Each element ends its line, as in the
-captures (`reference/loadmaster-api/12`, 12.2).
+The declaration names ISO-8859-1, as captured; everything above 127 goes out as a character reference, so that a
+client which believes in UTF-8 reads the same. Characters XML 1.0 cannot hold become U+FFFD. Each element ends its
+line, as in the captures (`reference/loadmaster-api/12`, 12.2).
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def success(answer: Answer) -> bytes:
     """The envelope of a command that was carried out."""
-    if isinstance(answer, Data):
-        inner = f"<Data>{''.join(_members(answer.members))}</Data>"
-    else:
-        inner = _text(answer.text)
+    inner = f"<Data>{''.join(_members(answer.members))}</Data>" if isinstance(answer, Data) else _text(answer.text)
     return _document("200", "ok", f"<Success>{inner}</Success>\n")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from steelyard import __version__
 from steelyard.api.native import (
@@ -75,7 +76,8 @@ class NativeApi(FastAPI):
                 servers=[{"url": PREFIX}],
             )
             for operation in (each for path in found["paths"].values() for each in path.values()):
-                operation["summary"], _, more = operation.pop("description").partition(".\n\n")
+                first, _, more = operation.pop("description").partition("\n\n")
+                operation["summary"] = first.rstrip(".")
                 if more:
                     operation["description"] = more.strip()
             parts = found.setdefault("components", {})
@@ -90,6 +92,10 @@ class NativeApi(FastAPI):
         """The query parameters an operation has."""
         operation = self.openapi()["paths"].get(path, {}).get(method.lower(), {})
         return frozenset(p["name"] for p in operation.get("parameters", ()) if p["in"] == "query")
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
 
 
 async def _known_query(request: Request) -> None:
@@ -116,6 +122,7 @@ def build_native_app(appliance: ApplianceApi, *, trusted_local: bool = False) ->
         redirect_slashes=False,
         responses=_ERROR,
         dependencies=[Depends(identified), Depends(_known_query)],
+        generate_unique_id_function=_operation_id,
     )
     app.state.appliance = appliance
     app.state.trusted_local = trusted_local

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.api.native.bodies import mapping, objects, only, text
-from steelyard.api.native.catalogue import PARAMETERS
+from steelyard.api.native.catalogue import PARAMETERS, ordered
 from steelyard.api.native.certificates import MATERIAL, material_of
 from steelyard.api.native.services import new_service
 from steelyard.api.native.writing import settings_given
@@ -43,11 +43,12 @@ def document(configuration: Configuration) -> Document:
 
 
 def _differing(value: Settings, always: frozenset[str] = frozenset()) -> Document:
-    found = value.model_dump(mode="json", include=set(value.declared()))
+    found = value.model_dump(mode="json")
     return {
-        name: found[name]
-        for name, declared in value.declared().items()
-        if name in always or not declared.is_default(getattr(value, name))
+        setting.name: found[setting.name]
+        for setting in ordered(type(value))
+        if not setting.setting.secret
+        and (setting.name in always or not setting.is_default(getattr(value, setting.name)))
     }
 
 

@@ -12,7 +12,7 @@ from steelyard.emit.haproxy.runtime import commands
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.engines.haproxy.layout import Layout, write
 from steelyard.engines.haproxy.process import HaproxyProcess
-from steelyard.engines.haproxy.records import is_ready, mark_ready, wait_until_teachable
+from steelyard.engines.haproxy.records import is_ready, mark_ready, read_records, teaches, write_records
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.errors import EngineRefused
 from steelyard.plan.haproxy import CertificateFile, HaproxyPlan
@@ -23,7 +23,14 @@ SecretSource = Callable[[str], bytes]
 
 _REMOVE_SECONDS = 1.0
 _LEARN_SECONDS = 1.2
-_GOOD_ANSWERS = ("", "New server registered.", "Server deleted.")
+#: what HAProxy 2.6 and 2.8 answer to commands they carried out; `set server addr` tells what it changed
+_GOOD_ANSWERS = (
+    "New server registered.",
+    "Server deleted.",
+    "IP changed from",
+    "port changed from",
+    "no need to change the addr",
+)
 
 
 class HaproxyEngine(Protocol):
@@ -137,13 +144,18 @@ class RealHaproxy:
         await self.save(plan)
         try:
             await self._process.check(self._layout.configuration)
-            await wait_until_teachable(self._layout.socket)
+            taught = await teaches(self._layout.socket)
+            records = [] if taught else await read_records(self._layout.socket)
             write(self._layout.state, server_state_text(states()))
             await self._process.reload()
         except EngineRefused:
             write(self._layout.configuration, before)
             raise
-        self._learning = asyncio.create_task(self._learnt())
+        if taught:
+            self._learning = asyncio.create_task(self._learnt())
+        else:
+            await write_records(self._layout.socket, records)
+            await mark_ready(self._layout.socket)
 
     async def _learnt(self) -> None:
         """Make sure that the new worker is marked ready even if the old one ended before it taught."""
@@ -181,7 +193,7 @@ class RealHaproxy:
 
     async def _tell(self, command: str) -> None:
         answer = (await ask(self._layout.socket, command)).strip()
-        if answer not in _GOOD_ANSWERS:
+        if answer and not answer.startswith(_GOOD_ANSWERS):
             raise EngineRefused("HAProxy refuses a change at run time", words=answer)
 
     async def _remove(self, operation: RemoveServer) -> None:

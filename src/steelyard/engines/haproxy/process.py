@@ -23,6 +23,9 @@ _FAILED = re.compile(r"\[failed: (\d+)\]")
 _START_SECONDS = 10.0
 _RELOAD_SECONDS = 30.0
 _STEP_SECONDS = 0.01
+#: a question that falls into the moment of a reload can reach a process that will never answer: ask again soon
+_ANSWER_SECONDS = 0.25
+_LOOK_SECONDS = 0.5
 
 
 class HaproxyProcess:
@@ -123,14 +126,14 @@ class HaproxyProcess:
 
     async def _worker_pid(self) -> int | None:
         try:
-            found = _PID.search(await ask(self._layout.socket, "show info", timeout=2.0))
+            found = _PID.search(await ask(self._layout.socket, "show info", timeout=_ANSWER_SECONDS))
         except EngineRefused:
             return None
         return int(found[1]) if found is not None else None
 
     async def _failures(self) -> int:
         try:
-            found = _FAILED.search(await ask(self._layout.master_socket, "show proc", timeout=2.0))
+            found = _FAILED.search(await ask(self._layout.master_socket, "show proc", timeout=_ANSWER_SECONDS))
         except EngineRefused:
             # the master re-executes itself during a reload and does not answer for that moment
             return -1
@@ -151,12 +154,16 @@ class HaproxyProcess:
             raise EngineRefused("HAProxy's master is gone") from failure
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _RELOAD_SECONDS
+        look = loop.time() + _LOOK_SECONDS
         while loop.time() < deadline:
             await asyncio.sleep(_STEP_SECONDS)
             worker = await self._worker_pid()
             if worker is not None and worker != before:
                 self.worker = worker
                 return
+            if loop.time() < look:
+                continue
+            look = loop.time() + _LOOK_SECONDS
             if await self._failures() > failures:
                 raise EngineRefused("HAProxy refused the reload; it goes on as before", words=self.last_words())
         raise EngineRefused("HAProxy did not take the reload in time", words=self.last_words())

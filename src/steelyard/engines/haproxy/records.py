@@ -1,24 +1,36 @@
 """Persistence records over a reload.
 
-The old worker teaches the new one through HAProxy's local peer. Two facts of 2.6 and 2.8 (tried): a worker started cold
-teaches nobody for its first five seconds, because its own resynchronisation is still open; and the new worker takes clients
-some milliseconds before it has learnt. The first is waited for here, the second by the Lua action and the entry set here.
+The old worker teaches the new one through HAProxy's local peer. Two facts of 2.6 and 2.8 (tried) need help. The new worker
+takes clients some milliseconds before it has learnt: the Lua action holds their first request until the entry "ready" is there,
+which is taught last. And a worker teaches nobody for five to ten seconds after a cold start, because its own resynchronisation
+is still open: its records, few as yet, are then copied through the runtime sockets before the new worker is marked ready.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from steelyard.engines.haproxy.runtime import ask
-from steelyard.model.errors import EngineRefused
+from steelyard.emit.haproxy.words import quote_command
+from steelyard.engines.haproxy.runtime import ask, batches
 from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE
 
 _FLAGS = re.compile(r"flags=0x([0-9a-fA-F]+)")
-_USED = re.compile(r"^# table: (\S+),.* used:(\d+)", re.MULTILINE)
+_TABLE = re.compile(r"^# table: (\S+),.* used:(\d+)", re.MULTILINE)
+_RECORD = re.compile(r"^\S+ key=(\S+) .*server_id=(\d+)", re.MULTILINE)
+#: both stages of resynchronisation are over, from the old worker and from other hosts
 _SYNCHRONISED = 0x3
-_LONGEST_WAIT = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One persistence record: the table's name, the key, the number of the server."""
+
+    table: str
+    key: str
+    server: int
 
 
 async def mark_ready(socket: Path) -> None:
@@ -31,19 +43,26 @@ async def is_ready(socket: Path) -> bool:
     return f"key={SYNC_KEY} " in await ask(socket, f"show table {SYNC_TABLE}")
 
 
-async def wait_until_teachable(socket: Path) -> None:
-    """Return when the worker would teach its records, or has none."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _LONGEST_WAIT
-    while loop.time() < deadline:
-        try:
-            tables = await ask(socket, "show table")
-            if not any(int(used) for name, used in _USED.findall(tables) if name != SYNC_TABLE):
-                return
-            peers = await ask(socket, "show peers")
-        except EngineRefused:
-            return
-        flags = _FLAGS.search(peers)
-        if flags is None or int(flags[1], 16) & _SYNCHRONISED == _SYNCHRONISED:
-            return
-        await asyncio.sleep(0.1)
+async def teaches(socket: Path) -> bool:
+    """Whether the worker would teach its records to the next one."""
+    flags = _FLAGS.search(await ask(socket, "show peers"))
+    return flags is not None and int(flags[1], 16) & _SYNCHRONISED == _SYNCHRONISED
+
+
+async def read_records(socket: Path) -> list[Record]:
+    """Every record of a worker."""
+    found: list[Record] = []
+    for table, used in _TABLE.findall(await ask(socket, "show table")):
+        if table != SYNC_TABLE and int(used):
+            text = await ask(socket, f"show table {table}")
+            found.extend(Record(table, key, int(server)) for key, server in _RECORD.findall(text) if int(server))
+    return found
+
+
+async def write_records(socket: Path, records: Sequence[Record]) -> None:
+    """Give a worker records; tables it does not have any more are passed over by HAProxy itself."""
+    lines = [
+        f"set table {record.table} key {quote_command(record.key)} data.server_id {record.server}" for record in records
+    ]
+    for line in batches(lines):
+        await ask(socket, line)

@@ -1,0 +1,42 @@
+# Steelyard: `make run` starts a demonstration, `make test` runs every check.
+# Works as an ordinary user. packaging/prepare makes .venv and installs into it, and does nothing when that was done.
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean
+
+help:
+	@echo "make run    install what is needed into $(VENV) and start a demonstration on 127.0.0.1"
+	@echo "make test   install what the tests need (Debian packages too, where allowed), lint, run every test"
+	@echo "make lint   ruff, mypy and the import contracts"
+	@echo "make bench  measure, and print the tables that docs/benchmarks.md keeps"
+	@echo "make clean  remove $(VENV), caches and builds"
+
+run:
+	@packaging/prepare run $(VENV)
+	@exec $(BIN)/steelyard demo
+
+# Pytest comes last: its summary is the last line, which CI reads.
+test:
+	@packaging/test-tools
+	@packaging/prepare dev $(VENV)
+	@$(MAKE) --no-print-directory lint
+	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint:
+	@packaging/prepare dev $(VENV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench:
+	@packaging/test-tools
+	@packaging/prepare dev $(VENV)
+	@exec $(BIN)/python -m bench $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests $(wildcard bench) -name __pycache__ -type d -prune -exec rm -rf {} +

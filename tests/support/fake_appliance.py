@@ -1,0 +1,172 @@
+"""An appliance in memory: `ApplianceApi` without engines, store or checks.
+
+It keeps the contract's rules: permissions are asked for before anything happens, a stale `based_on` is a conflict, nothing
+changes when a command is refused, and each change is a revision. Traffic, verdicts and host figures are what a test sets.
+
+    appliance = FakeAppliance()
+    await appliance.execute(AddService({"address": "10.0.0.10", "port": 80}), appliance.administrator())
+    appliance.verdicts["vs1/rs1"] = Verdict("up")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steelyard.appliance.contract import (
+    Actor,
+    Applied,
+    Health,
+    HistoryEntry,
+    ObjectDifference,
+    Outcome,
+    Preview,
+    Snapshot,
+)
+from steelyard.model.certificate import read_upload
+from steelyard.model.commands import AddUser, PutCertificate, Restore, required_permissions
+from steelyard.model.commands.command import Command
+from steelyard.model.configuration import Configuration, changed_objects
+from steelyard.model.errors import ConflictError, NotFound, OperatorError
+from steelyard.model.user import ADMINISTRATOR, User
+from steelyard.observe.statistics import Statistics
+from steelyard.observe.status import ServiceState, Verdict, all_states
+from tests.support import certificates
+
+PASSWORD = "correct horse"
+#: the name of the self-signed certificate: 32 hex digits
+TEMPORARY = "0123456789abcdef0123456789abcdef"
+STARTED_AT = 1_700_000_000.0
+
+
+class FakeAppliance:
+    """Everything the interfaces need. `broken` makes the next change fail as a bug would."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
+        self.broken: Exception | None = None
+        self.executed: list[Command] = []
+        self._secrets: dict[str, bytes] = {}
+        self._revisions: list[tuple[HistoryEntry, Configuration]] = []
+        self._take(AddUser(ADMINISTRATOR, self.hash_password(PASSWORD)), "system", Configuration())
+        material = read_upload(certificates.leaf("steelyard.invalid", kind="ec").bundle())
+        self._take(PutCertificate(TEMPORARY, material, temporary=True), "system", self.configuration)
+
+    @property
+    def configuration(self) -> Configuration:
+        return self._revisions[-1][1]
+
+    def administrator(self) -> Actor:
+        return Actor(self.configuration.users[ADMINISTRATOR], "test")
+
+    def _take(self, command: Command, author: str, before: Configuration, origin: str = "test", reason: str = "") -> Any:
+        change = command.apply(before)
+        if change.configuration is not before:
+            self._secrets.update(change.secrets)
+            number = len(self._revisions) + 1
+            entry = HistoryEntry(
+                number, STARTED_AT + number, author, origin, reason, command.summary, "applied", "",
+                differences=_differences(before, change.configuration),
+            )  # fmt: skip
+            self._revisions.append((entry, change.configuration))
+        return change
+
+    # ------------------------------------------------------------------------------------------------- ApplianceApi
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(len(self._revisions), self.configuration)
+
+    async def execute(
+        self, command: Command, actor: Actor, *, reason: str = "", based_on: int | None = None, wait: bool | None = None
+    ) -> Outcome:
+        preview = await self.preview(command, actor, based_on=based_on)
+        if self.broken is not None:
+            raise self.broken
+        self.executed.append(command)
+        applied: Applied = "now" if preview.differences else "unchanged"
+        self._take(command, actor.name, self.configuration, actor.origin, reason)
+        return Outcome(len(self._revisions), applied, preview)
+
+    async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
+        for permission in required_permissions(command):
+            if permission != "read" and not actor.user.may(permission):
+                raise OperatorError(f"User {actor.name} lacks the permission {permission!r}", field="permission")
+        before = self.snapshot()
+        if based_on is not None and based_on != before.revision:
+            raise ConflictError(f"The configuration is at revision {before.revision}", field="revision")
+        change = command.apply(before.configuration)
+        differences = _differences(before.configuration, change.configuration)
+        return Preview(before.revision, change.configuration, change.key, differences, (), False, ())
+
+    def states(self) -> Mapping[int, ServiceState]:
+        return all_states(self.configuration, self.verdicts)
+
+    async def statistics(self) -> Statistics:
+        return self.sample
+
+    async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
+        if self.configuration.service(service).server(server) is None:
+            raise NotFound("RS", server)
+        return ()
+
+    def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
+        entries = [entry for entry, _ in reversed(self._revisions) if before is None or entry.number < before]
+        return entries[:limit]
+
+    def revision(self, number: int) -> HistoryEntry:
+        return self._at(number)[0]
+
+    def _at(self, number: int) -> tuple[HistoryEntry, Configuration]:
+        if not 1 <= number <= len(self._revisions):
+            raise NotFound("revision", number)
+        return self._revisions[number - 1]
+
+    def difference(self, old: int, new: int | None = None) -> Sequence[ObjectDifference]:
+        after = self.configuration if new is None else self._at(new)[1]
+        return _differences(self._at(old)[1], after)
+
+    async def rollback(
+        self, number: int, actor: Actor, *, reason: str = "", dry_run: bool = False
+    ) -> Outcome | Preview:
+        command = Restore(number, self._at(number)[1])
+        return await (self.preview(command, actor) if dry_run else self.execute(command, actor, reason=reason))
+
+    def authenticate(self, name: str, password: str) -> User | None:
+        user = self.configuration.users.get(name)
+        return user if user is not None and user.password_hash == _hash(password) else None
+
+    def authenticate_key(self, key: str) -> User | None:
+        key_id = hashlib.sha256(key.encode()).hexdigest()
+        return next((user for user in self.configuration.users.values() if key_id in user.api_keys), None)
+
+    def hash_password(self, password: str) -> str:
+        if len(password) < 8:
+            raise OperatorError("The password is too short; allowed: 8 characters or more", field="password")
+        return _hash(password)
+
+    def api_keys(self, user: User) -> Sequence[str]:
+        return [self._secrets[f"apikey/{key_id}"].decode() for key_id in user.api_keys]
+
+    def new_api_key(self) -> tuple[str, str, bytes]:
+        key = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(44))
+        return key, hashlib.sha256(key.encode()).hexdigest(), key.encode()
+
+    def health(self) -> Health:
+        return Health("0.1.0", STARTED_AT, STARTED_AT - 1000, "2.6.12", 10, 11, STARTED_AT + 5, False)
+
+
+def _hash(password: str) -> str:
+    return "sha256:" + hashlib.sha256(password.encode()).hexdigest()
+
+
+def _differences(before: Configuration, after: Configuration) -> tuple[ObjectDifference, ...]:
+    found = []
+    for kind, key, old, new in changed_objects(before, after):
+        action = "add" if old is None else "remove" if new is None else "change"
+        title = getattr(new if new is not None else old, "title", key)
+        found.append(ObjectDifference(kind, key, str(title), action, ()))  # type: ignore[arg-type]
+    return tuple(found)
