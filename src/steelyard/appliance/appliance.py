@@ -30,7 +30,7 @@ from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotF
 from steelyard.model.user import User
 from steelyard.observe.collector import Collector
 from steelyard.observe.statistics import Statistics
-from steelyard.observe.status import ServiceState, all_states, service_state
+from steelyard.observe.status import AllStates, ServiceState
 
 log = logging.getLogger("steelyard.appliance")
 
@@ -60,6 +60,7 @@ class Appliance:
         plan = self._compiler.compile(snapshot.configuration)
         self._snapshot = self._last_applied = snapshot
         await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
+        await self._journal.settle()
 
     async def close(self, *, stop_engines: bool) -> None:
         """Finish pending reloads and let go; the engines go on unless told to stop."""
@@ -220,11 +221,7 @@ class Appliance:
     # --- state ---------------------------------------------------------------------------------------------------------
 
     def states(self) -> Mapping[int, ServiceState]:
-        return all_states(self._snapshot.configuration, self._dataplane.verdicts.for_people())
-
-    def state(self, index: int) -> ServiceState:
-        """The state of one service."""
-        return service_state(self._snapshot.configuration.service(index), self._dataplane.verdicts.for_people())
+        return AllStates(self._snapshot.configuration, self._dataplane.verdicts.for_people())
 
     async def statistics(self) -> Statistics:
         return await self._collector.sample(self._snapshot.configuration)

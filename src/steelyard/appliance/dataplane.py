@@ -104,14 +104,30 @@ class DataPlane:
             self._health.start()
         await self._tell_health_everything()
         same = await self._haproxy.adopt(self.wanted)
-        if same is None:
-            await self._haproxy.start(self.wanted, self.verdicts.server_states(self.wanted))
-        elif not same:
-            await self._haproxy.reload(self.wanted, lambda: self.verdicts.server_states(self.wanted))
-        self.applied = self.wanted
+        if same:
+            self.applied = self.wanted
+        else:
+            await self._first_plan()
         await self._sync()
         for watch in (self._watch_haproxy, self._watch_health, self._follow_verdicts):
             self._tasks.append(asyncio.create_task(watch()))
+
+    async def _first_plan(self) -> None:
+        """Start or reload on the committed plan. A refusal leaves the control plane up, so that it can be mended there."""
+        try:
+            await self._bring(self.wanted)
+            self.applied = self.wanted
+        except SteelyardError as failure:
+            self._problems["haproxy"] = f"HAProxy cannot serve the configuration: {failure.message}"
+            log.error("%s", failure.details())
+
+    async def _bring(self, plan: HaproxyPlan) -> None:
+        """Make HAProxy run that plan: a reload if it runs, a start if it does not."""
+        if self._haproxy.master_pid is None:
+            await self._haproxy.start(plan, self.verdicts.server_states(plan))
+        else:
+            await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
+        self._problems.pop("haproxy", None)
 
     async def close(self, *, stop_engines: bool) -> None:
         """Let go of the engines, or end them."""
@@ -141,11 +157,12 @@ class DataPlane:
             behind = self.applied is not self.wanted
             self.wanted, self._revision = plan.haproxy, revision
             now = difference(self.applied, plan.haproxy) if behind else todo
-            complete = await self._run(now.operations, plan.haproxy)
+            runs = self._haproxy.master_pid is not None
+            complete = runs and await self._run(now.operations, plan.haproxy)
             if complete and not now.reload_reasons:
                 self.applied = plan.haproxy
                 self._save_soon()
-            else:
+            elif runs:
                 touched = {operation.backend for operation in now.operations if hasattr(operation, "backend")}
                 self.applied = apply_operations(self.applied, plan.haproxy, touched)
             await self._tell_health(old_checks, patient=not self._reloads.pending)
@@ -175,7 +192,7 @@ class DataPlane:
         async with self._engine:
             self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
             try:
-                await self._haproxy.reload(plan.haproxy, lambda: self.verdicts.server_states(plan.haproxy))
+                await self._bring(plan.haproxy)
                 self.applied = plan.haproxy
             except SteelyardError as failure:
                 self._problems["restore"] = f"The previous plan could not be put back: {failure.message}"
@@ -186,7 +203,7 @@ class DataPlane:
         try:
             async with self._engine:
                 plan, revision = self.wanted, self._revision
-                await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
+                await self._bring(plan)
                 self.applied = plan
                 self._problems.pop("reload", None)
                 self._problems.pop("restore", None)
@@ -290,13 +307,14 @@ class DataPlane:
             await self._haproxy.wait_for_end()
             if self._closing:
                 return
-            log.error("HAProxy has ended; starting it again")
+            log.error("HAProxy is not running; starting it")
             async with self._engine:
+                if self._haproxy.master_pid is not None:
+                    continue
                 try:
                     plan, revision = self.wanted, self._revision
-                    await self._haproxy.start(plan, self.verdicts.server_states(plan))
+                    await self._bring(plan)
                     self.applied = plan
-                    self._problems.pop("haproxy", None)
                 except SteelyardError as failure:
                     self._problems["haproxy"] = f"HAProxy cannot be started: {failure.message}"
                     log.error("%s", failure.details())

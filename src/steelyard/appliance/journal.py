@@ -23,6 +23,9 @@ from steelyard.store.contract import ObjectChange, RevisionRecord, Store
 
 log = logging.getLogger("steelyard.appliance")
 
+#: a killed process leaves at most the revisions of about a second unmarked
+_UNSETTLED = 500
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -74,6 +77,12 @@ class Journal:
     async def applied(self, number: int) -> None:
         """A revision is in force."""
         await self._run(self._store.mark, number, "applied")
+
+    async def settle(self) -> None:
+        """At a start everything committed is in force, also what a killed process had no time to mark."""
+        for record in await self._run(self._store.history, _UNSETTLED):
+            if record.status == "committed":
+                await self.applied(record.number)
 
     async def withdraw(self, numbers: Sequence[int], why: str) -> None:
         """Revisions could not be applied: what they changed is put back, newest first."""

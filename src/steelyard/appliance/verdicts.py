@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from steelyard.diff.haproxy import admin_state
@@ -36,18 +36,9 @@ class Verdicts:
         else:
             self._known[event.target] = replace(known, admin=event.after)  # type: ignore[arg-type]
 
-    def for_people(self) -> dict[str, Verdict]:
-        """The verdicts as `observe.status` takes them."""
-        return {
-            target: Verdict(
-                state=status.state,
-                reason=status.reason,
-                since=status.since,
-                checked=status.checked,
-                drain_ends=status.drain_ends if status.admin == "drain" else None,
-            )
-            for target, status in self._known.items()
-        }
+    def for_people(self) -> Mapping[str, Verdict]:
+        """The verdicts as `observe.status` takes them, made when they are looked at."""
+        return _View(self._known)
 
     def server_states(self, plan: HaproxyPlan) -> Iterable[ServerState]:
         """What a HAProxy process must start with: never "all up"."""
@@ -63,3 +54,26 @@ class Verdicts:
                 if server.weight_by_health and status is not None and status.weight is not None:
                     weight = status.weight
                 yield ServerState(backend.name, server, up, admin, weight)
+
+
+class _View(Mapping[str, Verdict]):
+    """Statuses seen as verdicts: one of ten thousand costs one."""
+
+    def __init__(self, known: Mapping[str, TargetStatus]) -> None:
+        self._known = known
+
+    def __getitem__(self, target: str) -> Verdict:
+        status = self._known[target]
+        return Verdict(
+            state=status.state,
+            reason=status.reason,
+            since=status.since,
+            checked=status.checked,
+            drain_ends=status.drain_ends if status.admin == "drain" else None,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -106,7 +106,9 @@ def open_client(
     if connection.url is None:
         socket = api_socket(connection.state_dir or default_state_directory())
         client = httpx.Client(
-            base_url="http://steelyard", transport=transport or httpx.HTTPTransport(uds=str(socket)), timeout=_TIMEOUT_SECONDS
+            base_url="http://steelyard",
+            transport=transport or httpx.HTTPTransport(uds=str(socket)),
+            timeout=_TIMEOUT_SECONDS,
         )
         remedy = "Start it by `steelyard serve`, name its state directory by --state-dir, or another Steelyard by --url"
         return ApiClient(client, str(socket), remedy)
@@ -162,5 +164,3 @@ def read_secret(file: Path | None, variable: str) -> str | None:
         return file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeError) as failure:
         raise Misuse(f"The file {file} cannot be read: {failure}") from None
-
-

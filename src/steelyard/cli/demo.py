@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from steelyard.appliance.contract import Actor
-from steelyard.cli.sample_server import serve as sample_server
+from steelyard.cli.sample_server import SampleServer
 from steelyard.cli.serve import fail
 from steelyard.cli.service import running, until_told_to_stop
 from steelyard.model.commands import AddService, Batch
-from steelyard.model.errors import SteelyardError
+from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.user import ADMINISTRATOR
 
 _NAMES = ("ant", "bee", "cat")
@@ -43,9 +43,7 @@ async def _demo(
     state_dir: Path, admin_port: int, http_port: int, https_port: int, server_port: int, haproxy: str | None
 ) -> None:
     ports = [server_port + number for number in range(len(_NAMES))]
-    samples = [
-        asyncio.create_task(sample_server(name, "127.0.0.1", port)) for name, port in zip(_NAMES, ports, strict=True)
-    ]
+    samples = [await _sample(name, port) for name, port in zip(_NAMES, ports, strict=True)]
     try:
         async with running(state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True) as started:
             appliance = started.appliance
@@ -65,8 +63,19 @@ async def _demo(
             typer.echo("\nEnding the demo.")
     finally:
         for sample in samples:
-            sample.cancel()
-        await asyncio.gather(*samples, return_exceptions=True)
+            sample.close()
+
+
+async def _sample(name: str, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.start_server(SampleServer(name).handle, "127.0.0.1", port, reuse_address=True)
+    except OSError as failure:
+        raise OperatorError(
+            f"The sample real server {name} cannot listen on 127.0.0.1:{port}: {failure.strerror}",
+            field="server-port",
+            value=port,
+            remedy="Give other ports with --server-port",
+        ) from failure
 
 
 def _tell(

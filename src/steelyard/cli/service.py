@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from steelyard.api.loadmaster import build_loadmaster_routes
-from steelyard.api.native.app import build_native_app
+from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
 
 log = logging.getLogger("steelyard")
@@ -33,8 +33,8 @@ class _Server(uvicorn.Server):
 
 def network_application(started: Started) -> Starlette:
     """LoadMaster's API and the native one, for the network."""
-    native = build_native_app(started.appliance)
-    return Starlette(routes=[*build_loadmaster_routes(started.appliance), Mount("/", app=native)])
+    native = Mount(PREFIX, app=build_native_app(started.appliance))
+    return Starlette(routes=[*build_loadmaster_routes(started.appliance), native])
 
 
 @contextlib.asynccontextmanager
@@ -61,7 +61,7 @@ async def running(
         socket.unlink(missing_ok=True)
         local = _Server(
             uvicorn.Config(
-                build_native_app(started.appliance, trusted_local=True),
+                Starlette(routes=[Mount(PREFIX, app=build_native_app(started.appliance, trusted_local=True))]),
                 uds=str(socket),
                 timeout_graceful_shutdown=3,
                 **common,  # type: ignore[arg-type]

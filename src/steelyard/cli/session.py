@@ -168,7 +168,9 @@ def _effect(change: Mapping[str, Any]) -> str:
     return f"revision {change['revision']}, {how.get(str(change['applied']), str(change['applied']))}"
 
 
-def command(app: typer.Typer, name: str, *, change: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, name: str, *, change: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`. `change` adds the options of a change."""
     shared = {**(_CHANGE_OPTIONS if change else {}), "as_json": _JSON_OPTION, **_CONNECTION_OPTIONS}
 

@@ -5,7 +5,7 @@ Pure: built from a configuration and the checking process's verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from steelyard.model.configuration import Configuration
@@ -59,7 +59,10 @@ def service_state(service: VirtualService, verdicts: Mapping[str, Verdict]) -> S
     if not servers:
         return ServiceState(service.index, "Down", "it has no real server", servers)
     if not live:
-        reasons = "; ".join(f"{service.server(s.index).address}: {s.reason or s.status}" for s in servers.values())  # type: ignore[union-attr]
+        reasons = "; ".join(
+            f"{server.address}:{server.port}: {servers[server.index].reason or servers[server.index].status}"
+            for server in service.servers
+        )
         return ServiceState(service.index, "Down", f"no real server is available ({reasons})", servers)
     status = "Unchecked" if service.check_type == "none" else "Up"
     return ServiceState(service.index, status, f"{len(live)} of {len(servers)} real servers available", servers)
@@ -81,6 +84,18 @@ def _server_state(service: VirtualService, server: RealServer, verdicts: Mapping
     return ServerState(server.index, words.get(verdict.state, "Down"), verdict.reason, verdict.since)
 
 
-def all_states(configuration: Configuration, verdicts: Mapping[str, Verdict]) -> dict[int, ServiceState]:
-    """The state of every service."""
-    return {index: service_state(service, verdicts) for index, service in configuration.services.items()}
+class AllStates(Mapping[int, ServiceState]):
+    """The state of every service, worked out when it is looked at."""
+
+    def __init__(self, configuration: Configuration, verdicts: Mapping[str, Verdict]) -> None:
+        self._services = configuration.services
+        self._verdicts = verdicts
+
+    def __getitem__(self, index: int) -> ServiceState:
+        return service_state(self._services[index], self._verdicts)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._services)
+
+    def __len__(self) -> int:
+        return len(self._services)

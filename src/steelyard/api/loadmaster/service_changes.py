@@ -14,7 +14,7 @@ from typing import Any
 
 from steelyard.api.loadmaster.call import Parameters
 from steelyard.api.loadmaster.failures import not_built
-from steelyard.api.loadmaster.values import decoded
+from steelyard.api.loadmaster.values import decoded, is_masked
 from steelyard.model.configuration import Configuration
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.tls import TlsSettings
@@ -54,9 +54,10 @@ def service_settings(
         declared = by_wire.get(name)
         if declared is None or name == "prot":
             continue
-        if declared.name == "service_type" and parameters.raw(name) == "":
+        raw = parameters.raw(name)
+        if (declared.name == "service_type" and raw == "") or is_masked(declared, raw):
             continue
-        settings[declared.name] = decoded(declared, parameters.raw(name))
+        settings[declared.name] = decoded(declared, raw)
     if "certificates" in settings:
         settings["certificates"] = _real_certificates(configuration, settings["certificates"])
     return _applicable(settings, before)

@@ -8,7 +8,7 @@ set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from steelyard.api.loadmaster.answers import ABSENT, Items, PerVersion, Record, Value
@@ -198,7 +198,7 @@ _TABLED = frozenset(row.field for row in ROWS)
 
 
 def service_record(
-    service: VirtualService, states: dict[int, ServiceState], temporary_certificate: str | None
+    service: VirtualService, states: Mapping[int, ServiceState], temporary_certificate: str | None
 ) -> Record:
     """The record of a service. One the checks have not seen yet is shown as not checked."""
     state = states.get(service.index)

@@ -49,6 +49,11 @@ def decoded(declared: Declared, raw: Any) -> Any:
     return _text(declared, raw)
 
 
+def is_masked(declared: Declared, raw: Any) -> bool:
+    """Whether a client writes back the asterisks it read of a secret: that changes nothing (13, quirk 29)."""
+    return declared.setting.secret and isinstance(raw, str) and set(raw.strip()) == {"*"}
+
+
 def shown(declared: Declared, value: Any) -> Value:
     """A setting's value as a record member, in the form most records use."""
     setting = declared.setting

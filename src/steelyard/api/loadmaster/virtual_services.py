@@ -17,7 +17,7 @@ from steelyard.model.virtual_service import VirtualService
 
 
 def _record(call: Call, configuration: Configuration, service: VirtualService) -> Record:
-    return service_record(service, dict(call.appliance.states()), temporary_certificate(configuration))
+    return service_record(service, call.appliance.states(), temporary_certificate(configuration))
 
 
 def _changed(call: Call, outcome: Outcome) -> Data:
@@ -30,7 +30,7 @@ def _changed(call: Call, outcome: Outcome) -> Data:
 async def listvs(call: Call) -> Answer:
     """All services. Filters are accepted and everything is returned, as observed."""
     configuration = call.configuration
-    states, temporary = dict(call.appliance.states()), temporary_certificate(configuration)
+    states, temporary = call.appliance.states(), temporary_certificate(configuration)
     return Data({"VS": tuple(service_record(s, states, temporary) for s in configuration.services.values())})
 
 
