@@ -33,7 +33,7 @@ from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.statistics import Statistics
-from steelyard.observe.status import ServiceState, Verdict, all_states
+from steelyard.observe.status import AllStates, ServiceState, Verdict
 from tests.support import certificates
 
 PASSWORD = "correct horse"
@@ -63,7 +63,9 @@ class FakeAppliance:
     def administrator(self) -> Actor:
         return Actor(self.configuration.users[ADMINISTRATOR], "test")
 
-    def _take(self, command: Command, author: str, before: Configuration, origin: str = "test", reason: str = "") -> Any:
+    def _take(
+        self, command: Command, author: str, before: Configuration, origin: str = "test", reason: str = ""
+    ) -> Any:
         change = command.apply(before)
         if change.configuration is not before:
             self._secrets.update(change.secrets)
@@ -103,7 +105,7 @@ class FakeAppliance:
         return Preview(before.revision, change.configuration, change.key, differences, (), False, ())
 
     def states(self) -> Mapping[int, ServiceState]:
-        return all_states(self.configuration, self.verdicts)
+        return AllStates(self.configuration, self.verdicts)
 
     async def statistics(self) -> Statistics:
         return self.sample

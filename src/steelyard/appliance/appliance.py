@@ -52,6 +52,7 @@ class Appliance:
         self._snapshot = Snapshot(0, Configuration())
         self._unapplied: list[Snapshot] = []
         self._last_applied = Snapshot(0, Configuration())
+        self._sampling: asyncio.Task[None] | None = None
 
     # --- start and end -------------------------------------------------------------------------------------------------
 
@@ -60,10 +61,14 @@ class Appliance:
         plan = self._compiler.compile(snapshot.configuration)
         self._snapshot = self._last_applied = snapshot
         await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
-        await self._journal.settle()
+        if not self._dataplane.problems():
+            await self._journal.settle()
+        self._sampling = asyncio.create_task(self._collector.run(lambda: self._snapshot.configuration))
 
     async def close(self, *, stop_engines: bool) -> None:
         """Finish pending reloads and let go; the engines go on unless told to stop."""
+        if self._sampling is not None:
+            self._sampling.cancel()
         async with self._writer:
             await self._dataplane.close(stop_engines=stop_engines)
             self._journal.close()

@@ -22,7 +22,7 @@ from steelyard.health.client import HealthClient
 from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.plan.haproxy import Globals, HaproxyPlan
 from steelyard.plan.health import HealthPlan, Service
-from steelyard.plan.operations import Operation, RemoveServer
+from steelyard.plan.operations import Operation, Release, RemoveServer
 
 log = logging.getLogger("steelyard.dataplane")
 
@@ -42,7 +42,14 @@ OnReloadFailed = Callable[[SteelyardError], Awaitable[tuple[Plan, int]]]
 class DataPlane:
     """HAProxy and `steelyard-health` of one appliance."""
 
-    def __init__(self, haproxy: HaproxyEngine, health: HealthProcess, client: HealthClient) -> None:
+    def __init__(
+        self,
+        haproxy: HaproxyEngine,
+        health: HealthProcess,
+        client: HealthClient,
+        before_reload: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._before_reload = before_reload
         self._haproxy = haproxy
         self._health = health
         self._client = client
@@ -126,6 +133,7 @@ class DataPlane:
         if self._haproxy.master_pid is None:
             await self._haproxy.start(plan, self.verdicts.server_states(plan))
         else:
+            await self._before_reload()
             await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
         self._problems.pop("haproxy", None)
 
@@ -173,6 +181,9 @@ class DataPlane:
         """Run operations in order; False when a removal has to be left to a reload."""
         complete = True
         for operation in operations:
+            if isinstance(operation, Release):
+                # done by the checking process when it hears of the new plan, a few lines further on
+                continue
             try:
                 await self._haproxy.run(operation, plan)
             except EngineRefused as refusal:

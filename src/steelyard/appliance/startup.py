@@ -107,6 +107,7 @@ async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Sta
             max_connections=lambda listeners: max_connections(open_files, listeners),
         )
     )
+    collector = Collector(layout.socket)
     health_socket = layout.run / "health.sock"
     dataplane = DataPlane(
         RealHaproxy(capabilities.haproxy_path, layout, journal.secret, lua=capabilities.lua),
@@ -119,10 +120,9 @@ async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Sta
             log=layout.log / "health.log",
         ),
         HealthClient(health_socket),
+        collector.before_reload,
     )
-    appliance = Appliance(
-        journal=journal, compiler=compiler, dataplane=dataplane, host=host, collector=Collector(layout.socket)
-    )
+    appliance = Appliance(journal=journal, compiler=compiler, dataplane=dataplane, host=host, collector=collector)
     await appliance.start(snapshot)
     return Started(appliance, layout, first, password)
 

@@ -14,6 +14,7 @@ from steelyard.plan.operations import (
     AdminState,
     DropSessions,
     Operation,
+    Release,
     RemoveServer,
     ReplaceCertificate,
     SetAddress,
@@ -90,25 +91,9 @@ def _service(old: ServicePlan, new: ServicePlan, operations: list[Operation], re
 
 
 def _added(backend: Backend, server: Server, operations: list[Operation]) -> None:
-    """A new server takes no client before its first good check: it enters with weight 0 and down."""
-    name = backend.name
-    quiet = Server(
-        server.name,
-        server.id,
-        server.address,
-        server.port,
-        0,
-        server.limit,
-        server.enabled,
-        server.tls,
-        server.weight_by_health,
-    )
-    operations.append(AddServer(name, quiet))
-    operations.append(SetState(name, server.name, admin_state(backend, server)))
-    if backend.checked:
-        operations.append(SetHealth(name, server.name, up=False))
-    if not server.weight_by_health:
-        operations.append(SetWeight(name, server.name, server.weight))
+    operations.append(AddServer(backend.name, server))
+    if server.enabled:
+        operations.append(Release(backend.name, server.name))
 
 
 def _changed(backend: Backend, old: Server, new: Server, operations: list[Operation], reasons: list[str]) -> None:
@@ -123,9 +108,11 @@ def _changed(backend: Backend, old: Server, new: Server, operations: list[Operat
         operations.append(SetMaxConnections(name, new.name, new.limit))
     if not new.weight_by_health and (old.weight_by_health or old.weight != new.weight):
         operations.append(SetWeight(name, new.name, new.weight))
-    if old.enabled != new.enabled:
+    if new.enabled and not old.enabled:
+        operations.append(Release(name, new.name))
+    elif old.enabled and not new.enabled:
         operations.append(SetState(name, new.name, admin_state(backend, new)))
-        if not new.enabled and backend.drop_at_once:
+        if backend.drop_at_once:
             operations.append(DropSessions(name, new.name))
 
 

@@ -15,7 +15,7 @@ AdminState = Literal["ready", "drain", "maint"]
 
 @dataclass(frozen=True, slots=True)
 class AddServer:
-    """Add a server to a backend. It starts in maintenance; `SetState` makes it ready."""
+    """Add a server to a backend. It starts in maintenance, until it is released."""
 
     backend: str
     server: Server
@@ -37,6 +37,18 @@ class SetState:
     backend: str
     server: str
     state: AdminState
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A server is to take clients. The checking process carries it out together with its verdict.
+
+    HAProxy (2.6 and 2.8, tried) takes a server without checks of its own as up when it leaves maintenance, whatever was said
+    of it before; only who knows the verdict can do it without a moment of traffic to a dead server.
+    """
+
+    backend: str
+    server: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ class ReplaceCertificate:
 Operation = (
     AddServer
     | RemoveServer
+    | Release
     | SetState
     | SetHealth
     | SetWeight

@@ -13,6 +13,7 @@ from steelyard.plan.operations import (
     AddServer,
     DropSessions,
     Operation,
+    Release,
     RemoveServer,
     ReplaceCertificate,
     SetAddress,
@@ -40,6 +41,8 @@ def commands(operation: Operation) -> tuple[str, ...]:
                 f"shutdown sessions server {name}",
                 f"del server {name}",
             )
+        case Release(backend, server):
+            return (f"set server {_name(backend, server)} state ready",)
         case SetState(backend, server, state):
             return (f"set server {_name(backend, server)} state {state}",)
         case SetHealth(backend, server, up):

@@ -16,7 +16,7 @@ from steelyard.engines.haproxy.records import is_ready, mark_ready, read_records
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.errors import EngineRefused
 from steelyard.plan.haproxy import CertificateFile, HaproxyPlan
-from steelyard.plan.operations import Operation, RemoveServer, ReplaceCertificate
+from steelyard.plan.operations import Operation, Release, RemoveServer, ReplaceCertificate
 
 #: finds a secret of the store by its name
 SecretSource = Callable[[str], bytes]
@@ -262,6 +262,8 @@ class RealHaproxy:
         for operation in operations:
             if isinstance(operation, ReplaceCertificate):
                 lines.append(f"set ssl cert {operation.certificate} (new content)")
+            elif isinstance(operation, Release):
+                lines.append(f"{commands(operation)[0]} (by steelyard-health, with its verdict)")
             else:
                 lines.extend(commands(operation))
         return tuple(lines)

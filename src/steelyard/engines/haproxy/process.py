@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 
 from steelyard.engines.haproxy.layout import Layout
-from steelyard.engines.haproxy.runtime import ask
+from steelyard.engines.haproxy.runtime import ask, ask_master
 from steelyard.model.errors import EngineRefused, HostLacks
 
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
@@ -133,7 +133,7 @@ class HaproxyProcess:
 
     async def _failures(self) -> int:
         try:
-            found = _FAILED.search(await ask(self._layout.master_socket, "show proc", timeout=_ANSWER_SECONDS))
+            found = _FAILED.search(await ask_master(self._layout.master_socket, "show proc", timeout=_ANSWER_SECONDS))
         except EngineRefused:
             # the master re-executes itself during a reload and does not answer for that moment
             return -1

@@ -1,7 +1,7 @@
 """HAProxy's runtime sockets: the worker's own, and the master's, which reaches old workers too.
 
-One command line per connection; HAProxy closes after the answer (management guide of 2.6, section 9.3). Several commands are
-joined by `;` and each answer ends with an empty line.
+One command line per connection. The worker closes after the answer (management guide of 2.6, section 9.3), the master stays
+open until it is told to quit. Several commands are joined by `;` and each answer ends with an empty line.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ async def ask(socket: Path, line: str, *, payload: str | None = None, timeout: f
                 writer.close()
     except (OSError, TimeoutError) as failure:
         raise EngineRefused(f"HAProxy does not answer on {socket}", words=str(failure) or "timed out") from failure
+
+
+async def ask_master(socket: Path, line: str, *, timeout: float = 5.0) -> str:
+    """The same for the master's socket."""
+    return await ask(socket, f"{line}\nquit", timeout=timeout)
 
 
 def batches(commands: list[str], limit: int = LINE_BYTES) -> list[str]:
