@@ -2,8 +2,9 @@
 
     command -> configuration' -> compile -> plan' -> check -> commit -> apply -> revision + event
 
-A refusal before commit leaves everything as it was. A failure after commit puts the previous plan back and marks the revision
-failed. Runtime operations are run before `execute` returns; a reload may be put off to the end of the second, see `reloads`.
+A refusal before commit leaves everything as it was. A failure after commit puts the previous plan back and marks the
+revision failed. Runtime operations are run before `execute` returns; a reload may be put off to the end of the
+second, see `reloads`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Appliance:
         self._last_applied = Snapshot(0, Configuration())
         self._sampling: asyncio.Task[None] | None = None
 
-    # --- start and end -------------------------------------------------------------------------------------------------
+    # --- start and end
+    # -------------------------------------------------------------------------------------------------
 
     async def start(self, snapshot: Snapshot) -> None:
         """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
@@ -73,7 +75,8 @@ class Appliance:
             await self._dataplane.close(stop_engines=stop_engines)
             self._journal.close()
 
-    # --- the road ------------------------------------------------------------------------------------------------------
+    # --- the road
+    # ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
@@ -138,7 +141,7 @@ class Appliance:
         )
 
     async def _check(self, journey: Journey) -> None:
-        """What can be refused before anything is committed: addresses that cannot be bound, HAProxy's own objections."""
+        """Refuse before anything is committed: addresses that cannot be bound, what HAProxy objects to."""
         wanted = self._dataplane.wanted
         for address, port in new_sockets(wanted, journey.plan.haproxy):
             refusal = self._host.can_bind(address, port)
@@ -211,7 +214,8 @@ class Appliance:
             raise
         return await self._await_reload(outcome, reload, None)
 
-    # --- history -------------------------------------------------------------------------------------------------------
+    # --- history
+    # -------------------------------------------------------------------------------------------------------
 
     def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
         return self._journal.history(limit, before)
@@ -223,7 +227,8 @@ class Appliance:
         after = self._snapshot.configuration if new is None else self._journal.configuration_at(new)
         return differences(self._journal.configuration_at(old), after)
 
-    # --- state ---------------------------------------------------------------------------------------------------------
+    # --- state
+    # ---------------------------------------------------------------------------------------------------------
 
     def states(self) -> Mapping[int, ServiceState]:
         return AllStates(self._snapshot.configuration, self._dataplane.verdicts.for_people())
@@ -250,7 +255,8 @@ class Appliance:
             problems=self._dataplane.problems(),
         )
 
-    # --- access --------------------------------------------------------------------------------------------------------
+    # --- access
+    # --------------------------------------------------------------------------------------------------------
 
     def authenticate(self, name: str, password: str) -> User | None:
         user = self._snapshot.configuration.users.get(name)

@@ -121,7 +121,8 @@ class ApplianceApi(Protocol):
         self, command: Command, actor: Actor, *, reason: str = "", based_on: int | None = None, wait: bool | None = None
     ) -> Outcome:
         """The whole road. `based_on` makes a stale command a `ConflictError`. `wait` True waits for a put-off reload,
-        None waits only when nothing is being coalesced. Raises `OperatorError` on missing permission."""
+        None waits only when nothing is being coalesced. Raises `OperatorError` on missing permission.
+        """
         ...
 
     async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:

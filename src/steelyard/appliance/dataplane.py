@@ -1,7 +1,7 @@
 """The running engines: HAProxy and the checking process, kept at what the configuration wants.
 
-`wanted` is the plan of the newest commit, `applied` what HAProxy really has. Operations and reloads are run one at a time. A
-process that ends is started again from `wanted` and from the last verdicts.
+`wanted` is the plan of the newest commit, `applied` what HAProxy really has. Operations and reloads are run one at a
+time. A process that ends is started again from `wanted` and from the last verdicts.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class DataPlane:
         self._checks = HealthPlan()
         self._revision = 0
 
-    # --- what others ask -----------------------------------------------------------------------------------------------
+    # --- what others ask
+    # -----------------------------------------------------------------------------------------------
 
     @property
     def haproxy_pid(self) -> int | None:
@@ -101,7 +102,8 @@ class DataPlane:
         """Have HAProxy read the changing part of a plan."""
         await self._haproxy.check(part)
 
-    # --- start and end -------------------------------------------------------------------------------------------------
+    # --- start and end
+    # -------------------------------------------------------------------------------------------------
 
     async def start(self, plan: Plan, revision: int, on_reload: OnReload, on_reload_failed: OnReloadFailed) -> None:
         """Adopt or start both processes on that plan."""
@@ -120,7 +122,10 @@ class DataPlane:
             self._tasks.append(asyncio.create_task(watch()))
 
     async def _first_plan(self) -> None:
-        """Start or reload on the committed plan. A refusal leaves the control plane up, so that it can be mended there."""
+        """Start or reload on the committed plan.
+
+        A refusal leaves the control plane up, so that it can be mended there.
+        """
         try:
             await self._bring(self.wanted)
             self.applied = self.wanted
@@ -151,7 +156,8 @@ class DataPlane:
             await self._haproxy.stop()
             await self._health.stop()
 
-    # --- changes -------------------------------------------------------------------------------------------------------
+    # --- changes
+    # -------------------------------------------------------------------------------------------------------
 
     async def apply(self, plan: Plan, todo: Difference, revision: int) -> tuple[asyncio.Future[None], bool] | None:
         """Do at once what can be done at once; ask for a reload if one is needed: (its future, whether it starts now).
@@ -252,7 +258,8 @@ class DataPlane:
                     self._problems["save"] = failure.message
                     log.error("%s", failure.details())
 
-    # --- the checking process ------------------------------------------------------------------------------------------
+    # --- the checking process
+    # ------------------------------------------------------------------------------------------
 
     async def _tell_health(self, old: HealthPlan, *, patient: bool) -> None:
         changed: dict[str, Service | None] = {
@@ -311,7 +318,8 @@ class DataPlane:
             with contextlib.suppress(EngineRefused):
                 self.verdicts.replace_all(await self._client.snapshot())
 
-    # --- watching ------------------------------------------------------------------------------------------------------
+    # --- watching
+    # ------------------------------------------------------------------------------------------------------
 
     async def _watch_haproxy(self) -> None:
         while True:

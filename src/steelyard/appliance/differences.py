@@ -31,7 +31,7 @@ def compare(kind: str, key: str, before: BaseModel | None, after: BaseModel | No
     """One object's difference."""
     present = after if after is not None else before
     action: Literal["add", "change", "remove"] = "add" if before is None else "remove" if after is None else "change"
-    lines = tuple(_lines(before, after)) if action != "remove" else ()
+    lines = tuple(_lines(before, after)) if after is not None else ()
     return ObjectDifference(kind, key, _title(kind, key, present), action, lines)
 
 
@@ -43,8 +43,7 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
     return f"{key} {kind}"
 
 
-def _lines(before: BaseModel | None, after: BaseModel | None) -> Iterator[str]:
-    assert after is not None
+def _lines(before: BaseModel | None, after: BaseModel) -> Iterator[str]:
     for name, info in type(after).model_fields.items():
         if name in ("index", "servers"):
             continue

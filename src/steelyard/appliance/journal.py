@@ -1,4 +1,7 @@
-"""The store as the appliance uses it: configurations in, revisions and history out. Slow calls run in one worker thread."""
+"""The store as the appliance uses it: configurations in, revisions and history out.
+
+Slow calls run in one worker thread.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reloads, at most one a second: changes that come faster share the next one.
 
-The first reload after a quiet second starts at once and its caller waits for it. Changes within that second are put off to its
-end and reloaded together.
+The first reload after a quiet second starts at once and its caller waits for it. Changes within that second are put
+off to its end and reloaded together.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from steelyard.plan.operations import Operation
 class Journey:
     """One command, thought through: what it changes, what it needs, what the operator would be told.
 
-    `todo` is against the plan of the newest commit: what this command costs. What is run may be more, see `DataPlane.apply`.
+    `todo` is against the plan of the newest commit: what this command costs. What is run may be more, see
+    `DataPlane.apply`.
     """
 
     change: Change

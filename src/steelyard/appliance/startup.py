@@ -22,7 +22,6 @@ from steelyard.appliance.contract import Actor, Snapshot
 from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.journal import Journal
 from steelyard.compile.compiler import Compiler, EngineFacts
-from steelyard.engines.capabilities import max_connections
 from steelyard.engines.haproxy.engine import RealHaproxy
 from steelyard.engines.haproxy.layout import Layout, write
 from steelyard.engines.health_process import HealthProcess
@@ -39,7 +38,10 @@ _TEN_YEARS = datetime.timedelta(days=3650)
 
 @dataclass(frozen=True)
 class Started:
-    """A running appliance. `password` is the administrator's new one, only at the first start and only if it was made here."""
+    """A running appliance.
+
+    `password` is the administrator's new one, only at the first start and only if it was made here.
+    """
 
     appliance: Appliance
     layout: Layout
@@ -82,7 +84,7 @@ def admin_certificate(layout: Layout, address: str) -> Path:
     """The certificate of the administration interface, made at the first start."""
     path = layout.root / "admin.pem"
     if not path.exists():
-        addresses = () if address in ("0.0.0.0", "::", "localhost") else (address,)  # noqa: S104 - compared, not bound
+        addresses = () if address in ("0.0.0.0", "::", "localhost") else (address,)
         write(path, self_signed("steelyard", addresses))
     return path
 
@@ -92,7 +94,7 @@ async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Sta
     host = LocalHost(haproxy)
     capabilities = host.capabilities()
     open_files = host.raise_open_files()
-    layout = Layout(state_dir.resolve())
+    layout = Layout(Path(os.path.abspath(state_dir)))  # noqa: PTH100 - `resolve` may wait for a network disk
     layout.make()
     store = await asyncio.to_thread(SqliteStore, layout.root / "steelyard.db")
     journal = Journal(store)
@@ -104,7 +106,7 @@ async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Sta
         EngineFacts(
             threads=min(os.cpu_count() or 1, 64),
             lua=capabilities.lua,
-            max_connections=lambda listeners: max_connections(open_files, listeners),
+            open_files=open_files,
         )
     )
     collector = Collector(layout.socket)

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 
 from steelyard.cli.failures import Misuse, Refused, Unreachable
-from steelyard.cli.state_directory import api_socket, default_state_directory
 
 _TIMEOUT_SECONDS = 60.0
 _PREFIX = "/api/v1"
@@ -104,7 +103,7 @@ def open_client(
 ) -> ApiClient:
     """The client of a connection. `transport` replaces the network. Raises `Misuse`."""
     if connection.url is None:
-        socket = api_socket(connection.state_dir or default_state_directory())
+        socket = (connection.state_dir or _usual_state_dir()) / "run" / "api.sock"
         client = httpx.Client(
             base_url="http://steelyard",
             transport=transport or httpx.HTTPTransport(uds=str(socket)),
@@ -115,6 +114,8 @@ def open_client(
     url = connection.url.rstrip("/").removesuffix(_PREFIX)
     if not url.startswith(("http://", "https://")):
         raise Misuse(f"{connection.url!r} is no URL of a Steelyard", "Give one like https://adc.example.net:8443")
+    if "@" in url:
+        raise Misuse("The URL holds a user or password", "Give --user, and the password by file or environment")
     try:
         client = httpx.Client(
             base_url=url,
@@ -126,6 +127,13 @@ def open_client(
     except httpx.InvalidURL as failure:
         raise Misuse(f"{connection.url!r} is no URL: {failure}", "Give one like https://adc.example.net:8443") from None
     return ApiClient(client, url, "Check the URL and that Steelyard runs there")
+
+
+def _usual_state_dir() -> Path:
+    # Imported only when it is needed: a remote Steelyard is asked without loading the parts of one.
+    from steelyard.appliance.startup import default_state_dir
+
+    return default_state_dir()
 
 
 def _trust(connection: Connection) -> ssl.SSLContext | bool:

@@ -16,16 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from steelyard.engines.capabilities import (
-    FEWEST_CONNECTIONS,
-    FILES_PER_CONNECTION,
-    RESERVED_FILES,
-    Capabilities,
-    max_connections,
-)
+from steelyard.engines.capabilities import Capabilities
 from steelyard.engines.host import HAPROXY_REMEDY, Host, LocalHost, Survey
 from steelyard.engines.kernel import Kernel
 from steelyard.model.errors import HostLacks
+from steelyard.plan.limits import FEWEST_CONNECTIONS, FILES_PER_CONNECTION, RESERVED_FILES, max_connections
 
 State = Literal["ok", "limited", "missing"]
 

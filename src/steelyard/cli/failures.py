@@ -1,4 +1,4 @@
-"""How a command ends when it does not succeed: 1 it was refused, 2 it was not said right, 3 Steelyard cannot be reached."""
+"""How a command ends when it does not succeed: 1 refused, 2 not said right, 3 Steelyard cannot be reached."""
 
 from __future__ import annotations
 

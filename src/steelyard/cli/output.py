@@ -81,24 +81,25 @@ def differences(found: Iterable[Mapping[str, Any]]) -> Text:
     said = Text()
     for difference in found:
         sign, style = _SIGNS.get(str(difference["action"]), ("?", ""))
-        said.append(f"{sign} {difference['kind']} {difference['title']}\n", style=style)
+        said.append(f"{sign} {difference['title']}\n", style=style)
         for line in difference["lines"]:
             said.append(f"    {line}\n")
+    said.rstrip()
     return said
 
 
 def plan(change: Mapping[str, Any]) -> Text:
     """What a change does: differences, operations of the engine in order, and whether it reloads."""
-    said = differences(change["differences"])
+    said = differences(change["differences"]).append("\n")
     if change["operations"]:
         said.append("Operations:\n", style="bold")
         for operation in change["operations"]:
             said.append(f"    {operation}\n")
     if change["reload"]:
         reasons = "; ".join(change["reload_reasons"])
-        said.append(f"One hitless reload{': ' + reasons if reasons else ''}\n", style="yellow")
+        said.append(f"One hitless reload{': ' + reasons if reasons else ''}", style="yellow")
     else:
-        said.append("No reload\n", style="green")
+        said.append("No reload", style="green")
     return said
 
 

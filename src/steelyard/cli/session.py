@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Annotated, Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import httpx
 import typer
@@ -18,101 +17,18 @@ import typer
 from steelyard.cli import output
 from steelyard.cli.connection import ApiClient, Connection, open_client
 from steelyard.cli.failures import Failure
-
-_CONNECTION = "Connection"
-_CHANGE = "Change"
-
-_CONNECTION_OPTIONS: Mapping[str, tuple[Any, Any]] = {
-    "url": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--url", envvar="STEELYARD_URL", metavar="URL", rich_help_panel=_CONNECTION, help="Another host's API."
-            ),
-        ],
-        None,
-    ),
-    "user": (
-        Annotated[
-            str, typer.Option("--user", envvar="STEELYARD_USER", rich_help_panel=_CONNECTION, help="With --url: who.")
-        ],
-        "bal",
-    ),
-    "password_file": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                "--password-file", rich_help_panel=_CONNECTION, help="Holds the password; or set STEELYARD_PASSWORD."
-            ),
-        ],
-        None,
-    ),
-    "api_key": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--api-key",
-                envvar="STEELYARD_API_KEY",
-                rich_help_panel=_CONNECTION,
-                help="Instead of user and password; safer in the environment.",
-            ),
-        ],
-        None,
-    ),
-    "insecure": (
-        Annotated[
-            bool, typer.Option("--insecure", rich_help_panel=_CONNECTION, help="Trust any certificate of --url.")
-        ],
-        False,
-    ),
-    "ca_file": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                "--ca-file", envvar="STEELYARD_CA_FILE", rich_help_panel=_CONNECTION, help="Certificates to trust."
-            ),
-        ],
-        None,
-    ),
-    "state_dir": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                "--state-dir",
-                envvar="STEELYARD_STATE_DIR",
-                rich_help_panel=_CONNECTION,
-                help="State directory of the Steelyard on this host.",
-            ),
-        ],
-        None,
-    ),
-}
-_CHANGE_OPTIONS: Mapping[str, tuple[Any, Any]] = {
-    "dry_run": (
-        Annotated[bool, typer.Option("--dry-run", rich_help_panel=_CHANGE, help="Only show what would be done.")],
-        False,
-    ),
-    "reason": (
-        Annotated[str, typer.Option("--reason", rich_help_panel=_CHANGE, help="Why, for the history.")],
-        "",
-    ),
-    "wait": (
-        Annotated[
-            bool | None,
-            typer.Option("--wait/--no-wait", rich_help_panel=_CHANGE, help="Wait for a reload that is put off."),
-        ],
-        None,
-    ),
-}
-_JSON_OPTION = (Annotated[bool, typer.Option("--json", help="Print JSON for programs.")], False)
+from steelyard.cli.session_options import CHANGE_OPTIONS, CONNECTION_OPTIONS, JSON_OPTION
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What tests replace, given as typer's `obj`: the network, and whether somebody can be asked."""
+    """What holds for every command, as typer's `obj`: options of the connection that stand before the command, and what
+    tests replace, which is the network and whether somebody can be asked.
+    """
 
     transport: httpx.BaseTransport | None = None
     interactive: bool | None = None
+    connection: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,7 +64,7 @@ class Session:
         if self.json:
             output.print_json(change)
         elif change["dry_run"]:
-            output.console().print(output.plan(change) if change["differences"] else "Nothing to do", end="")
+            output.console().print(output.plan(change) if change["differences"] else "Nothing to do")
         else:
             output.console().print(f"{done}: {_effect(change)}")
 
@@ -169,37 +85,67 @@ def _effect(change: Mapping[str, Any]) -> str:
 
 
 def command(
-    app: typer.Typer, name: str, *, change: bool = False
+    app: typer.Typer, name: str, *, change: bool = False, without: Iterable[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a command of `app`. `change` adds the options of a change."""
-    shared = {**(_CHANGE_OPTIONS if change else {}), "as_json": _JSON_OPTION, **_CONNECTION_OPTIONS}
+    """Register a function as a command of `app`. `change` adds the options of a change, but those in `without`."""
+    changing = {option: CHANGE_OPTIONS[option] for option in CHANGE_OPTIONS if change and option not in without}
+    shared = {**changing, "as_json": JSON_OPTION, **CONNECTION_OPTIONS}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
 
         def run(context: typer.Context, **given: Any) -> None:
-            _run(context.obj, given, lambda session: function(session, **{p.name: given[p.name] for p in own}))
+            arguments = {parameter.name: given[parameter.name] for parameter in own}
+            _run(context, given, lambda session: function(session, **arguments))
 
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameters = [inspect.Parameter("context", kind, annotation=typer.Context)]
-        parameters += [parameter.replace(kind=kind) for parameter in own]
-        for option, (annotation, default) in shared.items():
-            parameters.append(inspect.Parameter(option, kind, default=default, annotation=annotation))
-        shaped = cast(Any, run)
-        shaped.__signature__ = inspect.Signature(parameters)
-        shaped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        shaped.__doc__ = function.__doc__
-        app.command(name)(run)
+        run.__doc__ = function.__doc__
+        app.command(name)(_shaped(run, own, shared))
         return function
 
     return register
 
 
-def _run(surroundings: object, given: Mapping[str, Any], function: Callable[[Session], None]) -> None:
-    found = surroundings if isinstance(surroundings, Surroundings) else Surroundings()
+def connection_callback(app: typer.Typer) -> None:
+    """Let the options of the connection stand before the command, too."""
+
+    def remember(context: typer.Context, **given: Any) -> None:
+        """Run and change the Steelyard of this host, or of another by --url."""
+        said = {name: value for name, value in given.items() if _from_command_line(context, name)}
+        context.obj = replace(_surroundings(context), connection=said)
+
+    app.callback()(_shaped(remember, [], CONNECTION_OPTIONS))
+
+
+def _shaped(
+    function: Callable[..., None], own: list[inspect.Parameter], shared: Mapping[str, tuple[Any, Any]]
+) -> Callable[..., None]:
+    """The function with the signature typer is to see: context, its own parameters, the shared options."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("context", kind, annotation=typer.Context)]
+    parameters += [parameter.replace(kind=kind) for parameter in own]
+    for name, (annotation, default) in shared.items():
+        parameters.append(inspect.Parameter(name, kind, default=default, annotation=annotation))
+    found = cast(Any, function)
+    found.__signature__ = inspect.Signature(parameters)
+    found.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
+
+
+def _surroundings(context: typer.Context) -> Surroundings:
+    return context.obj if isinstance(context.obj, Surroundings) else Surroundings()
+
+
+def _from_command_line(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _run(context: typer.Context, given: Mapping[str, Any], function: Callable[[Session], None]) -> None:
+    found = _surroundings(context)
     interactive = sys.stdin.isatty() if found.interactive is None else found.interactive
-    connection = Connection(**{part.name: given[part.name] for part in fields(Connection)})
-    changes = {name: given[name] for name in _CHANGE_OPTIONS if name in given}
+    earlier = {name: value for name, value in found.connection.items() if not _from_command_line(context, name)}
+    connection = Connection(**{**{name: given[name] for name in CONNECTION_OPTIONS}, **earlier})
+    changes = {name: given[name] for name in CHANGE_OPTIONS if name in given}
     try:
         api = open_client(connection, found.transport, interactive=interactive)
         try:

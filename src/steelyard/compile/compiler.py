@@ -1,12 +1,11 @@
 """The compiler with its cache: changing one of a thousand services compiles one.
 
-A service's plan depends on the service and on a small context. Both are immutable, so a plan is kept as long as the very same
-service object is in the configuration and the context is equal.
+A service's plan depends on the service and on a small context. Both are immutable, so a plan is kept as long as the
+very same service object is in the configuration and the context is equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from steelyard.compile.haproxy.service import ServiceContext, compile_service
@@ -17,7 +16,7 @@ from steelyard.model.parameters import CheckParameters, Layer7Parameters
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
 from steelyard.plan.health import HealthPlan, Service
-from steelyard.plan.limits import counted_listeners
+from steelyard.plan.limits import counted_listeners, max_connections
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the compiler knows of the host. `max_connections` gives the connections left beside so many listening sockets."""
+    """What the compiler knows of the host. `open_files` is the hard limit of descriptors HAProxy will have."""
 
     threads: int
     lua: bool
-    max_connections: Callable[[int], int]
+    open_files: int
 
 
 class Compiler:
@@ -76,7 +75,7 @@ class Compiler:
         listeners = sum(
             len(bind.ports) for plan in services.values() if plan.frontend is not None for bind in plan.frontend.binds
         )
-        settings = Globals(self._facts.max_connections(counted_listeners(listeners)), self._facts.threads)
+        settings = Globals(max_connections(self._facts.open_files, counted_listeners(listeners)), self._facts.threads)
         if self._last_settings != settings:
             self._last_settings = settings
         return self._last_settings

@@ -1,7 +1,8 @@
 """What turns one HAProxy plan into another.
 
-Runtime operations wherever HAProxy 2.6 has them: weight, state, limit, address, adding and removing real servers, certificate
-content. Everything else reloads. Both may be needed; the operations then bring forward what can be had at once.
+Runtime operations wherever HAProxy 2.6 has them: weight, state, limit, address, adding and removing real servers,
+certificate content. Everything else reloads. Both may be needed; the operations then bring forward what can be had at
+once.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def _changed(backend: Backend, old: Server, new: Server, operations: list[Operat
 
 
 def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> HaproxyPlan:
-    """What the engine has after the operations towards `wanted` ran for the services in `only`: new servers, old structure."""
+    """What the engine has after the operations of the services in `only` ran: new servers, old structure."""
     services = dict(plan.services)
     for key in only:
         old, new = services.get(key), wanted.services.get(key)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Protocol
 
 from steelyard.engines.capabilities import (
-    MOST_OPEN_FILES,
     OLDEST_HAPROXY,
     OLDEST_WITH_DYNAMIC_COOKIES,
     Capabilities,
@@ -37,6 +36,7 @@ from steelyard.engines.listening import (
     parse_endpoint,
 )
 from steelyard.model.errors import HostLacks, OperatorError
+from steelyard.plan.limits import MOST_OPEN_FILES
 
 __all__ = ["FakeHost", "Holder", "Host", "LocalHost", "Refusal", "Survey", "Transport", "raise_open_files"]
 

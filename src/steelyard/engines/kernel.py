@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, STDOUT, SubprocessError, run
 
-from steelyard.engines.capabilities import MOST_OPEN_FILES
 from steelyard.engines.programs import PROBE_SECONDS, programs
+from steelyard.plan.limits import MOST_OPEN_FILES
 
 PROC = Path("/proc")
 

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from steelyard.model.errors import OperatorError
 from steelyard.model.setting import Setting, Settings
@@ -75,7 +75,10 @@ class Material:
 
 
 def read_upload(data: bytes, password: str | None = None) -> Material:
-    """PEM or PKCS#12 bytes as one leaf, its key and its chain. Raises `OperatorError` that says what is missing or wrong."""
+    """PEM or PKCS#12 bytes as one leaf, its key and its chain.
+
+    Raises `OperatorError` that says what is missing or wrong.
+    """
     if not data.strip():
         raise OperatorError("The certificate upload is empty", field="data", remedy="Send PEM or PKCS#12 bytes")
     if b"-----BEGIN " in data:

@@ -1,6 +1,7 @@
 """The configuration: everything the operator said, as one immutable value, and its form as stored documents.
 
-A document holds only what differs from the defaults, so that stored history reads well and a new default needs no migration.
+A document holds only what differs from the defaults, so that stored history reads well and a new default needs no
+migration.
 """
 
 from __future__ import annotations

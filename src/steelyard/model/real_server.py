@@ -1,7 +1,8 @@
 """A real server: one member of a virtual service.
 
-Its index is unique over the whole appliance, comes from one counter and is never used again; it is the server's name in the
-engine, so that persistence records stay true. The settings are those of `reference/loadmaster-api/03`, section 3.3.
+Its index is unique over the whole appliance, comes from one counter and is never used again; it is the server's name
+in the engine, so that persistence records stay true. The settings are those of `reference/loadmaster-api/03`, section
+3.3.
 """
 
 from __future__ import annotations

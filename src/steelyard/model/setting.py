@@ -1,8 +1,9 @@
 """The settings catalogue: each setting is declared once, on its model field.
 
-A field is written `name: Annotated[type, Setting(...)] = default`. From the declaration come validation and its messages,
-the wire name of the LoadMaster API, the native schema, the CLI, the web forms and the reference documentation. A setting whose
-behaviour is not built is declared too, with `built=False`: it keeps its default, and any other value is refused by name.
+A field is written `name: Annotated[type, Setting(...)] = default`. From the declaration come validation and its
+messages, the wire name of the LoadMaster API, the native schema, the CLI, the web forms and the reference
+documentation. A setting whose behaviour is not built is declared too, with `built=False`: it keeps its default, and
+any other value is refused by name.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Setting:
     """One declared setting.
 
     `wire` is the request name in the LoadMaster API (None: Steelyard only), `answer` its spelling in answers when that
-    differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built yet.
-    `separator` joins a list on the wire. `text_number` marks a number that API v2 answers as a string.
+    differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built
+    yet. `separator` joins a list on the wire. `text_number` marks a number that API v2 answers as a string.
     """
 
     wire: str | None
@@ -177,7 +178,10 @@ class Settings(BaseModel):
 
     @classmethod
     def make(cls, data: Mapping[str, Any]) -> Self:
-        """Build from plain data (field names). Raises `OperatorError` naming field, value, what is allowed and the remedy."""
+        """Build from plain data (field names).
+
+        Raises `OperatorError` naming field, value, what is allowed and the remedy.
+        """
         try:
             return cls.model_validate(dict(data))
         except ValidationError as failure:
@@ -240,7 +244,8 @@ class Settings(BaseModel):
         built = [str(choice) for choice in setting.choices if choice not in setting.unbuilt]
         allowed = ", ".join(built) if setting.built else f"its default, {declared.default!r}"
         return OperatorError(
-            f"{setting.wire or declared.name}={value} ({setting.label}) is not built in Steelyard yet; allowed: {allowed}",
+            f"{setting.wire or declared.name}={value} ({setting.label}) is not built in Steelyard yet;"
+            f" allowed: {allowed}",
             field=declared.name,
             value=value,
             allowed=allowed,

@@ -24,7 +24,10 @@ PRINTABLE_PATH_SAYS = "a path that starts with / and holds no blanks"
 
 
 def canonical_address(text: str) -> str:
-    """The address in its one canonical spelling. Raises `ValueError` when it is none, or is a scoped or multicast one."""
+    """The address in its one canonical spelling.
+
+    Raises `ValueError` when it is none, or is a scoped or multicast one.
+    """
     address = ipaddress.ip_address(text.strip().strip("[]"))
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         raise ValueError("an address with a zone is not allowed")
@@ -34,7 +37,10 @@ def canonical_address(text: str) -> str:
 
 
 def parse_port_ranges(items: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """("5061", "5070-5076") -> ((5061, 5061), (5070, 5076)), merged and sorted. Raises `ValueError` naming the bad item."""
+    """("5061", "5070-5076") -> ((5061, 5061), (5070, 5076)), merged and sorted.
+
+    Raises `ValueError` naming the bad item.
+    """
     ranges: list[tuple[int, int]] = []
     for item in items:
         low, _, high = item.partition("-")

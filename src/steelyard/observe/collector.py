@@ -1,7 +1,7 @@
 """Traffic counters from HAProxy's statistics (`show stat`, management guide of 2.6, section 9.1).
 
-Each new worker counts from zero. Counters are kept growing: when one falls, what was reached is added to its base. What an old
-worker still carries after a reload is not counted.
+Each new worker counts from zero. Counters are kept growing: when one falls, what was reached is added to its base.
+What an old worker still carries after a reload is not counted.
 """
 
 from __future__ import annotations

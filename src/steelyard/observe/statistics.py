@@ -1,4 +1,7 @@
-"""Counters and rates, as plain values. Counters never go backwards over a reload: the collector adds up the processes."""
+"""Counters and rates, as plain values.
+
+Counters never go backwards over a reload: the collector adds up the processes.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What HAProxy must have.
 
-Frozen, comparable values; `emit.haproxy` prints them and `diff` compares them. Names are stable for the life of what they
-name (`vs<index>`, `rs<index>`), because persistence records carry them across reloads. Times are in seconds.
+Frozen, comparable values; `emit.haproxy` prints them and `diff` compares them. Names are stable for the life of what
+they name (`vs<index>`, `rs<index>`), because persistence records carry them across reloads. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class Server:
 class Backend:
     """Real servers with their balancing and persistence.
 
-    `drains` says a disabled server keeps its recorded clients, `drop_at_once` that disabling cuts its connections, `checked`
-    that a server is up only after its first good check.
+    `drains` says a disabled server keeps its recorded clients, `drop_at_once` that disabling cuts its connections,
+    `checked` that a server is up only after its first good check.
     """
 
     name: str

@@ -43,8 +43,8 @@ class SetState:
 class Release:
     """A server is to take clients. The checking process carries it out together with its verdict.
 
-    HAProxy (2.6 and 2.8, tried) takes a server without checks of its own as up when it leaves maintenance, whatever was said
-    of it before; only who knows the verdict can do it without a moment of traffic to a dead server.
+    HAProxy (2.6 and 2.8, tried) takes a server without checks of its own as up when it leaves maintenance, whatever
+    was said of it before; only who knows the verdict can do it without a moment of traffic to a dead server.
     """
 
     backend: str

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steelyard.engines.capabilities import FEWEST_CONNECTIONS, MOST_OPEN_FILES, max_connections, parse_build
+from steelyard.engines.capabilities import parse_build
 from steelyard.engines.haproxy.binary import find_haproxy, haproxy_candidates
 from steelyard.engines.host import DEBIAN_12, FakeHost, Holder, Host, LocalHost, Transport, raise_open_files
 from steelyard.engines.kernel import granted_capabilities, ping_range, probe_kernel
 from steelyard.engines.listening import explain, holder, overlaps, parse_fib_trie, parse_if_inet6
 from steelyard.model.errors import HostLacks, OperatorError
+from steelyard.plan.limits import FEWEST_CONNECTIONS, MOST_OPEN_FILES, max_connections
 
 # What HAProxy prints for `-vv`, shortened to the lines that are read: Debian 12's, and the wheel's.
 DEBIAN = """\

@@ -8,7 +8,7 @@ import base64
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from steelyard.api.loadmaster.answers import Answer, Data, Message, Record
+from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, Message, PerVersion, Record, Value
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import not_built
 from steelyard.model.certificate import Certificate, read_upload
@@ -27,13 +27,13 @@ def _imported(configuration: Configuration, name: str) -> Certificate:
 
 
 def _record(certificate: Certificate) -> Record:
+    record: dict[str, Value] = {"name": certificate.name, "type": certificate.key_type}
     key = certificate.leaf().public_key()
     if isinstance(key, RSAPublicKey):
-        identity = {"modulus": f"{key.public_numbers().n:X}"}
-    else:
-        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        identity = {"publickey": base64.b64encode(spki).decode()}
-    return {"name": certificate.name, "type": certificate.key_type, **identity}
+        return {**record, "modulus": f"{key.public_numbers().n:X}"}
+    # The Python SDK (v1) fails on a certificate without the element, so an elliptic-curve one has it empty there.
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return {**record, "modulus": PerVersion("", ABSENT), "publickey": base64.b64encode(spki).decode()}
 
 
 async def listcert(call: Call) -> Answer:

@@ -31,7 +31,7 @@ def failure(status: int, message: str) -> bytes:
 
 
 def _document(body: dict[str, Any], status: str) -> bytes:
-    return json.dumps({**body, "status": status}).encode("ascii") + b"\r\n"
+    return json.dumps({**body, "status": status}).encode("ascii") + b"\n"
 
 
 def _members(record: Record) -> dict[str, Any]:

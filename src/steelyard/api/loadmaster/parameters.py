@@ -66,20 +66,29 @@ def _unknown(name: str) -> Refusal:
     return Refusal(422, "Unknown parameter value")
 
 
-def _named(call: Call) -> str:
-    name = call.parameters.required("param").lower()
-    return _ALIASES.get(name, name)
+def _named(call: Call) -> tuple[str, str]:
+    """The name as it was asked for, and as it is looked up."""
+    asked = call.parameters.required("param")
+    name = asked.lower()
+    return asked, _ALIASES.get(name, name)
 
 
 async def get(call: Call) -> Answer:
-    """One parameter, under the name as the appliance spells it; unset is present and empty."""
-    name = _named(call)
+    """One parameter, present and empty when unset.
+
+    It is answered under the spelling it was asked for: the Python SDK looks for exactly that, and others do not mind
+    case.
+    """
+    asked, name = _named(call)
     if name in IDENTITY:
-        return Data({name: IDENTITY[name](call)})
-    parameter = CATALOGUE.get(name)
-    if parameter is None:
-        raise _unknown(name)
-    return Data({parameter.name: parameter.value(call.configuration)})
+        spelled, value = name, IDENTITY[name](call)
+    else:
+        parameter = CATALOGUE.get(name)
+        if parameter is None:
+            raise _unknown(name)
+        spelled, value = parameter.name, parameter.value(call.configuration)
+    # Letters beyond ASCII can fold into a known name; they cannot be part of a tag.
+    return Data({asked if asked.isascii() else spelled: value})
 
 
 async def getall(call: Call) -> Answer:
@@ -93,7 +102,7 @@ async def getall(call: Call) -> Answer:
 
 async def set_(call: Call) -> Answer:
     """Change one parameter. The document's v2 example names the value `val`; clients say `value`."""
-    name = _named(call)
+    _, name = _named(call)
     raw = call.parameters.raw("value" if "value" in call.parameters else "val")
     if raw is None:
         raise missing("value")

@@ -93,7 +93,7 @@ def _bad_parameter(_: Request, failure: Exception) -> JSONResponse:
 def _no_such_route(request: Request, failure: Exception) -> JSONResponse:
     refused = cast(HTTPException, failure)
     if refused.status_code == 404:
-        error = {"kind": "not_found", "message": f"There is nothing at {request.url.path}"}
+        error = {"kind": "not_found", "message": f"There is nothing at {request.url.path[:200]}"}
     elif refused.status_code == 405:
         error = {"kind": "method_not_allowed", "message": f"{request.method} is not possible on {request.url.path}"}
     else:

@@ -1,8 +1,8 @@
 """Scheduling methods as HAProxy's balancing, and weights on its scale.
 
-HAProxy's weights run to 256, LoadMaster's to 65535: they are divided by their common divisor and scaled down only when that
-does not fit. Methods that ignore weights give every server the same; 100 rather than 1, because a consistent hash places
-points in proportion to the weight and 1 spreads badly (HAProxy 2.6 manual, `hash-type`).
+HAProxy's weights run to 256, LoadMaster's to 65535: they are divided by their common divisor and scaled down only
+when that does not fit. Methods that ignore weights give every server the same; 100 rather than 1, because a
+consistent hash places points in proportion to the weight and 1 spreads badly (HAProxy 2.6 manual, `hash-type`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Headers that tell the real server who the client is (`reference/behaviour.md`, section 12).
 
-An existing X-Forwarded-For of one line is continued with ", client"; when a client sent several lines another line is added,
-which means the same (RFC 9110, 5.3). Legacy operation adds nothing, as observed on current units.
+An existing X-Forwarded-For of one line is continued with ", client"; when a client sent several lines another line is
+added, which means the same (RFC 9110, 5.3). Legacy operation adds nothing, as observed on current units.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Persistence: stick tables with LoadMaster's rules (`reference/behaviour.md`, section 5).
 
-A record is looked up on the first request of a client connection only, and its timer restarts there; HAProxy would do both on
-every request. So the server of a connection is kept in a session variable: later requests follow it by `use-server`, which
-HAProxy ignores when that server is down, and the stick rules run only while the variable is unset. "Always Check Persist"
-drops that condition. A record of a server that is down is passed over by HAProxy and overwritten by `store-request`.
+A record is looked up on the first request of a client connection only, and its timer restarts there; HAProxy would do
+both on every request. So the server of a connection is kept in a session variable: later requests follow it by `use-
+server`, which HAProxy ignores when that server is down, and the stick rules run only while the variable is unset.
+"Always Check Persist" drops that condition. A record of a server that is down is passed over by HAProxy and
+overwritten by `store- request`.
 
 Keys other than addresses are stored as SHA-1 in hexadecimal: of fixed length however long the cookie is, unreadable in
 dumps, and a type that HAProxy 2.6 can also set through its runtime socket (binary keys it cannot).
 
-A new process has no records until the old one has taught it (HAProxy's local peer), some milliseconds after it takes its
-first connection. `lua.await_persistence` holds a client's first request for just that time.
+A new process has no records until the old one has taught it (HAProxy's local peer), some milliseconds after it takes
+its first connection. `lua.await_persistence` holds a client's first request for just that time.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ def compile_service(service: VirtualService, context: ServiceContext) -> Service
 def _connection_rules(service: VirtualService) -> tuple[Directive, ...]:
     """LoadMaster gives each client connection its own server connection and keeps it for the connection's life.
 
-    So nothing is shared between clients (`http-reuse never`, which also keeps NTLM sound) and the last server is preferred.
+    So nothing is shared between clients (`http-reuse never`, which also keeps NTLM sound) and the last server is
+    preferred.
     """
     rules: list[Directive] = []
     if hashes(service):

@@ -1,7 +1,7 @@
 """The plan as HAProxy configuration text.
 
-Sections come in a fixed order, so equal plans give equal bytes. The sync table is declared first: peers teach their tables in
-the reverse order of declaration (seen on 2.6 and 2.8), so its entry arrives after all persistence records.
+Sections come in a fixed order, so equal plans give equal bytes. The sync table is declared first: peers teach their
+tables in the reverse order of declaration (seen on 2.6 and 2.8), so its entry arrives after all persistence records.
 """
 
 from __future__ import annotations

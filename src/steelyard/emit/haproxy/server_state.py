@@ -1,7 +1,7 @@
 """HAProxy's server-state file, version 1 (management guide of 2.6, `show servers state`).
 
-A process that starts with it begins with these verdicts and administrative states. Servers are matched by name; the numbers
-of backends are not forced, so they may differ.
+A process that starts with it begins with these verdicts and administrative states. Servers are matched by name; the
+numbers of backends are not forced, so they may differ.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from steelyard.plan.haproxy import Server
 _HEADER = (
     "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight"
     " srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state"
-    " bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr"
-    " srv_agent_port\n"
+    " bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr"
+    " srv_agent_addr srv_agent_port\n"
 )
 _ADMIN = {"ready": 0, "maint": 1, "drain": 8}
 

@@ -1,8 +1,9 @@
 """Quoting of HAProxy words, for configuration lines and for runtime commands.
 
-Configuration (HAProxy 2.6 manual, section 2.2): a word is cut by spaces; inside double quotes a backslash escapes, and `$`
-starts an environment variable; inside single quotes nothing is special. Runtime commands know only the backslash, and `;`
-starts a new command. A control character could end the line in both, so it is refused, never escaped.
+Configuration (HAProxy 2.6 manual, section 2.2): a word is cut by spaces; inside double quotes a backslash escapes,
+and `$` starts an environment variable; inside single quotes nothing is special. Runtime commands know only the
+backslash, and `;` starts a new command. A control character could end the line in both, so it is refused, never
+escaped.
 """
 
 from __future__ import annotations

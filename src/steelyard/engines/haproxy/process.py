@@ -1,7 +1,8 @@
 """The HAProxy process: master and worker in a session of their own, so that they outlive the control plane.
 
-A master that runs already is adopted by its pid file. When a worker dies the master ends itself and its other workers (its
-`exit-on-failure` default), and when the master dies its workers end: so the master is what is watched and started again.
+A master that runs already is adopted by its pid file. When a worker dies the master ends itself and its other workers
+(its `exit-on-failure` default), and when the master dies its workers end: so the master is what is watched and
+started again.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class HaproxyProcess:
             self._layout.socket.unlink()
         try:
             with log.open("ab") as output:
-                self._child = subprocess.Popen(
+                self._child = subprocess.Popen(  # noqa: ASYNC220 - it must outlive the loop, and is watched by pidfd
                     [
                         self._binary,
                         "-W",

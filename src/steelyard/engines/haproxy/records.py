@@ -1,9 +1,10 @@
 """Persistence records over a reload.
 
-The old worker teaches the new one through HAProxy's local peer. Two facts of 2.6 and 2.8 (tried) need help. The new worker
-takes clients some milliseconds before it has learnt: the Lua action holds their first request until the entry "ready" is there,
-which is taught last. And a worker teaches nobody for five to ten seconds after a cold start, because its own resynchronisation
-is still open: its records, few as yet, are then copied through the runtime sockets before the new worker is marked ready.
+The old worker teaches the new one through HAProxy's local peer. Two facts of 2.6 and 2.8 (tried) need help. The new
+worker takes clients some milliseconds before it has learnt: the Lua action holds their first request until the entry
+"ready" is there, which is taught last. And a worker teaches nobody for five to ten seconds after a cold start,
+because its own resynchronisation is still open: its records, few as yet, are then copied through the runtime sockets
+before the new worker is marked ready.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HAProxy's runtime sockets: the worker's own, and the master's, which reaches old workers too.
 
-One command line per connection. The worker closes after the answer (management guide of 2.6, section 9.3), the master stays
-open until it is told to quit. Several commands are joined by `;` and each answer ends with an empty line.
+One command line per connection. The worker closes after the answer (management guide of 2.6, section 9.3), the master
+stays open until it is told to quit. Several commands are joined by `;` and each answer ends with an empty line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ LINE_BYTES = 15_000
 async def ask(socket: Path, line: str, *, payload: str | None = None, timeout: float = 5.0) -> str:
     """Send one line (and a payload for `<<`) and return the whole answer.
 
-    `timeout` is in seconds for the whole exchange. Raises `EngineRefused` when nobody listens or the answer does not come.
+    `timeout` is in seconds for the whole exchange. Raises `EngineRefused` when nobody listens or the answer does not
+    come.
     """
     text = line + "\n" if payload is None else f"{line} <<\n{payload.rstrip()}\n\n"
     try:

@@ -1,7 +1,7 @@
 """What a change is: a command, and what applying it gives.
 
-A command is a frozen value with a pure `apply`: configuration in, configuration out. It raises the errors of `model.errors` and
-nothing else. The appliance alone decides when one is applied.
+A command is a frozen value with a pure `apply`: configuration in, configuration out. It raises the errors of
+`model.errors` and nothing else. The appliance alone decides when one is applied.
 """
 
 from __future__ import annotations

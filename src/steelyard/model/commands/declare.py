@@ -1,7 +1,7 @@
 """Replacing the whole configuration: declared by an operator, or taken from an earlier revision.
 
-Users and API keys are never replaced this way: a declaration cannot hold secrets, and a rollback must not bring back old
-passwords. What is declared again keeps its index, so that doing it twice changes nothing.
+Users and API keys are never replaced this way: a declaration cannot hold secrets, and a rollback must not bring back
+old passwords. What is declared again keeps its index, so that doing it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from steelyard.model.commands.services import AddService, new_server, with_servi
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError, located
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
-from steelyard.model.setting import Settings
 from steelyard.model.real_server import RealServer, checked_address
+from steelyard.model.setting import Settings
 from steelyard.model.virtual_service import VirtualService
 
 
@@ -125,10 +125,8 @@ class Declare:
             servers.append(old if made == old else made)
         empty = replace(wanted, services={})
         change = AddService(data).apply(empty)
-        assert isinstance(change.key, int)
-        made_service = change.configuration.services[change.key].changed(
-            {"index": before.index, "servers": tuple(servers)}
-        )
+        (declared_service,) = change.configuration.services.values()
+        made_service = declared_service.changed({"index": before.index, "servers": tuple(servers)})
         return with_service(wanted, before if made_service == before else made_service)
 
 

@@ -56,7 +56,8 @@ class ChangeServer:
 
     @property
     def summary(self) -> str:
-        return f"change real server {self.server} of service {self.service}: {', '.join(sorted(self.changes)) or 'nothing'}"
+        what = ", ".join(sorted(self.changes)) or "nothing"
+        return f"change real server {self.server} of service {self.service}: {what}"
 
     def apply(self, configuration: Configuration) -> Change:
         service = configuration.service(self.service)

@@ -59,7 +59,7 @@ def _check_sockets(configuration: Configuration, service: VirtualService) -> Non
 
 
 def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[str, Any]:
-    """The changes with what LoadMaster adds on its own: persistence and time-out follow each other, a new type resets."""
+    """The changes with what LoadMaster adds: persistence and time-out follow each other, a new type resets."""
     settled = dict(changes)
     mode_before = before.persistence if before is not None else "none"
     timeout_before = before.persistence_timeout if before is not None else 0

@@ -51,7 +51,10 @@ def _clash(name: str, why: str) -> PydanticCustomError:
 class VirtualService(
     BasicSettings, StandardSettings, TlsSettings, AdvancedSettings, CheckSettings, WafSettings, EspSettings
 ):
-    """One virtual service. Its key is (address, port, protocol); its index never changes and names it in the engines."""
+    """One virtual service.
+
+    Its key is (address, port, protocol); its index never changes and names it in the engines.
+    """
 
     noun: ClassVar[str] = "virtual service"
 

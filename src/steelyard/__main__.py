@@ -1,0 +1,5 @@
+"""`python -m steelyard` is the program `steelyard`."""
+
+from steelyard.cli.main import main
+
+main()

@@ -1,0 +1,127 @@
+"""`steelyard rs`: real servers of a virtual service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from steelyard.cli import find, output, values
+from steelyard.cli.session import Session, command
+from steelyard.model.real_server import RealServer
+
+app = typer.Typer(no_args_is_help=True, help="Real servers: the members of a virtual service.")
+
+Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.", show_default=False)]
+Server = Annotated[str, typer.Argument(metavar="RS", help="Index, ADDRESS:PORT or ADDRESS.", show_default=False)]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SETTING=VALUE", help="See `steelyard settings rs`.", show_default=False),
+]
+
+
+def server_table(servers: Sequence[Mapping[str, Any]]) -> Table:
+    """Real servers with their states."""
+    rows = [
+        (
+            str(server["index"]),
+            output.state(server["status"]),
+            output.endpoint(server),
+            str(server["weight"]),
+            str(server["limit"] or "none"),
+            server["reason"],
+        )
+        for server in servers
+    ]
+    return output.table(("rs", "status", "address", "weight", "limit", "reason"), rows, right=("rs", "weight", "limit"))
+
+
+@command(app, "list")
+def list_servers(session: Session, service: Service) -> None:
+    """Show the real servers of a virtual service."""
+    found = session.api.get(f"/virtual-services/{find.service(session, service)}/real-servers")
+    session.show(found, lambda: server_table(found))
+
+
+@command(app, "add", change=True)
+def add(
+    session: Session,
+    service: Service,
+    where: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="The real server.", show_default=False)],
+    pairs: Pairs = None,
+) -> None:
+    """Add a real server: steelyard rs add web 10.0.0.5:80 weight=500."""
+    index = find.service(session, service)
+    body = {**values.endpoint(where), **values.settings(RealServer, pairs or ())}
+    change = session.write("POST", f"/virtual-services/{index}/real-servers", body)
+    made = change["object"] or {}
+    session.report(change, f"Real server {made.get('index')} added to virtual service {index}")
+
+
+@command(app, "set", change=True)
+def change_settings(session: Session, service: Service, server: Server, pairs: Pairs = None) -> None:
+    """Change a real server: steelyard rs set web 10.0.0.5:80 weight=200."""
+    path, said = _path(session, service, server)
+    change = session.write("PATCH", path, values.settings(RealServer, pairs or ()))
+    session.report(change, f"{said} changed")
+
+
+@command(app, "remove", change=True)
+def remove(session: Session, service: Service, server: Server) -> None:
+    """Remove a real server; its connections are closed. Disable it first to let them end."""
+    path, said = _path(session, service, server)
+    session.report(session.write("DELETE", path), f"{said} removed")
+
+
+@command(app, "enable", change=True)
+def enable(session: Session, service: Service, server: Server) -> None:
+    """Let a real server have new clients."""
+    path, said = _path(session, service, server)
+    session.report(session.write("POST", f"{path}/enable"), f"{said} enabled")
+
+
+@command(app, "disable", change=True)
+def disable(session: Session, service: Service, server: Server) -> None:
+    """Give a real server no new clients; those with a record may come until the drain time ends."""
+    path, said = _path(session, service, server)
+    session.report(session.write("POST", f"{path}/disable"), f"{said} disabled")
+
+
+@command(app, "checks")
+def checks(session: Session, service: Service, server: Server) -> None:
+    """Show the last health checks of a real server: what was asked, what came back, what was made of it."""
+    path, _ = _path(session, service, server)
+    found = session.api.get(f"{path}/checks")
+    session.show(found, lambda: _check_table(found) if found else "No check has been made yet")
+
+
+def _check_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            output.moment(check.get("started")),
+            _verdict(str(check.get("outcome", ""))),
+            _milliseconds(check.get("duration_ms")),
+            str(check.get("sent", "")),
+            str(check.get("received", "")),
+            str(check.get("reason", "")),
+        )
+        for check in found
+    ]
+    return output.table(("when", "outcome", "took", "sent", "received", "reason"), rows, right=("took",))
+
+
+def _verdict(outcome: str) -> Text:
+    return Text(outcome, style="green" if outcome == "good" else "yellow" if outcome == "unasked" else "red")
+
+
+def _milliseconds(duration: Any) -> str:
+    return f"{duration:.1f} ms" if isinstance(duration, (int, float)) else ""
+
+
+def _path(session: Session, service: str, server: str) -> tuple[str, str]:
+    index = find.service(session, service)
+    number = find.server(session, index, server)
+    return f"/virtual-services/{index}/real-servers/{number}", f"Real server {number} of virtual service {index}"

@@ -1,0 +1,154 @@
+"""`steelyard vs`: virtual services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from steelyard.cli import find, output, values
+from steelyard.cli.real_servers import server_table
+from steelyard.cli.session import Session, command
+from steelyard.model.virtual_service import VirtualService
+
+app = typer.Typer(no_args_is_help=True, help="Virtual services: what clients connect to.")
+
+_LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers"
+_AVAILABLE = frozenset({"Up", "Unchecked"})
+
+Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.", show_default=False)]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SETTING=VALUE", help="See `steelyard settings vs`.", show_default=False),
+]
+
+
+@command(app, "list")
+def list_services(session: Session) -> None:
+    """Show every virtual service."""
+    found = session.api.get("/virtual-services", fields=_LISTED)
+    columns = ("index", "status", "name", "address", "type", "schedule", "persistence", "servers")
+    session.show(found, lambda: output.table(columns, map(_row, found), right=("index",)))
+
+
+def _row(service: Mapping[str, Any]) -> tuple[Text | str, ...]:
+    up = sum(server["status"] in _AVAILABLE for server in service["servers"])
+    return (
+        str(service["index"]),
+        output.state(service["status"]),
+        service["name"],
+        f"{service['protocol']}/{output.endpoint(service)}",
+        service["service_type"],
+        service["schedule"],
+        service["persistence"],
+        f"{up} of {len(service['servers'])} available",
+    )
+
+
+@command(app, "show")
+def show(
+    session: Session,
+    service: Service,
+    all_settings: Annotated[bool, typer.Option("--all", help="Also settings at their defaults.")] = False,
+) -> None:
+    """Show one virtual service: its state, what was set on it, and its real servers."""
+    found = session.api.get(f"/virtual-services/{find.service(session, service)}")
+    session.show(found, lambda: _page(found, all_settings))
+
+
+def _page(service: Mapping[str, Any], all_settings: bool) -> Group:
+    head = Text(f"{service['index']} {service['name'] or output.endpoint(service)}  ", style="bold")
+    head.append_text(output.state(service["status"]))
+    head.append(f"  {service['reason']}", style="not bold")
+    declared = VirtualService.declared()
+    rows = [
+        (name, _shown(value), declared[name].setting.label)
+        for name, value in service.items()
+        if name in declared and (all_settings or not declared[name].is_default(_comparable(value)))
+    ]
+    return Group(head, "", output.table(("setting", "value", ""), rows), "", server_table(service["servers"]))
+
+
+def _comparable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@command(app, "add", change=True)
+def add(
+    session: Session,
+    where: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where clients connect.", show_default=False)],
+    pairs: Pairs = None,
+    name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    service_type: Annotated[str | None, typer.Option("--type", help="http, gen or ts.")] = None,
+    servers: Annotated[
+        list[str] | None, typer.Option("--rs", metavar="ADDRESS:PORT", help="A real server; may be repeated.")
+    ] = None,
+) -> None:
+    """Make a virtual service: steelyard vs add 127.0.0.1:8080 --type http --rs 10.0.0.5:80 schedule=lc."""
+    body = {**values.endpoint(where), **values.settings(VirtualService, pairs or ())}
+    if name is not None:
+        body["name"] = name
+    if service_type is not None:
+        body["service_type"] = service_type
+    if servers:
+        body["servers"] = [values.endpoint(server) for server in servers]
+    change = session.write("POST", "/virtual-services", body)
+    made = change["object"] or {}
+    session.report(change, f"Virtual service {made.get('index')} made")
+
+
+@command(app, "set", change=True)
+def change_settings(session: Session, service: Service, pairs: Pairs = None) -> None:
+    """Change settings: steelyard vs set web schedule=wrr persistence=src."""
+    index = find.service(session, service)
+    change = session.write("PATCH", f"/virtual-services/{index}", values.settings(VirtualService, pairs or ()))
+    session.report(change, f"Virtual service {index} changed")
+
+
+@command(app, "remove", change=True)
+def remove(
+    session: Session, service: Service, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+) -> None:
+    """Remove a virtual service with its real servers."""
+    index = find.service(session, service)
+    if not session.dry_run:
+        session.confirm(f"Remove virtual service {service}?", yes)
+    session.report(session.write("DELETE", f"/virtual-services/{index}"), f"Virtual service {index} removed")
+
+
+@command(app, "duplicate", change=True)
+def duplicate(
+    session: Session,
+    service: Service,
+    where: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where the copy is.", show_default=False)],
+) -> None:
+    """Copy a virtual service with its real servers."""
+    index = find.service(session, service)
+    change = session.write("POST", f"/virtual-services/{index}/duplicate", values.endpoint(where))
+    made = change["object"] or {}
+    session.report(change, f"Virtual service {made.get('index')} made from {index}")
+
+
+@command(app, "enable", change=True)
+def enable(session: Session, service: Service) -> None:
+    """Let a virtual service accept connections."""
+    _switch(session, service, True)
+
+
+@command(app, "disable", change=True)
+def disable(session: Session, service: Service) -> None:
+    """Let a virtual service accept no new connections; those it has are kept."""
+    _switch(session, service, False)
+
+
+def _switch(session: Session, service: str, enabled: bool) -> None:
+    index = find.service(session, service)
+    change = session.write("PATCH", f"/virtual-services/{index}", {"enabled": enabled})
+    session.report(change, f"Virtual service {index} {'enabled' if enabled else 'disabled'}")
