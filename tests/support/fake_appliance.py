@@ -1,7 +1,8 @@
 """An appliance in memory: `ApplianceApi` without engines, store or checks.
 
-It keeps the contract's rules: permissions are asked for before anything happens, a stale `based_on` is a conflict, nothing
-changes when a command is refused, and each change is a revision. Traffic, verdicts and host figures are what a test sets.
+It keeps the contract's rules: permissions are asked for before anything happens, a stale `based_on` is a conflict,
+nothing changes when a command is refused, and each change is a revision. Traffic, verdicts and host figures are what
+a test sets.
 
     appliance = FakeAppliance()
     await appliance.execute(AddService({"address": "10.0.0.10", "port": 80}), appliance.administrator())
@@ -15,6 +16,8 @@ import secrets
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from tests.support import certificates
 
 from steelyard.appliance.contract import (
     Actor,
@@ -34,7 +37,6 @@ from steelyard.model.errors import ConflictError, NotFound, OperatorError
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
-from tests.support import certificates
 
 PASSWORD = "correct horse"
 #: the name of the self-signed certificate: 32 hex digits

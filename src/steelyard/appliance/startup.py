@@ -90,11 +90,11 @@ def admin_certificate(layout: Layout, address: str) -> Path:
 
 
 async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Started:
-    """Everything up, from a state directory. Raises `HostLacks`, `EngineRefused` or `OperatorError`."""
+    """Everything up, from a state directory (an absolute path). Raises `HostLacks`, `EngineRefused` or `OperatorError`."""
     host = LocalHost(haproxy)
     capabilities = host.capabilities()
     open_files = host.raise_open_files()
-    layout = Layout(Path(os.path.abspath(state_dir)))  # noqa: PTH100 - `resolve` may wait for a network disk
+    layout = Layout(state_dir)
     layout.make()
     store = await asyncio.to_thread(SqliteStore, layout.root / "steelyard.db")
     journal = Journal(store)

@@ -39,7 +39,7 @@ def serve(
     """Run the appliance. Traffic and checks go on when this process ends; `steelyard stop` ends them too."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_serve(state_dir or default_state_dir(), admin_address, admin_port, haproxy))
+        asyncio.run(_serve((state_dir or default_state_dir()).resolve(), admin_address, admin_port, haproxy))
     except SteelyardError as failure:
         raise fail(failure) from failure
 

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import httpx
 from starlette.applications import Starlette
+from tests.support.fake_appliance import PASSWORD, FakeAppliance
 
 from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.model.commands import AddUser
 from steelyard.observe.host_figures import CpuShares, HostFigures, Interface, Memory, Partition
-from tests.support.fake_appliance import PASSWORD, FakeAppliance
 
 
 class FixedHost:
@@ -44,7 +44,10 @@ def shape(element: ElementTree.Element) -> Any:
     for child in element:
         value = shape(child)
         if child.tag in found:
-            found[child.tag] = [*(found[child.tag] if isinstance(found[child.tag], list) else [found[child.tag]]), value]
+            found[child.tag] = [
+                *(found[child.tag] if isinstance(found[child.tag], list) else [found[child.tag]]),
+                value,
+            ]
         else:
             found[child.tag] = value
     return found
