@@ -90,7 +90,7 @@ def admin_certificate(layout: Layout, address: str) -> Path:
 
 
 async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Started:
-    """Everything up, from a state directory (an absolute path). Raises `HostLacks`, `EngineRefused` or `OperatorError`."""
+    """Everything up. `state_dir` is absolute. Raises `HostLacks`, `EngineRefused` or `OperatorError`."""
     host = LocalHost(haproxy)
     capabilities = host.capabilities()
     open_files = host.raise_open_files()

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from steelyard.api.cross_site import RefuseCrossSite
 from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
@@ -34,7 +36,9 @@ class _Server(uvicorn.Server):
 def network_application(started: Started) -> Starlette:
     """LoadMaster's API and the native one, for the network."""
     native = Mount(PREFIX, app=build_native_app(started.appliance))
-    return Starlette(routes=[*build_loadmaster_routes(started.appliance), native])
+    return Starlette(
+        routes=[*build_loadmaster_routes(started.appliance), native], middleware=[Middleware(RefuseCrossSite)]
+    )
 
 
 @contextlib.asynccontextmanager

@@ -75,7 +75,7 @@ def json_parameters(body: bytes) -> dict[str, Any]:
         found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
     except json.JSONDecodeError as failure:
         where = f"line {failure.lineno}, column {failure.colno}"
-        raise Refusal(400, f"The request body is not valid JSON ({failure.msg} at {where})") from None
+        raise Refusal(400, f"The request body is not valid JSON: {failure.msg} ({where})") from None
     except (UnicodeDecodeError, ValueError, RecursionError):
         raise Refusal(400, "The request body is not valid JSON in UTF-8") from None
     if not isinstance(found, dict):

@@ -70,11 +70,15 @@ def _text(error: SteelyardError) -> str:
     if isinstance(error, OperatorError):
         told = error.remedy is None or error.remedy in error.message
         repeated = error.allowed is not None and error.allowed in error.message
-        return error.message if told or repeated else f"{error.message}. {error.remedy}"
+        return error.message if told or repeated else _with_remedy(error.message, error.remedy)
     if isinstance(error, ConflictError):
         return error.message
     if isinstance(error, EngineRefused):
         return error.message if error.words in error.message else f"{error.message}: {error.words}"
     if isinstance(error, HostLacks):
-        return error.message if error.remedy in error.message else f"{error.message}. {error.remedy}"
+        return error.message if error.remedy in error.message else _with_remedy(error.message, error.remedy)
     return error.message
+
+
+def _with_remedy(message: str, remedy: str | None) -> str:
+    return f"{message.rstrip('.')}. {remedy}"
