@@ -27,7 +27,7 @@ def new_password(length: int = 20) -> str:
 
 
 def hash_password(password: str) -> str:
-    """Salted, as scrypt$salt$hash. Raises `OperatorError` for a password that is too short or holds control characters."""
+    """Salted, as scrypt$salt$hash. Raises `OperatorError` when it is too short or holds control characters."""
     if len(password) < SHORTEST_PASSWORD:
         raise OperatorError(
             f"The password is shorter than {SHORTEST_PASSWORD} characters",

@@ -72,8 +72,10 @@ class Appliance:
         if self._sampling is not None:
             self._sampling.cancel()
         async with self._writer:
-            await self._dataplane.close(stop_engines=stop_engines)
-            self._journal.close()
+            # a change that is under way is finished; a reload that fails from here on takes the lock itself
+            pass
+        await self._dataplane.close(stop_engines=stop_engines)
+        self._journal.close()
 
     # --- the road
     # ------------------------------------------------------------------------------------------------------
@@ -142,6 +144,7 @@ class Appliance:
 
     async def _check(self, journey: Journey) -> None:
         """Refuse before anything is committed: addresses that cannot be bound, what HAProxy objects to."""
+        self._dataplane.require_room()
         wanted = self._dataplane.wanted
         for address, port in new_sockets(wanted, journey.plan.haproxy):
             refusal = self._host.can_bind(address, port)
@@ -189,11 +192,13 @@ class Appliance:
 
     async def _reload_failed(self, failure: SteelyardError) -> tuple[Plan, int]:
         """A reload was refused: withdraw what waited for it and give the plan that is in force."""
-        failed, self._unapplied = [snapshot.revision for snapshot in self._unapplied], []
-        log.error("revisions %s could not be applied: %s", failed, failure.details())
-        await self._journal.withdraw(failed, failure.message)
-        self._snapshot = Snapshot(self._snapshot.revision, self._last_applied.configuration)
-        return self._compiler.compile(self._last_applied.configuration), self._last_applied.revision
+        async with self._writer:
+            # a change that was committed meanwhile stands on those that failed, and goes with them
+            failed, self._unapplied = [snapshot.revision for snapshot in self._unapplied], []
+            log.error("revisions %s could not be applied: %s", failed, failure.details())
+            await self._journal.withdraw(failed, failure.message)
+            self._snapshot = Snapshot(self._snapshot.revision, self._last_applied.configuration)
+            return self._compiler.compile(self._last_applied.configuration), self._last_applied.revision
 
     async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
         async with self._writer:

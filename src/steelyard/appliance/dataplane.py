@@ -98,6 +98,10 @@ class DataPlane:
         """The last checks of "service/server", newest first."""
         return [one.as_json() for one in await self._client.transcripts(target)]
 
+    def require_room(self) -> None:
+        """Raise `HostLacks` when the disk cannot take a change."""
+        self._haproxy.require_room()
+
     async def check(self, part: HaproxyPlan) -> None:
         """Have HAProxy read the changing part of a plan."""
         await self._haproxy.check(part)

@@ -21,7 +21,7 @@ from steelyard.model.configuration import (
     read_document,
     stored_document,
 )
-from steelyard.model.errors import SteelyardError
+from steelyard.model.errors import HostLacks, SteelyardError
 from steelyard.store.contract import ObjectChange, RevisionRecord, Store
 
 log = logging.getLogger("steelyard.appliance")
@@ -38,6 +38,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._owed: list[tuple[int, str]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def _run(self, call: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
@@ -59,6 +60,7 @@ class Journal:
         rollback_of: int | None,
     ) -> int:
         """Keep a configuration as the next revision; returns its number once it is on disk."""
+        await self._withdraw_owed()
         changes = [
             ObjectChange(kind, key, stored_document(kind, old), stored_document(kind, new))
             for kind, key, old, new in changed_objects(before.configuration, after)
@@ -78,8 +80,11 @@ class Journal:
         return record.number
 
     async def applied(self, number: int) -> None:
-        """A revision is in force."""
-        await self._run(self._store.mark, number, "applied")
+        """A revision is in force. A disk without room for the mark does not undo that; the next start marks it."""
+        try:
+            await self._run(self._store.mark, number, "applied")
+        except HostLacks as failure:
+            log.warning("revision %d is in force and cannot be marked so: %s", number, failure.message)
 
     async def settle(self) -> None:
         """At a start everything committed is in force, also what a killed process had no time to mark."""
@@ -88,9 +93,20 @@ class Journal:
                 await self.applied(record.number)
 
     async def withdraw(self, numbers: Sequence[int], why: str) -> None:
-        """Revisions could not be applied: what they changed is put back, newest first."""
-        for number in sorted(numbers, reverse=True):
-            await self._run(self._store.withdraw, number, why)
+        """Revisions could not be applied: what they changed is put back, newest first.
+
+        When the disk refuses even that, nothing is committed before it has been made up for.
+        """
+        self._owed.extend((number, why) for number in sorted(numbers, reverse=True))
+        try:
+            await self._withdraw_owed()
+        except HostLacks as failure:
+            log.error("revisions %s cannot be withdrawn yet: %s", [number for number, _ in self._owed], failure.message)
+
+    async def _withdraw_owed(self) -> None:
+        while self._owed:
+            await self._run(self._store.withdraw, *self._owed[0])
+            self._owed.pop(0)
 
     async def refused(self, actor: Actor, action: str, refusal: SteelyardError) -> None:
         """Keep a refusal in the audit log. A log that cannot be written must not hide the refusal itself."""

@@ -7,6 +7,7 @@ import datetime
 import ipaddress
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from steelyard.model.commands import AddUser, Batch, PutCertificate
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.collector import Collector
 from steelyard.store.sqlite import SqliteStore
+
+PASSWORD_VARIABLE = "STEELYARD_ADMIN_PASSWORD"
 
 _TEN_YEARS = datetime.timedelta(days=3650)
 
@@ -85,12 +88,18 @@ def admin_certificate(layout: Layout, address: str) -> Path:
     path = layout.root / "admin.pem"
     if not path.exists():
         addresses = () if address in ("0.0.0.0", "::", "localhost") else (address,)
-        write(path, self_signed("steelyard", addresses))
+        write(path, self_signed("steelyard", addresses), durable=True)
     return path
 
 
-async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Started:
-    """Everything up. `state_dir` is absolute. Raises `HostLacks`, `EngineRefused` or `OperatorError`."""
+async def start_appliance(
+    state_dir: Path, *, haproxy: str | None = None, announce: Callable[[str], None] = lambda _: None
+) -> Started:
+    """Everything up. `state_dir` is absolute. Raises `HostLacks`, `EngineRefused` or `OperatorError`.
+
+    `announce` is called with the administrator's new password, before that is committed: a start that fails or is killed
+    later must not leave a password nobody knows.
+    """
     host = LocalHost(haproxy)
     capabilities = host.capabilities()
     open_files = host.raise_open_files()
@@ -101,10 +110,10 @@ async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Sta
     snapshot = journal.load()
     first, password = not snapshot.configuration.users, None
     if first:
-        snapshot, password = await _first_configuration(journal, snapshot)
+        snapshot, password = await _first_configuration(journal, snapshot, announce)
     compiler = Compiler(
         EngineFacts(
-            threads=min(os.cpu_count() or 1, 64),
+            threads=min(len(os.sched_getaffinity(0)), 64),
             lua=capabilities.lua,
             open_files=open_files,
         )
@@ -125,13 +134,19 @@ async def start_appliance(state_dir: Path, *, haproxy: str | None = None) -> Sta
         collector.before_reload,
     )
     appliance = Appliance(journal=journal, compiler=compiler, dataplane=dataplane, host=host, collector=collector)
-    await appliance.start(snapshot)
+    try:
+        await appliance.start(snapshot)
+    except BaseException:
+        await appliance.close(stop_engines=first)
+        raise
     return Started(appliance, layout, first, password)
 
 
-async def _first_configuration(journal: Journal, snapshot: Snapshot) -> tuple[Snapshot, str | None]:
+async def _first_configuration(
+    journal: Journal, snapshot: Snapshot, announce: Callable[[str], None]
+) -> tuple[Snapshot, str | None]:
     """The administrator with a one-time password, and the certificate services use until they are given one."""
-    given = os.environ.get("STEELYARD_ADMIN_PASSWORD")
+    given = os.environ.get(PASSWORD_VARIABLE)
     password = given or new_password()
     command = Batch(
         (
@@ -140,6 +155,8 @@ async def _first_configuration(journal: Journal, snapshot: Snapshot) -> tuple[Sn
         )
     )
     change = command.apply(snapshot.configuration)
+    if not given:
+        announce(password)
     system = Actor(User.make({"name": "system", "password_hash": "-"}), "system")
     revision = await journal.commit(snapshot, change.configuration, "first start", system, "", change.secrets, None)
     await journal.applied(revision)

@@ -1,4 +1,4 @@
-"""`steelyard serve`: run the appliance. `steelyard stop`: end the engines that go on without it."""
+"""`steelyard serve`: run the appliance. `steelyard stop`: end it with the engines that go on without it."""
 
 from __future__ import annotations
 
@@ -45,17 +45,18 @@ def serve(
 
 
 async def _serve(state_dir: Path, address: str, port: int, haproxy: str | None) -> None:
-    async with running(state_dir, address, port, haproxy=haproxy) as started:
-        if started.first_start:
-            typer.echo(f"First start. The administrator is {ADMINISTRATOR!r}.")
-            if started.password is not None:
-                typer.echo(f"One-time password, shown only now: {started.password}")
+    async with running(state_dir, address, port, haproxy=haproxy, announce=_announce) as started:
         typer.echo(f"Serving on https://{address}:{port}, state in {started.layout.root}")
         await until_told_to_stop()
         typer.echo("The control plane ends; traffic and health checks go on. `steelyard stop` ends them too.")
 
 
+def _announce(password: str) -> None:
+    typer.echo(f"First start. The administrator is {ADMINISTRATOR!r}.")
+    typer.echo(f"One-time password, shown only now: {password}")
+
+
 def stop(state_dir: StateDir = None) -> None:
-    """End HAProxy and the health checks that go on without the control plane."""
+    """End the control plane, and HAProxy and the health checks that would go on without it."""
     ended = stop_engines((state_dir or default_state_dir()).resolve())
     typer.echo("Ended: " + ", ".join(ended) if ended else "Nothing was running.")

@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,8 +21,12 @@ from starlette.routing import Mount
 
 from steelyard.api.cross_site import RefuseCrossSite
 from steelyard.api.loadmaster import build_loadmaster_routes
-from steelyard.api.native.app import PREFIX, build_native_app
+from steelyard.api.native.app import build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
+from steelyard.engines.haproxy.layout import Layout
+from steelyard.engines.listening import listen
+from steelyard.engines.sole_use import take
+from steelyard.model.errors import HostLacks
 
 log = logging.getLogger("steelyard")
 
@@ -35,7 +41,7 @@ class _Server(uvicorn.Server):
 
 def network_application(started: Started) -> Starlette:
     """LoadMaster's API and the native one, for the network."""
-    native = Mount(PREFIX, app=build_native_app(started.appliance))
+    native = Mount("/", app=build_native_app(started.appliance))
     return Starlette(
         routes=[*build_loadmaster_routes(started.appliance), native], middleware=[Middleware(RefuseCrossSite)]
     )
@@ -43,36 +49,37 @@ def network_application(started: Started) -> Starlette:
 
 @contextlib.asynccontextmanager
 async def running(
-    state_dir: Path, address: str, port: int, *, haproxy: str | None = None, stop_engines: bool = False
+    state_dir: Path,
+    address: str,
+    port: int,
+    *,
+    haproxy: str | None = None,
+    stop_engines: bool = False,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Started]:
-    """Everything up while the context lasts. The engines go on after it unless `stop_engines`."""
-    started = await start_appliance(state_dir, haproxy=haproxy)
+    """Everything up while the context lasts. The engines go on after it unless `stop_engines`.
+
+    The state directory and the port are taken first: a second Steelyard is refused before it has touched anything.
+    `announce` is told the administrator's new password at the first start.
+    """
+    layout = Layout(state_dir)
+    layout.make()
+    take(layout.root)
+    listening = listen(address, port)
     try:
-        certificate = str(admin_certificate(started.layout, address))
-        common = {"log_level": "warning", "lifespan": "off", "access_log": False, "server_header": False}
+        started = await start_appliance(state_dir, haproxy=haproxy, announce=announce)
+    except BaseException:
+        listening.close()
+        raise
+    try:
         network = _Server(
-            uvicorn.Config(
-                network_application(started),
-                host=address,
-                port=port,
-                ssl_certfile=certificate,
-                ssl_keyfile=certificate,
-                timeout_graceful_shutdown=3,
-                **common,  # type: ignore[arg-type]
-            )
+            _configured(network_application(started), **_certificate(admin_certificate(layout, address)))
         )
-        socket = started.layout.run / "api.sock"
+        socket = layout.run / "api.sock"
         socket.unlink(missing_ok=True)
-        local = _Server(
-            uvicorn.Config(
-                Starlette(routes=[Mount(PREFIX, app=build_native_app(started.appliance, trusted_local=True))]),
-                uds=str(socket),
-                timeout_graceful_shutdown=3,
-                **common,  # type: ignore[arg-type]
-            )
-        )
+        local = _Server(_configured(build_native_app(started.appliance, trusted_local=True), uds=str(socket)))
         servers = (network, local)
-        tasks = [asyncio.create_task(server.serve()) for server in servers]
+        tasks = [asyncio.create_task(network.serve([listening])), asyncio.create_task(local.serve())]
         try:
             while not all(server.started for server in servers):
                 for task in tasks:
@@ -87,7 +94,33 @@ async def running(
                 server.should_exit = True
             await asyncio.gather(*tasks, return_exceptions=True)
     finally:
+        listening.close()
         await started.appliance.close(stop_engines=stop_engines)
+
+
+def _configured(application: Any, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        log_level="warning",
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        **more,
+    )
+
+
+def _certificate(path: Path) -> dict[str, str]:
+    """The settings for the administration certificate. Raises `HostLacks` when it cannot be used."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
+    except OSError as failure:
+        raise HostLacks(
+            f"The administration certificate {path} cannot be used: {failure.strerror or failure}",
+            lacks="a certificate",
+            remedy="Put a PEM file with key and certificate there, or remove it: the next start makes a new one",
+        ) from failure
+    return {"ssl_certfile": str(path), "ssl_keyfile": str(path)}
 
 
 async def until_told_to_stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Literal, cast
 
 from steelyard.model.configuration import Configuration
@@ -33,10 +34,21 @@ def compile_check(service: VirtualService, checks: CheckParameters) -> Check:
         http11=service.check_http11,
         codes=tuple(int(code.partition(".")[0]) for code in service.check_codes),
         headers=headers,
-        sni=service.check_host.partition(":")[0] or service.reencrypt_sni or None if kind == "https" else None,
+        sni=_server_name(service) if kind == "https" else None,
         pattern=service.check_pattern or None if method != "HEAD" else None,
         body=service.check_post_data or None if method == "POST" else None,
     )
+
+
+def _server_name(service: VirtualService) -> str | None:
+    """The name asked for in a TLS hello. An address is none (RFC 6066, 3)."""
+    host = service.check_host
+    name = "" if host.startswith("[") else host.partition(":")[0]
+    try:
+        ip_address(name)
+    except ValueError:
+        return name or service.reencrypt_sni or None
+    return service.reencrypt_sni or None
 
 
 def _split(header: str) -> tuple[str, str]:

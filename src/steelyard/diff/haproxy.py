@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steelyard.plan.haproxy import Backend, HaproxyPlan, Server, ServicePlan
 from steelyard.plan.operations import (
@@ -99,7 +99,7 @@ def _added(backend: Backend, server: Server, operations: list[Operation]) -> Non
 
 def _changed(backend: Backend, old: Server, new: Server, operations: list[Operation], reasons: list[str]) -> None:
     name = backend.name
-    if old.tls != new.tls or (old.port is None) != (new.port is None) or old.id != new.id:
+    if _reconnects(old, new):
         reasons.append(f"the connection to real server {new.name} of {name} changed")
     elif (old.address, old.port) != (new.address, new.port):
         operations.append(SetAddress(name, new.name, new.address, new.port))
@@ -117,6 +117,23 @@ def _changed(backend: Backend, old: Server, new: Server, operations: list[Operat
             operations.append(DropSessions(name, new.name))
 
 
+def _reconnects(old: Server, new: Server) -> bool:
+    """Whether a server is connected to in another way, which HAProxy cannot change at run time."""
+    return old.tls != new.tls or (old.port is None) != (new.port is None) or old.id != new.id
+
+
+def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
+    """The servers after the operations: those of `new`, connected to as before where only a reload changes that."""
+    before = {server.name: server for server in old.servers}
+    found: list[Server] = []
+    for server in new.servers:
+        was = before.get(server.name)
+        if was is not None and _reconnects(was, server):
+            server = replace(server, id=was.id, address=was.address, port=was.port, tls=was.tls)
+        found.append(server)
+    return tuple(found)
+
+
 def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> HaproxyPlan:
     """What the engine has after the operations of the services in `only` ran: new servers, old structure."""
     services = dict(plan.services)
@@ -128,7 +145,7 @@ def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> 
             name=old.backend.name,
             mode=old.backend.mode,
             balance=old.backend.balance,
-            servers=new.backend.servers,
+            servers=_reached(old.backend, new.backend),
             idle_seconds=old.backend.idle_seconds,
             table=old.backend.table,
             directives=old.backend.directives,

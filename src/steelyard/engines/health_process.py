@@ -10,7 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from steelyard.engines.haproxy.layout import write
+from steelyard.engines.running import running_with
 from steelyard.model.errors import HostLacks
+
+_PROGRAM = "steelyard.health.main"
 
 
 class HealthProcess:
@@ -20,7 +24,7 @@ class HealthProcess:
         self._arguments = [
             sys.executable,
             "-m",
-            "steelyard.health.main",
+            _PROGRAM,
             "--socket",
             str(socket),
             "--haproxy-socket",
@@ -37,15 +41,12 @@ class HealthProcess:
         self.pid: int | None = None
 
     def adopt(self) -> bool:
-        """Take over a process that runs already for this directory."""
-        try:
-            pid = int(self._pid_file.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (OSError, ValueError):
+        """Take over a process that runs already for this directory. The oldest has the lock; a later one is about to end."""
+        found = running_with(_PROGRAM, self._directory)
+        if not found:
             return False
-        if os.fsencode(self._directory) not in command:
-            return False
-        self.pid = pid
+        self.pid = found[0]
+        write(self._pid_file, f"{self.pid}\n")
         return True
 
     def start(self) -> None:
@@ -67,7 +68,7 @@ class HealthProcess:
                 remedy="Look at the limits of processes and memory",
             ) from failure
         self.pid = self._child.pid
-        self._pid_file.write_text(f"{self.pid}\n")
+        write(self._pid_file, f"{self.pid}\n")
 
     async def wait_for_end(self) -> None:
         """Return when the process has ended, whoever started it."""

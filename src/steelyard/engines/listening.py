@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Literal
 
-from steelyard.engines.kernel import PROC
+from steelyard.engines.kernel import PROC, lowest_unprivileged_port
 from steelyard.model.errors import HostLacks, OperatorError
 
 Transport = Literal["tcp", "udp"]
@@ -24,6 +24,8 @@ Refusal = OperatorError | HostLacks
 
 #: How many of the host's addresses an error names.
 _ADDRESSES_NAMED = 12
+
+_BACKLOG = 128
 
 #: `st` in /proc/net/{tcp,udp}: TCP_LISTEN, and TCP_CLOSE, which is what an unconnected UDP socket shows.
 _HELD = {"tcp": "0A", "udp": "07"}
@@ -127,6 +129,31 @@ def bind_errno(address: IPv4Address | IPv6Address, port: int, transport: Transpo
     except OSError as refused:
         return refused.errno if refused.errno is not None else errno.EINVAL
     return None
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises `OperatorError` or `HostLacks` that name the holder of the port and the remedy."""
+    endpoint = parse_endpoint("127.0.0.1" if address == "localhost" else address, port)
+    if isinstance(endpoint, OperatorError):
+        raise endpoint
+    listening = socket.socket(socket.AF_INET if endpoint.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if endpoint.version == 6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((str(endpoint), port))
+        listening.listen(_BACKLOG)
+    except OSError as refused:
+        listening.close()
+        raise explain(
+            refused.errno or errno.EINVAL,
+            address,
+            port,
+            holder=holder(endpoint, port) if refused.errno == errno.EADDRINUSE else None,
+            addresses=host_addresses(),
+            lowest_port=lowest_unprivileged_port(),
+        ) from refused
+    return listening
 
 
 def overlaps(mine: IPv4Address | IPv6Address, theirs: IPv4Address | IPv6Address) -> bool:

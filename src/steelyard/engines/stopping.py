@@ -1,4 +1,4 @@
-"""Ending the engines of a state directory whose control plane is gone."""
+"""Ending everything that works in a state directory: the control plane first, since it starts again what dies."""
 
 from __future__ import annotations
 
@@ -8,33 +8,49 @@ import signal
 import time
 from pathlib import Path
 
+from steelyard.engines.running import masters, running_with, runs_with
+from steelyard.engines.sole_use import holder
+
+#: the control plane finishes pending reloads and requests first
+_CONTROL_SECONDS = 15.0
 _SECONDS = 5.0
-
-
-def _runs(pid: int, mark: Path) -> bool:
-    try:
-        return os.fsencode(mark) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
 
 
 def stop_engines(root: Path) -> list[str]:
     """End them and wait for it; returns what was ended."""
     ended: list[str] = []
-    for name, pid_file, mark in (
-        ("haproxy", root / "run" / "haproxy.pid", root / "engine" / "haproxy.cfg"),
-        ("steelyard-health", root / "run" / "health.pid", root / "health"),
-    ):
-        try:
-            pid = int(pid_file.read_text().split()[0])
-        except (OSError, ValueError, IndexError):
-            continue
-        if not _runs(pid, mark):
-            continue
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _SECONDS
-        while _runs(pid, mark) and time.monotonic() < deadline:
+    control = holder(root)
+    if control is not None and control != os.getpid():
+        _signal(control, signal.SIGTERM)
+        deadline = time.monotonic() + _CONTROL_SECONDS
+        while holder(root) == control and time.monotonic() < deadline:
             time.sleep(0.02)
-        ended.append(name)
+        if holder(root) == control:
+            _signal(control, signal.SIGKILL)
+        ended.append("steelyard")
+    for name, marks in (
+        ("haproxy", ("-W", root / "engine" / "haproxy.cfg")),
+        ("steelyard-health", ("steelyard.health.main", root / "health")),
+    ):
+        found = running_with(*marks)
+        for pid in masters(found):
+            _signal(pid, signal.SIGTERM)
+        _wait(found, marks, _SECONDS)
+        left = [pid for pid in found if runs_with(pid, *marks)]
+        for pid in left:
+            _signal(pid, signal.SIGKILL)
+        _wait(left, marks, _SECONDS)
+        if found:
+            ended.append(name)
     return ended
+
+
+def _wait(pids: list[int], marks: tuple[str | Path, ...], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(runs_with(pid, *marks) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -115,7 +115,12 @@ class RealServer(Settings):
     @field_validator("address", mode="before")
     @classmethod
     def _canonical(cls, value: Any) -> Any:
-        return checked_address(value)
+        checked = checked_address(value)
+        if checked in ("0.0.0.0", "::"):
+            # HAProxy takes it as "where the client was going" (2.6 manual, `server`), so as this host itself
+            why = {"why": "is the address of no server", "allowed": "the address of one server"}
+            raise PydanticCustomError("setting", "{why}", why)
+        return checked
 
     @property
     def engine_name(self) -> str:

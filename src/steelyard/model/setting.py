@@ -59,9 +59,8 @@ class Setting:
     def allowed(self) -> str:
         """What may be given, in words."""
         if self.choices:
-            return ", ".join(
-                f"{value} ({meaning})" if meaning else str(value) for value, meaning in self.choices.items()
-            )
+            built = {value: meaning for value, meaning in self.choices.items() if value not in self.unbuilt}
+            return ", ".join(str(v) if isinstance(v, str) or not says else f"{v} ({says})" for v, says in built.items())
         if self.ge is not None or self.le is not None:
             unit = f" {self.unit}" if self.unit else ""
             return f"{'0 or ' if self.or_zero else ''}{self.ge} to {self.le}{unit}"
@@ -79,7 +78,7 @@ class Setting:
             self._check_number(value)
         elif isinstance(value, tuple):
             for item in value:
-                self._check_text(item)
+                self._check_entry(item)
         if self.choices and value is not None and not isinstance(value, (tuple, bool)) and value not in self.choices:
             raise self._wrong("is not one of the choices")
         return value
@@ -92,6 +91,13 @@ class Setting:
             return
         if (self.ge is not None and value < self.ge) or (self.le is not None and value > self.le):
             raise self._wrong("is out of range")
+
+    def _check_entry(self, value: str) -> None:
+        if not value:
+            raise self._wrong("holds an empty entry")
+        if self.separator is not None and self.separator in value:
+            raise self._wrong(f"holds {self.separator!r} inside an entry, which separates entries")
+        self._check_text(value)
 
     def _check_text(self, value: str) -> None:
         if _CONTROL.search(value):
@@ -229,7 +235,7 @@ class Settings(BaseModel):
             field=name or None,
             value=shown,
             allowed=allowed,
-            remedy=f"Give {allowed}" if allowed else None,
+            remedy="Give an allowed value" if allowed else None,
         )
 
     @classmethod

@@ -8,11 +8,14 @@ import ipaddress
 TOKEN = r"[A-Za-z0-9!#$&*+.^_`|~-]+"
 TOKEN_SAYS = "letters, digits and the signs ! # $ & * + . ^ _ ` | ~ -"
 
+#: one label of a DNS name (RFC 1035, 2.3.4: 63 characters); longer or empty ones no TLS library takes as a server name
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+
 #: a DNS name or an address literal, with an optional port
-HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
+HOST = rf"{_LABEL}(\.{_LABEL})*(:[0-9]{{1,5}})?|\[[0-9A-Fa-f:.]+\](:[0-9]{{1,5}})?"
 HOST_SAYS = "a host name or address, with an optional :port"
 
-HOST_NAME = r"[A-Za-z0-9_*]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+HOST_NAME = rf"(\*\.)?{_LABEL}(\.{_LABEL})*"
 HOST_NAME_SAYS = "a host name"
 
 #: identifiers of certificates and the like

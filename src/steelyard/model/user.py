@@ -65,5 +65,7 @@ class User(Settings):
         return tuple(p for p in PERMISSIONS if p in value)
 
     def may(self, permission: str) -> bool:
-        """Whether the user may do what needs `permission`; root covers all but user administration of `bal`."""
-        return self.name == ADMINISTRATOR or "root" in self.permissions or permission in self.permissions
+        """Whether the user may do what needs `permission`. `root` covers all but the administration of users."""
+        if self.name == ADMINISTRATOR or permission in self.permissions:
+            return True
+        return "root" in self.permissions and permission != "users"

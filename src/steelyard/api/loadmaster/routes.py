@@ -97,7 +97,7 @@ class _Interface:
     async def enable(self, request: Request) -> Response:
         """The interface is on; what is left to do is to look at the credentials."""
         try:
-            signed_in(self._appliance, request, Parameters({}), 1)
+            await signed_in(self._appliance, request, Parameters({}), 1)
         except NotSignedIn:
             return _unauthorized()
         return await _done(request)
@@ -133,7 +133,7 @@ class _Interface:
     ) -> Answer:
         """Credentials first: who has none learns nothing about commands."""
         parameters = Parameters(given)
-        user = signed_in(self._appliance, request, parameters, version)
+        user = await signed_in(self._appliance, request, parameters, version)
         if entry is None:
             raise unknown if unknown is not None else Refusal(405, "Unknown command")
         if entry.permission != READ and not user.may(entry.permission):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from starlette.concurrency import run_in_threadpool
+
 from steelyard.api.loadmaster.answers import Answer, Data, Items, Message, Record
 from steelyard.api.loadmaster.call import READ, Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, missing, not_built
@@ -45,7 +47,7 @@ async def useraddlocal(call: Call) -> Answer:
         raise missing("password")
     if name in call.configuration.users:
         raise ConflictError("User already exists.", field="user", with_what=name)
-    await call.execute(AddUser(name, call.appliance.hash_password(password)))
+    await call.execute(AddUser(name, await run_in_threadpool(call.appliance.hash_password, password)))
     return Message()
 
 
@@ -65,7 +67,7 @@ async def userchangelocpass(call: Call) -> Answer:
     call.configuration.user(name)
     if name == ADMINISTRATOR:
         raise OperatorError(f"The password of {name} is changed by usersetsyspassword", field="user")
-    await call.execute(ChangePassword(name, call.appliance.hash_password(password)))
+    await call.execute(ChangePassword(name, await run_in_threadpool(call.appliance.hash_password, password)))
     return Message()
 
 
@@ -87,9 +89,9 @@ async def usersetsyspassword(call: Call) -> Answer:
         raise missing("currpassword")
     if not password:
         raise missing("password")
-    if call.appliance.authenticate(ADMINISTRATOR, current) is None:
+    if await run_in_threadpool(call.appliance.authenticate, ADMINISTRATOR, current) is None:
         raise OperatorError("The current password is wrong", field="currpassword")
-    await call.execute(ChangePassword(ADMINISTRATOR, call.appliance.hash_password(password)))
+    await call.execute(ChangePassword(ADMINISTRATOR, await run_in_threadpool(call.appliance.hash_password, password)))
     return Message()
 
 

@@ -47,9 +47,11 @@ def _members(record: Record) -> Iterator[str]:
 
 
 def _element(name: str, value: Value) -> Iterator[str]:
-    if value is ABSENT:
+    if isinstance(value, (str, bool, int, Decimal, YesNo)):
+        yield f"<{name}>{_leaf(value)}</{name}>\n"
+    elif value is ABSENT:
         return
-    if isinstance(value, PerVersion):
+    elif isinstance(value, PerVersion):
         yield from _element(name, value.v1)
     elif isinstance(value, tuple):
         for item in value:
@@ -60,8 +62,6 @@ def _element(name: str, value: Value) -> Iterator[str]:
             for word in value.values:
                 yield from _element(value.tag, word)
             yield f"</{name}>\n"
-    elif isinstance(value, (str, bool, int, Decimal, YesNo)):
-        yield f"<{name}>{_text(_leaf(value))}</{name}>\n"
     else:
         yield f"<{name}>\n"
         yield from _members(value)
@@ -73,4 +73,4 @@ def _leaf(value: str | bool | int | Decimal | YesNo) -> str:
         return "yes" if value.value else "no"
     if isinstance(value, bool):
         return "Y" if value else "N"
-    return str(value)
+    return _text(value) if isinstance(value, str) else str(value)

@@ -23,6 +23,10 @@ from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Table, direc
 
 ENTRIES = 1_000_000
 
+#: HAProxy keeps times in milliseconds in 31 bits (`haproxy -c` of 2.6 and 2.8: "maximum value is 2147483647 ms"), so
+#: the last three of the 28 days that may be set are not to be had
+LONGEST_EXPIRE_SECONDS = 2_147_483
+
 _OR_SOURCE = frozenset({"cookie-src", "active-cook-src", "cookie-hash-src", "rdp-src"})
 
 
@@ -44,7 +48,7 @@ def compile_persistence(service: VirtualService, *, always: int, can_wait: bool)
 
 
 def _table(service: VirtualService, kind: str) -> Table:
-    expire = service.persistence_timeout
+    expire = min(service.persistence_timeout, LONGEST_EXPIRE_SECONDS)
     if kind == "digest":
         return Table("digest", ENTRIES, expire)
     return Table("ipv6" if ":" in service.address else "ip", ENTRIES, expire)
@@ -155,8 +159,22 @@ def _prepare(service: VirtualService, first: tuple[str, ...]) -> list[Directive]
     return []
 
 
+def _memory(service: VirtualService) -> str:
+    """The session variable that holds the server of a client connection."""
+    return f"sess.{service.engine_name}"
+
+
+def remembered_server(service: VirtualService) -> list[Directive]:
+    """Rules that keep a client connection on its server while that is up."""
+    memory = _memory(service)
+    return [
+        directive("use-server", f"%[var({memory})]", *_condition(*_set(f"var({memory}) -m found"))),
+        directive("http-response", f"set-var({memory})", "srv_name"),
+    ]
+
+
 def _http(service: VirtualService, always: int, can_wait: bool) -> Persistence:
-    memory = f"sess.{service.engine_name}"
+    memory = _memory(service)
     first = _unset(f"var({memory}) -m found")
     looked_up = first if always == 0 else ()
     stored = first if always < 2 else ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from steelyard.compile.haproxy.balancing import balance, hashes, weights
 from steelyard.compile.haproxy.headers import client_headers
-from steelyard.compile.haproxy.persistence import compile_persistence
+from steelyard.compile.haproxy.persistence import compile_persistence, remembered_server
 from steelyard.compile.haproxy.tls import listener_tls, server_tls
 from steelyard.model.real_server import RealServer
 from steelyard.model.virtual_service import VirtualService
@@ -69,6 +69,8 @@ def _connection_rules(service: VirtualService) -> tuple[Directive, ...]:
         rules.append(directive("hash-type", "consistent"))
     if service.is_http and not service.http_reschedule:
         rules += [directive("http-reuse", "never"), directive("option", "prefer-last-server")]
+        if service.schedule == "uhash" and service.persistence == "none":
+            rules += remembered_server(service)
     return tuple(rules)
 
 

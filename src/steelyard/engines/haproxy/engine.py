@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.resources
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
 from steelyard.emit.haproxy.runtime import commands
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
-from steelyard.engines.haproxy.layout import Layout, write
+from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import is_ready, mark_ready, read_records, teaches, write_records
 from steelyard.engines.haproxy.runtime import ask
-from steelyard.model.errors import EngineRefused
+from steelyard.model.errors import EngineRefused, HostLacks, SteelyardError
 from steelyard.plan.haproxy import CertificateFile, HaproxyPlan
 from steelyard.plan.operations import Operation, Release, RemoveServer, ReplaceCertificate
+
+log = logging.getLogger("steelyard.haproxy")
 
 #: finds a secret of the store by its name
 SecretSource = Callable[[str], bytes]
@@ -66,7 +70,11 @@ class HaproxyEngine(Protocol):
         ...
 
     async def save(self, plan: HaproxyPlan) -> None:
-        """Write the plan as what a restart begins with."""
+        """Write the plan, which is in force, as what a restart begins with."""
+        ...
+
+    def require_room(self) -> None:
+        """Raise `HostLacks` when there is no disk space to carry out a change and to take it back."""
         ...
 
     async def wait_for_end(self) -> None:
@@ -127,30 +135,64 @@ class RealHaproxy:
         for certificate in plan.certificates.values():
             path = self._layout.engine / "certificates" / f"{certificate.name}.pem"
             same = same and path.exists() and path.read_bytes() == self._pem(certificate)
+        same = same and self._vouched() == self._voucher(plan)
         if same:
             self._written = dict(plan.certificates)
+        if not await is_ready(self._layout.socket):
+            # the control plane before was killed during a reload
+            self._learning = asyncio.create_task(self._learnt())
         return same
 
+    def _voucher(self, plan: HaproxyPlan) -> str:
+        """Names a plan, and the worker that has it."""
+        digest = hashlib.sha256(self._emitter.text(plan).encode())
+        for name, certificate in sorted(plan.certificates.items()):
+            digest.update(f"{name}\0{certificate.key_id}\0{certificate.chain_pem}\0".encode())
+        return f"{self._process.worker} {digest.hexdigest()}\n"
+
+    def _vouched(self) -> str:
+        try:
+            return self._layout.in_force.read_text()
+        except OSError:
+            return ""
+
+    def _vouch(self, plan: HaproxyPlan) -> None:
+        """Note that the worker has this plan."""
+        try:
+            write(self._layout.in_force, self._voucher(plan))
+        except HostLacks as failure:
+            # without the note the next start reloads once more
+            log.warning("%s", failure.message)
+
+    def _doubt(self) -> None:
+        """From now on files and worker may differ; a control plane killed here has to be followed by a reload."""
+        self._layout.in_force.unlink(missing_ok=True)
+
     async def start(self, plan: HaproxyPlan, states: Iterable[ServerState]) -> None:
-        await self.save(plan)
+        self._doubt()
+        self._write(plan)
         write(self._layout.state, server_state_text(states))
         await self._process.check(self._layout.configuration)
         await self._process.start()
         await mark_ready(self._layout.socket)
+        self._vouch(plan)
 
     async def reload(self, plan: HaproxyPlan, states: Callable[[], Iterable[ServerState]]) -> None:
         await self._settle()
-        before = self._layout.configuration.read_bytes()
-        await self.save(plan)
+        self._doubt()
+        before = self._layout.configuration.read_bytes() if self._layout.configuration.exists() else None
         try:
+            self._write(plan)
             await self._process.check(self._layout.configuration)
             taught = await teaches(self._layout.socket)
             records = [] if taught else await read_records(self._layout.socket)
             write(self._layout.state, server_state_text(states()))
             await self._process.reload()
-        except EngineRefused:
-            write(self._layout.configuration, before)
+        except SteelyardError:
+            if before is not None:
+                write(self._layout.configuration, before)
             raise
+        self._vouch(plan)
         if taught:
             self._learning = asyncio.create_task(self._learnt())
         else:
@@ -182,6 +224,7 @@ class RealHaproxy:
             await asyncio.sleep(0.01)
 
     async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
+        self._doubt()
         if isinstance(operation, ReplaceCertificate):
             await self._replace_certificate(plan.certificates[operation.certificate])
             return
@@ -226,6 +269,13 @@ class RealHaproxy:
             raise EngineRefused("HAProxy refuses the certificate", words=answer.strip())
 
     async def save(self, plan: HaproxyPlan) -> None:
+        self._write(plan)
+        self._vouch(plan)
+
+    def require_room(self) -> None:
+        require_room(self._layout)
+
+    def _write(self, plan: HaproxyPlan) -> None:
         self._write_certificates(plan, self._emitter)
         self._write_lists(plan, self._emitter)
         write(self._layout.configuration, self._emitter.text(plan))

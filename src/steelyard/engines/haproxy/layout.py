@@ -49,6 +49,11 @@ class Layout:
         return self.run / "haproxy.pid"
 
     @property
+    def in_force(self) -> Path:
+        """Says which plan which worker is known to have; absent while that is in doubt."""
+        return self.run / "in-force"
+
+    @property
     def socket(self) -> Path:
         """The worker's runtime socket."""
         return self.run / "haproxy.sock"
@@ -102,17 +107,48 @@ def cannot_write(path: Path, failure: OSError) -> HostLacks:
     )
 
 
-def write(path: Path, content: str | bytes) -> bool:
-    """Replace a file whole, mode 0600, unless it holds the same already. Tells whether it changed."""
+#: what is kept free for taking a change back, for server states and verdicts
+_RESERVE_BYTES = 1024 * 1024
+
+
+def require_room(layout: Layout) -> None:
+    """Raise `HostLacks` when the disk has no room to carry a change out, and to take it back if it fails."""
+    try:
+        size = layout.configuration.stat().st_size
+    except FileNotFoundError:
+        size = 0
+    disk = os.statvfs(layout.root)
+    free = disk.f_bavail * disk.f_frsize
+    if free < _RESERVE_BYTES + 2 * size:
+        raise HostLacks(
+            f"Nothing was saved: {layout.root} has only {free // 1024} KiB of disk space left",
+            lacks="disk space",
+            remedy=f"Free space under {layout.root}, or raise the quota, and try again",
+        )
+
+
+def write(path: Path, content: str | bytes, *, durable: bool = False) -> bool:
+    """Replace a file whole, mode 0600, unless it holds the same already. Tells whether it changed.
+
+    `durable` is for what nobody would write again after a power cut: its bytes are on the disk before its name is.
+    """
     data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and path.read_bytes() == data:
             return False
         temporary = path.with_name(f".{path.name}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        temporary.replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            # half a file on a full disk only makes it fuller
+            temporary.unlink(missing_ok=True)
+            raise
     except OSError as failure:
         raise cannot_write(path, failure) from failure
     return True

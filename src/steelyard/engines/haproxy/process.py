@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.haproxy.runtime import ask, ask_master
+from steelyard.engines.running import masters, parent, running_with, runs_with
 from steelyard.model.errors import EngineRefused, HostLacks
 
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
@@ -27,6 +29,10 @@ _STEP_SECONDS = 0.01
 #: a question that falls into the moment of a reload can reach a process that will never answer: ask again soon
 _ANSWER_SECONDS = 0.25
 _LOOK_SECONDS = 0.5
+_CHECK_SECONDS = 60.0
+_ADOPT_SECONDS = 5.0
+
+log = logging.getLogger("steelyard.haproxy")
 
 
 class HaproxyProcess:
@@ -41,17 +47,27 @@ class HaproxyProcess:
 
     async def check(self, path: Path) -> None:
         """Let HAProxy read a configuration without running it. Raises `EngineRefused` with its words."""
-        process = await asyncio.create_subprocess_exec(
-            self._binary,
-            "-c",
-            "-q",
-            "-f",
-            str(path),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._binary,
+                "-c",
+                "-q",
+                "-f",
+                str(path),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as failure:
+            raise self._cannot_run(failure) from failure
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                output, _ = await process.communicate()
+        except TimeoutError as failure:
+            raise EngineRefused(f"HAProxy did not read the configuration in {_CHECK_SECONDS:.0f} s") from failure
+        finally:
+            if process.returncode is None:
+                process.kill()
         if process.returncode != 0:
             words = "\n".join(
                 line
@@ -61,26 +77,33 @@ class HaproxyProcess:
             raise EngineRefused("HAProxy refuses the configuration", words=words or output.decode(errors="replace"))
 
     async def adopt(self) -> bool:
-        """Take over a master that runs already with this state directory's configuration."""
-        try:
-            pid = int(self._layout.pid_file.read_text().split()[0])
-        except (OSError, ValueError, IndexError):
-            return False
-        if not self.owns(pid):
-            return False
-        worker = await self._worker_pid()
-        if worker is None:
-            return False
-        self.master, self.worker = pid, worker
-        return True
+        """Take over a master that runs already with this state directory's configuration.
+
+        Others of ours would serve an old plan beside it: they finish their connections and end. One whose worker does not
+        answer is ended, since nothing could be told to it.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _ADOPT_SECONDS
+        while found := running_with("-W", self._layout.configuration):
+            worker = await self._worker_pid(_ADOPT_SECONDS / 5)
+            master = parent(worker) if worker in found else 0
+            if worker is not None and master in found:
+                self.master, self.worker = master, worker
+                for other in masters(found):
+                    if other != master:
+                        log.warning("HAProxy %d is not the one that serves %s; it is let go", other, self._layout.root)
+                        _signal(other, signal.SIGUSR1)
+                return True
+            if loop.time() > deadline:
+                log.error("HAProxy %s does not answer and is ended", found)
+                for pid in found:
+                    _signal(pid, signal.SIGKILL)
+            await asyncio.sleep(_STEP_SECONDS * 5)
+        return False
 
     def owns(self, pid: int) -> bool:
         """Whether that process runs on this state directory's configuration."""
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return os.fsencode(self._layout.configuration) in command
+        return runs_with(pid, self._layout.configuration)
 
     async def start(self) -> None:
         """Start a master. Raises `HostLacks` or `EngineRefused`, with the last words of its log."""
@@ -107,11 +130,7 @@ class HaproxyProcess:
                     cwd="/",
                 )
         except OSError as failure:
-            raise HostLacks(
-                f"{self._binary} cannot be started: {failure.strerror}",
-                lacks="HAProxy",
-                remedy="Run `steelyard doctor`",
-            ) from failure
+            raise self._cannot_run(failure) from failure
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS
         while loop.time() < deadline:
@@ -125,9 +144,14 @@ class HaproxyProcess:
         self.kill()
         raise EngineRefused("HAProxy did not begin to serve in time", words=self.last_words())
 
-    async def _worker_pid(self) -> int | None:
+    def _cannot_run(self, failure: OSError) -> HostLacks:
+        return HostLacks(
+            f"{self._binary} cannot be started: {failure.strerror}", lacks="HAProxy", remedy="Run `steelyard doctor`"
+        )
+
+    async def _worker_pid(self, seconds: float = _ANSWER_SECONDS) -> int | None:
         try:
-            found = _PID.search(await ask(self._layout.socket, "show info", timeout=_ANSWER_SECONDS))
+            found = _PID.search(await ask(self._layout.socket, "show info", timeout=seconds))
         except EngineRefused:
             return None
         return int(found[1]) if found is not None else None
@@ -223,3 +247,8 @@ class HaproxyProcess:
         except OSError:
             return ""
         return "\n".join(line for line in lines if "[ALERT]" in line)[-2000:]
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -32,6 +32,13 @@ class PutCertificate:
                 field="cert",
                 with_what=self.name,
             )
+        before = configuration.certificates.get(self.name)
+        if before is not None and before.temporary and not self.temporary:
+            raise ConflictError(
+                f"{self.name} is the name of the temporary certificate; choose another name",
+                field="cert",
+                with_what=self.name,
+            )
         certificate = Certificate.make(
             {
                 "name": self.name,

@@ -11,6 +11,7 @@ from steelyard.model.commands.services import new_server, with_service
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 from steelyard.model.real_server import RealServer
+from steelyard.model.text import canonical_address
 from steelyard.model.virtual_service import VirtualService
 
 
@@ -104,15 +105,19 @@ class EnableAddress:
 
     def apply(self, configuration: Configuration) -> Change:
         found = False
+        try:
+            address = canonical_address(self.address)
+        except ValueError:
+            raise NotFound("RS", self.address) from None
         for service in list(configuration.services.values()):
-            if any(server.address == self.address for server in service.servers):
+            if any(server.address == address for server in service.servers):
                 found = True
                 servers = tuple(
-                    server.changed({"enabled": self.enabled}) if server.address == self.address else server
+                    server.changed({"enabled": self.enabled}) if server.address == address else server
                     for server in service.servers
                 )
                 if servers != service.servers:
                     configuration = _with_servers(configuration, service, servers)
         if not found:
             raise NotFound("RS", self.address)
-        return Change(configuration, self.address)
+        return Change(configuration, address)

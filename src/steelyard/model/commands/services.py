@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -12,6 +13,8 @@ from steelyard.model.errors import ConflictError, OperatorError, located
 from steelyard.model.real_server import RealServer
 from steelyard.model.virtual_service import DEFAULT_PERSISTENCE_TIMEOUT, HTTP_PERSISTENCE, VirtualService
 
+#: longer numbers are out of every range; the model says so
+_NUMBER = re.compile(r"\s*[0-9]{1,9}\s*")
 _NEEDS_TLS = ("ssl_reencrypt", "allow_http2")
 
 
@@ -71,7 +74,7 @@ def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[
             if before.schedule == "uhash":
                 settled.setdefault("schedule", "rr")
     timeout = settled.get("persistence_timeout")
-    if isinstance(timeout, str) and timeout.strip().isdigit():
+    if isinstance(timeout, str) and _NUMBER.fullmatch(timeout):
         timeout = settled["persistence_timeout"] = int(timeout)
     mode = settled.get("persistence", mode_before)
     if isinstance(timeout, int) and 0 <= timeout < 60:

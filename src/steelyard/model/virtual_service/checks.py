@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import field_validator
@@ -213,10 +214,9 @@ class CheckSettings(Settings):
     @field_validator("check_pattern")
     @classmethod
     def _pattern(cls, value: str) -> Any:
-        import re
-
         try:
-            re.compile(value)
-        except re.error as failure:
+            # as the checking process does it: on bytes, where `\u0041` and `(?u)` are errors
+            re.compile(value.encode())
+        except (re.error, ValueError, OverflowError, RecursionError) as failure:
             raise PydanticCustomError("setting", "{why}", {"why": f"is not a regular expression: {failure}"}) from None
         return value

@@ -1,0 +1,91 @@
+"""SSL parameters: when they count, and what the record shows."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support import certificates
+from tests.support.fake_appliance import TEMPORARY
+from tests.unit.api.loadmaster.calling import Api
+
+HTTPS = {"vs": "10.0.0.10", "port": "443", "prot": "tcp", "vstype": "http"}
+
+
+@pytest.fixture
+def shop(api: Api) -> Api:
+    for name in ("shop", "api"):
+        api.upload(1, "addcert", certificates.leaf(f"{name}.example", kind="ec").bundle(), cert=name)
+    return api
+
+
+def test_ssl_members_are_absent_while_it_is_off(api: Api) -> None:
+    record = api.v2("addvs", HTTPS)
+    assert not {"SSLAcceleration", "CertFile", "CipherSet", "Tls13CipherSet"} & record.keys()
+    assert record["TlsType"] == "0"
+
+
+def test_without_a_certificate_the_temporary_one_is_shown(api: Api) -> None:
+    record = api.v2("addvs", {**HTTPS, "sslacceleration": "1"})
+    assert (record["SSLAcceleration"], record["CertFile"], record["TlsType"]) == (True, TEMPORARY, "3")
+    assert record["CipherSet"] == "Default"
+    assert api.v2("listcert") == {}
+    # Writing it back, as clients do that write whole records, changes nothing; so does another unit's.
+    for name in (TEMPORARY, "f" * 32, f"{TEMPORARY} {'e' * 32}"):
+        assert api.v2("modvs", vs=1, CertFile=name)["CertFile"] == TEMPORARY
+    assert api.appliance.configuration.service(1).certificates == ()
+
+
+@pytest.mark.parametrize("names", ["shop api", "shop,api", f"shop {TEMPORARY} api", ["shop", "api"]])
+def test_certificates_are_named_with_blanks_or_commas(shop: Api, names: object) -> None:
+    record = shop.v2("addvs", {**HTTPS, "sslacceleration": True, "certfile": names})
+    assert record["CertFile"] == "shop api"
+    assert shop.v1("modvs", vs=1, certfile="")["CertFile"] == TEMPORARY
+
+
+def test_switching_off_clears_the_certificates_and_keeps_the_rest(shop: Api) -> None:
+    shop.v1("addvs", {**HTTPS, "sslacceleration": 1, "certfile": "shop", "tlstype": 7, "allowhttp2": 1})
+    off = shop.v1("modvs", vs=1, sslacceleration=0)
+    assert "CertFile" not in off
+    assert (off["TlsType"], off["AllowHTTP2"]) == ("0", "Y")
+    on = shop.v1("modvs", vs=1, sslacceleration=1)
+    assert (on["TlsType"], on["CertFile"]) == ("7", TEMPORARY)
+
+
+def test_ssl_options_without_ssl_are_ignored(shop: Api) -> None:
+    options = {"certfile": "shop", "sslreencrypt": 1, "allowhttp2": "y", "tlstype": 7, "clientcert": 1, "passsni": 1}
+    record = shop.v1("addvs", {**HTTPS, **options})
+    assert (record["SSLReencrypt"], record["AllowHTTP2"], record["ClientCert"]) == ("N", "N", "0")
+    assert shop.v1("modvs", {"vs": 1, **options, "sslacceleration": 0})["SSLReencrypt"] == "N"
+    assert shop.appliance.configuration.service(1).certificates == ()
+
+
+def test_ssl_and_reencryption_are_applied_first(shop: Api) -> None:
+    record = shop.v1("addvs", {**HTTPS, "passsni": "1", "sslreencrypt": "1", "tlstype": "15", "sslacceleration": "1"})
+    assert (record["PassSni"], record["SSLReencrypt"], record["TlsType"]) == ("Y", "Y", "15")
+    assert shop.v1("modvs", vs=1, sslreencrypt=0, passsni=0)["PassSni"] == "Y"
+    assert shop.v1("modvs", vs=1, sslreencrypt=1, passsni=0)["PassSni"] == "N"
+
+
+def test_pass_sni_without_reencryption_is_ignored(api: Api) -> None:
+    assert api.v1("addvs", {**HTTPS, "sslacceleration": 1, "passsni": 1})["PassSni"] == "N"
+
+
+@pytest.mark.parametrize("form", ["0", 0, ""])
+def test_ssl_rewrite_is_read_back_as_a_number(api: Api, form: object) -> None:
+    assert api.v2("addvs", {**HTTPS, "sslacceleration": 1, "SSLRewrite": form})["SSLRewrite"] == "0"
+
+
+@pytest.mark.parametrize("form", ["1", 2, "http", "https"])
+def test_ssl_rewrite_is_refused_while_it_is_not_built(api: Api, form: object) -> None:
+    status, text = api.v2_error("addvs", {**HTTPS, "sslacceleration": 1, "SSLRewrite": form})
+    assert (status, "SSLRewrite=http" in text) == (422, True)
+
+
+def test_a_mask_that_switches_everything_off_is_refused(api: Api) -> None:
+    assert api.v1_error("addvs", {**HTTPS, "sslacceleration": 1, "tlstype": 31})[0] == 422
+
+
+def test_the_default_suites_of_tls_1_3_are_accepted_with_any_separator(api: Api) -> None:
+    suites = api.v2("addvs", {**HTTPS, "sslacceleration": 1})["Tls13CipherSet"]
+    for separator in (" ", ":", ","):
+        api.v1("modvs", vs=1, tls13cipherset=suites.replace(" ", separator))
+    assert api.v1_error("modvs", vs=1, tls13cipherset="TLS_AES_128_GCM_SHA256")[0] == 422
