@@ -20,6 +20,7 @@ from steelyard.appliance import access
 from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDifference, Outcome, Preview, Snapshot
 from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.differences import differences
+from steelyard.appliance.host_needs import refuse_what_host_lacks
 from steelyard.appliance.journal import Journal
 from steelyard.appliance.road import Journey, changing_part, check_permission, new_sockets, think_through
 from steelyard.compile.compiler import Compiler, Plan
@@ -145,6 +146,7 @@ class Appliance:
     async def _check(self, journey: Journey) -> None:
         """Refuse before anything is committed: addresses that cannot be bound, what HAProxy objects to."""
         self._dataplane.require_room()
+        refuse_what_host_lacks(self._snapshot.configuration, journey.configuration, self._host.capabilities())
         wanted = self._dataplane.wanted
         for address, port in new_sockets(wanted, journey.plan.haproxy):
             refusal = self._host.can_bind(address, port)

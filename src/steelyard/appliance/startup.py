@@ -97,8 +97,8 @@ async def start_appliance(
 ) -> Started:
     """Everything up. `state_dir` is absolute. Raises `HostLacks`, `EngineRefused` or `OperatorError`.
 
-    `announce` is called with the administrator's new password, before that is committed: a start that fails or is killed
-    later must not leave a password nobody knows.
+    `announce` is called with the administrator's new password, before that is committed: a start that fails or is
+    killed later must not leave a password nobody knows.
     """
     host = LocalHost(haproxy)
     capabilities = host.capabilities()
@@ -113,7 +113,7 @@ async def start_appliance(
         snapshot, password = await _first_configuration(journal, snapshot, announce)
     compiler = Compiler(
         EngineFacts(
-            threads=min(len(os.sched_getaffinity(0)), 64),
+            threads=min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1,
             lua=capabilities.lua,
             open_files=open_files,
         )

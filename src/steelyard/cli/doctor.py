@@ -85,13 +85,6 @@ def _build_rows(found: Capabilities) -> Iterator[Row]:
             "adding or removing a real server reloads HAProxy, hitlessly",
             newer,
         ),
-        (
-            "dynamic cookies",
-            found.dynamic_server_cookies,
-            "a server added without a reload may have a HAProxy cookie",
-            "a server added without a reload has no HAProxy cookie",
-            newer,
-        ),
         ("threads", found.threads, "HAProxy uses every core", "HAProxy uses one core", _OTHER_BUILD),
         (
             "PCRE",
@@ -107,7 +100,13 @@ def _build_rows(found: Capabilities) -> Iterator[Row]:
             "HAProxy cannot compress answers",
             _OTHER_BUILD,
         ),
-        ("Lua", found.lua, "HAProxy can run Lua", "HAProxy cannot run Lua", _OTHER_BUILD),
+        (
+            "Lua",
+            found.lua,
+            "no client changes its real server over a reload",
+            "a client may change its real server in the first milliseconds after a reload",
+            _OTHER_BUILD,
+        ),
     ):
         yield Row("HAProxy", item, "ok", with_it) if has else Row("HAProxy", item, "limited", without_it, remedy)
 

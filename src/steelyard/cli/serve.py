@@ -46,6 +46,8 @@ def serve(
 
 async def _serve(state_dir: Path, address: str, port: int, haproxy: str | None) -> None:
     async with running(state_dir, address, port, haproxy=haproxy, announce=_announce) as started:
+        if started.first_start and started.password is None:
+            typer.echo(f"First start. The administrator is {ADMINISTRATOR!r}, with the password given.")
         typer.echo(f"Serving on https://{address}:{port}, state in {started.layout.root}")
         await until_told_to_stop()
         typer.echo("The control plane ends; traffic and health checks go on. `steelyard stop` ends them too.")

@@ -21,7 +21,7 @@ from starlette.routing import Mount
 
 from steelyard.api.cross_site import RefuseCrossSite
 from steelyard.api.loadmaster import build_loadmaster_routes
-from steelyard.api.native.app import build_native_app
+from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.listening import listen
@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
 
 def network_application(started: Started) -> Starlette:
     """LoadMaster's API and the native one, for the network."""
-    native = Mount("/", app=build_native_app(started.appliance))
+    native = Mount(PREFIX, app=build_native_app(started.appliance))
     return Starlette(
         routes=[*build_loadmaster_routes(started.appliance), native], middleware=[Middleware(RefuseCrossSite)]
     )
@@ -72,12 +72,11 @@ async def running(
         listening.close()
         raise
     try:
-        network = _Server(
-            _configured(network_application(started), **_certificate(admin_certificate(layout, address)))
-        )
+        network = _Server(_configured(network_application(started), **_certificate(admin_certificate(layout, address))))
         socket = layout.run / "api.sock"
         socket.unlink(missing_ok=True)
-        local = _Server(_configured(build_native_app(started.appliance, trusted_local=True), uds=str(socket)))
+        application = Starlette(routes=[Mount(PREFIX, app=build_native_app(started.appliance, trusted_local=True))])
+        local = _Server(_configured(application, uds=str(socket)))
         servers = (network, local)
         tasks = [asyncio.create_task(network.serve([listening])), asyncio.create_task(local.serve())]
         try:

@@ -129,8 +129,9 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
     for server in new.servers:
         was = before.get(server.name)
         if was is not None and _reconnects(was, server):
-            server = replace(server, id=was.id, address=was.address, port=was.port, tls=was.tls)
-        found.append(server)
+            found.append(replace(server, id=was.id, address=was.address, port=was.port, tls=was.tls))
+        else:
+            found.append(server)
     return tuple(found)
 
 

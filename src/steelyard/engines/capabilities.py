@@ -16,9 +16,6 @@ Origin = Literal["configured", "system", "wheel"]
 #: The oldest HAProxy that Steelyard drives. Measured: 2.6.12 takes `add server` without experimental mode.
 OLDEST_HAPROXY = (2, 6)
 
-#: Measured: 2.6.12 answers "'cookie' option is not accepted for dynamic server", 2.8.25 accepts it.
-OLDEST_WITH_DYNAMIC_COOKIES = (2, 8)
-
 
 @dataclass(frozen=True, slots=True)
 class HaproxyBuild:
@@ -40,10 +37,10 @@ class Capabilities:
     """The named flags the compiler may use. An object that exists has a usable HAProxy.
 
     `haproxy_release` is (major, minor, patch), for people and reports. `tls_versions` are spelled as OpenSSL does
-    ("TLSv1.2"). `dynamic_servers`: real servers come and go without a reload; `dynamic_server_cookies`: those with a
-    persistence cookie too. `lowest_port` is the lowest port this process may bind, `privileged_ports` that this is 1.
-    `max_open_files` is the hard limit of descriptors, at most 1,048,576. `nft` and `net_admin`: this process may change
-    nftables and addresses; `ipvs`: the kernel has it; `ping_socket`: ICMP echo requests need no privilege.
+    ("TLSv1.2"). `dynamic_servers`: real servers come and go without a reload. `lowest_port` is the lowest port this
+    process may bind, `privileged_ports` that this is 1. `max_open_files` is the hard limit of descriptors, at most
+    1,048,576. `nft` and `net_admin`: this process may change nftables and addresses; `ipvs`: the kernel has it;
+    `ping_socket`: ICMP echo requests need no privilege.
     """
 
     haproxy_path: str
@@ -51,7 +48,6 @@ class Capabilities:
     haproxy_version: str
     haproxy_release: tuple[int, int, int]
     dynamic_servers: bool
-    dynamic_server_cookies: bool
     threads: bool
     lua: bool
     openssl: bool

@@ -41,7 +41,7 @@ class HealthProcess:
         self.pid: int | None = None
 
     def adopt(self) -> bool:
-        """Take over a process that runs already for this directory. The oldest has the lock; a later one is about to end."""
+        """Take over a process that runs already for this directory: the oldest, which has the lock."""
         found = running_with(_PROGRAM, self._directory)
         if not found:
             return False

@@ -18,7 +18,6 @@ from typing import Protocol
 
 from steelyard.engines.capabilities import (
     OLDEST_HAPROXY,
-    OLDEST_WITH_DYNAMIC_COOKIES,
     Capabilities,
     HaproxyBuild,
 )
@@ -73,7 +72,6 @@ class Survey:
             haproxy_version=build.version,
             haproxy_release=build.release,
             dynamic_servers=build.release[:2] >= OLDEST_HAPROXY,
-            dynamic_server_cookies=build.release[:2] >= OLDEST_WITH_DYNAMIC_COOKIES,
             threads="THREAD" in build.features,
             lua="LUA" in build.features,
             openssl="OPENSSL" in build.features,

@@ -1,7 +1,7 @@
 """This appliance's own processes, found by their command lines.
 
-A pid file may be missing, half-written, or name a process of somebody else after a reboot; a command line that holds the
-state directory's path cannot.
+A pid file may be missing, half-written, or name a process of somebody else after a reboot; a command line that holds
+the state directory's path cannot.
 """
 
 from __future__ import annotations

@@ -76,7 +76,6 @@ class TestBuild:
     def test_flags_follow_the_build_and_never_guess(self) -> None:
         found = replace(DEBIAN_12, haproxy=parse_build(BARE, "/opt/haproxy", "configured")).capabilities()
         assert found.haproxy_release == (2, 9, 0)
-        assert found.dynamic_server_cookies
         assert not (found.lua or found.openssl or found.tls13 or found.http2 or found.pcre or found.threads)
 
     def test_debian_12_has_what_layer_7_needs(self) -> None:
@@ -86,7 +85,6 @@ class TestBuild:
         assert found.http2
         assert found.pcre
         assert found.dynamic_servers
-        assert not found.dynamic_server_cookies
 
     def test_something_else_is_no_haproxy(self) -> None:
         with pytest.raises(ValueError, match="no HAProxy version"):

@@ -79,8 +79,8 @@ class HaproxyProcess:
     async def adopt(self) -> bool:
         """Take over a master that runs already with this state directory's configuration.
 
-        Others of ours would serve an old plan beside it: they finish their connections and end. One whose worker does not
-        answer is ended, since nothing could be told to it.
+        Others of ours would serve an old plan beside it: they finish their connections and end. One whose worker does
+        not answer is ended, since nothing could be told to it.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _ADOPT_SECONDS

@@ -1,0 +1,34 @@
+"""Settings that need something this host's HAProxy was not built with are refused by name."""
+
+from __future__ import annotations
+
+from steelyard.engines.capabilities import Capabilities
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import HostLacks
+from steelyard.model.virtual_service import VirtualService
+
+_REMEDY = "Install another build of HAProxy; `steelyard doctor` says what this one lacks"
+
+
+def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities: Capabilities) -> None:
+    """Raise `HostLacks` when a service that is new or changed cannot work here."""
+    for index, service in new.services.items():
+        if old.services.get(index) is not service:
+            _service(service, capabilities)
+
+
+def _service(service: VirtualService, capabilities: Capabilities) -> None:
+    encrypts = service.ssl_acceleration or service.ssl_reverse
+    if encrypts and not capabilities.openssl:
+        name = "SSLAcceleration" if service.ssl_acceleration else "SSLReverse"
+        raise HostLacks(f"{name} needs TLS, which this host's HAProxy was built without", lacks="TLS", remedy=_REMEDY)
+    if service.ssl_acceleration and service.tls_type & 8 and not capabilities.tls13:
+        raise HostLacks(
+            f"TLSType={service.tls_type} leaves only TLS 1.3, which this host's HAProxy was built without",
+            lacks="TLS 1.3",
+            remedy=_REMEDY,
+        )
+    if service.ssl_acceleration and service.allow_http2 and not capabilities.http2:
+        raise HostLacks(
+            "AllowHTTP2 needs HTTP/2, which this host's HAProxy was built without", lacks="HTTP/2", remedy=_REMEDY
+        )

@@ -1,0 +1,334 @@
+"""HAProxy in memory, with HAProxy's own rules: what the real one refuses at run time, this one refuses in its words.
+
+Tried against 2.6 and 2.8 by `tests/unit/engines/haproxy/test_fake_is_faithful.py`:
+
+- An operation on a backend or server that is not there is refused. A second server of the same name or number is
+refused.
+- A server that is added starts in maintenance; one that leaves maintenance is up, whatever was said of it before; in
+  maintenance a verdict is not heard.
+- A server is removed only in maintenance and without a session, and a removal that is refused leaves it in maintenance.
+- Weights are 0-256. A change of the port to or from "the port of the client" needs a reload.
+- A certificate that is not loaded cannot be replaced.
+- A reload that is refused leaves the worker as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from steelyard.emit.haproxy.configuration import EnginePaths, service_text
+from steelyard.emit.haproxy.runtime import commands
+from steelyard.emit.haproxy.server_state import ServerState
+from steelyard.model.errors import EngineRefused, HostLacks
+from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Server
+from steelyard.plan.operations import (
+    AddServer,
+    AdminState,
+    DropSessions,
+    Operation,
+    Release,
+    RemoveServer,
+    ReplaceCertificate,
+    SetAddress,
+    SetHealth,
+    SetMaxConnections,
+    SetState,
+    SetWeight,
+)
+
+_PID = 4711
+_MOST_WEIGHT = 256
+_PATHS = EnginePaths(
+    certificates="/fake/certificates",
+    lists="/fake/lists",
+    lua=None,
+    state="/fake/state",
+    socket="/fake/socket",
+    peers="/fake/peers",
+)
+
+
+@dataclass
+class RunningServer:
+    """One server inside the worker. `lingering` sessions do not end when they are cut."""
+
+    server: Server
+    admin: AdminState
+    up: bool
+    weight: int
+    sessions: int = 0
+    lingering: int = 0
+
+    @property
+    def connected(self) -> int:
+        return self.sessions + self.lingering
+
+
+@dataclass
+class _Worker:
+    """What a process has loaded: the plan it was started with, and what operations made of it."""
+
+    plan: HaproxyPlan
+    backends: dict[str, dict[str, RunningServer]] = field(default_factory=dict)
+    certificates: dict[str, CertificateFile] = field(default_factory=dict)
+
+
+class FakeHaproxy:
+    """`HaproxyEngine` without a process.
+
+    Set `refuses_check`, `refuses_reload` or `refuses_start` to HAProxy's words to have that step refused, and
+    `refuses_operation` to a function that gives the words for an operation, or None. `lacks_room` is raised by
+    `require_room`. A reload takes `reload_seconds`, and waits while `hold` is cleared. What happened is in `checked`,
+    `ran`, `starts`, `reloads` and `saved`.
+    """
+
+    def __init__(self) -> None:
+        self.refuses_check: str | None = None
+        self.refuses_reload: str | None = None
+        self.refuses_start: str | None = None
+        self.refuses_operation: Callable[[Operation], str | None] = lambda _: None
+        self.lacks_room: HostLacks | None = None
+        self.reload_seconds = 0.0
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.checked: list[HaproxyPlan] = []
+        self.ran: list[Operation] = []
+        self.starts: list[HaproxyPlan] = []
+        self.reloads: list[HaproxyPlan] = []
+        self.saved: list[HaproxyPlan] = []
+        self._worker: _Worker | None = None
+        self._ended = asyncio.Event()
+        self._ended.set()
+
+    # --- what tests ask
+
+    @property
+    def running(self) -> bool:
+        return self._worker is not None
+
+    def server(self, backend: str, name: str) -> RunningServer:
+        """One server of the worker. Raises `EngineRefused` as HAProxy does for one that is not there."""
+        if self._worker is None:
+            raise EngineRefused("HAProxy is not running")
+        found = self._worker.backends.get(backend, {}).get(name)
+        if found is None:
+            raise EngineRefused("HAProxy refuses a change at run time", words="No such server.")
+        return found
+
+    def servers(self, backend: str) -> Mapping[str, RunningServer]:
+        """The servers of one backend."""
+        return dict(self._worker.backends.get(backend, {})) if self._worker is not None else {}
+
+    def has(self) -> HaproxyPlan:
+        """What a worker started now would have to be given to be as this one is; servers by number."""
+        if self._worker is None:
+            raise EngineRefused("HAProxy is not running")
+        services = {
+            key: replace(service, backend=_as_it_is(service.backend, self._worker.backends[service.backend.name]))
+            for key, service in self._worker.plan.services.items()
+        }
+        return HaproxyPlan(self._worker.plan.settings, services, dict(self._worker.certificates))
+
+    def end(self) -> None:
+        """The process ends, as if it were killed."""
+        self._worker = None
+        self._ended.set()
+
+    # --- the engine
+
+    @property
+    def master_pid(self) -> int | None:
+        return _PID if self._worker is not None else None
+
+    def owns(self, pid: int) -> bool:
+        return self._worker is not None and pid in (_PID, _PID + 1)
+
+    async def check(self, plan: HaproxyPlan) -> None:
+        self.checked.append(plan)
+        if self.refuses_check is not None:
+            raise EngineRefused("HAProxy refuses the configuration", words=self.refuses_check)
+        _load(plan, ())
+
+    async def adopt(self, plan: HaproxyPlan) -> bool | None:
+        if self._worker is None:
+            return None
+        return bool(self.saved) and self.saved[-1] == plan
+
+    async def start(self, plan: HaproxyPlan, states: Iterable[ServerState]) -> None:
+        if self._worker is not None:
+            raise EngineRefused("HAProxy runs already")
+        if self.refuses_start is not None:
+            raise EngineRefused("HAProxy refuses the configuration", words=self.refuses_start)
+        self._worker = _load(plan, states)
+        self._ended.clear()
+        self.starts.append(plan)
+        self.saved.append(plan)
+
+    async def reload(self, plan: HaproxyPlan, states: Callable[[], Iterable[ServerState]]) -> None:
+        if self._worker is None:
+            raise EngineRefused("HAProxy is not running")
+        await asyncio.sleep(self.reload_seconds)
+        await self.hold.wait()
+        if self.refuses_reload is not None:
+            raise EngineRefused("HAProxy refused the reload; it goes on as before", words=self.refuses_reload)
+        self._worker = _load(plan, states())
+        self.reloads.append(plan)
+        self.saved.append(plan)
+
+    async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
+        if self._worker is None:
+            raise EngineRefused("HAProxy does not answer", words="Connection refused")
+        words = self.refuses_operation(operation)
+        if words is not None:
+            raise EngineRefused("HAProxy refuses a change at run time", words=words)
+        self._carry_out(operation, plan, self._worker)
+        self.ran.append(operation)
+
+    async def save(self, plan: HaproxyPlan) -> None:
+        self.saved.append(plan)
+
+    def require_room(self) -> None:
+        if self.lacks_room is not None:
+            raise self.lacks_room
+
+    async def wait_for_end(self) -> None:
+        await self._ended.wait()
+
+    async def stop(self) -> None:
+        self.end()
+
+    def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        lines: list[str] = []
+        for operation in operations:
+            if isinstance(operation, ReplaceCertificate):
+                lines.append(f"set ssl cert {operation.certificate} (new content)")
+            else:
+                lines.extend(commands(operation))
+        return tuple(lines)
+
+    # --- the rules
+
+    def _carry_out(self, operation: Operation, plan: HaproxyPlan, worker: _Worker) -> None:
+        match operation:
+            case AddServer(backend, server):
+                _add(worker, backend, server)
+            case RemoveServer(backend, name):
+                self._remove(backend, name, worker)
+            case SetState(backend, name, state):
+                _enter(self.server(backend, name), state)
+            case Release(backend, name):
+                _enter(self.server(backend, name), "ready")
+            case SetHealth(backend, name, up):
+                found = self.server(backend, name)
+                if found.admin != "maint":
+                    found.up = up
+            case SetWeight(backend, name, weight):
+                found = self.server(backend, name)
+                if not 0 <= weight <= _MOST_WEIGHT:
+                    raise _refusal("Absolute weight can only be between 0 and 256 inclusive.")
+                found.weight = weight
+            case SetAddress(backend, name, address, port):
+                _move(self.server(backend, name), address, port)
+            case SetMaxConnections(backend, name, limit):
+                found = self.server(backend, name)
+                found.server = replace(found.server, limit=limit)
+            case DropSessions(backend, name):
+                self.server(backend, name).sessions = 0
+            case ReplaceCertificate(name):
+                if name not in worker.certificates:
+                    raise _refusal("Can't replace a certificate which is not referenced by the configuration!")
+                worker.certificates[name] = plan.certificates[name]
+
+    def _remove(self, backend: str, name: str, worker: _Worker) -> None:
+        found = self.server(backend, name)
+        _enter(found, "maint")
+        found.sessions = 0
+        if found.connected:
+            raise _refusal("Server still has connections attached to it, cannot remove it.")
+        del worker.backends[backend][name]
+
+
+def _refusal(words: str) -> EngineRefused:
+    return EngineRefused("HAProxy refuses a change at run time", words=words)
+
+
+def _enter(server: RunningServer, state: AdminState) -> None:
+    if server.admin == "maint" and state != "maint":
+        server.up = True
+    server.admin = state
+
+
+def _add(worker: _Worker, backend: str, server: Server) -> None:
+    servers = worker.backends.get(backend)
+    if servers is None:
+        raise _refusal("No such backend.")
+    if server.name in servers:
+        raise _refusal("Already exists a server with the same name in backend.")
+    if any(other.server.id == server.id for other in servers.values()):
+        raise _refusal(f"'id' : custom id {server.id} already used")
+    if not 0 <= server.weight <= _MOST_WEIGHT:
+        raise _refusal("'weight' : weight of server is not within 0 and 256")
+    servers[server.name] = RunningServer(server, "maint", up=True, weight=server.weight)
+
+
+def _move(server: RunningServer, address: str, port: int | None) -> None:
+    if (port is None) != (server.server.port is None) and port is not None:
+        raise _refusal("can't switch to or from 'port of the client' at run time")
+    kept = server.server.port if port is None else port
+    server.server = replace(server.server, address=address, port=kept)
+
+
+def _load(plan: HaproxyPlan, states: Iterable[ServerState]) -> _Worker:
+    """Read a plan as HAProxy reads its configuration. Raises `EngineRefused` for what it would refuse."""
+    told = {(state.backend, state.server.name): state for state in states}
+    worker = _Worker(plan, certificates=dict(plan.certificates))
+    listening: dict[tuple[str, int], str] = {}
+    for service in plan.services.values():
+        # printing raises on anything that could not be printed safely
+        service_text(service, _PATHS)
+        for bind in service.frontend.binds if service.frontend is not None else ():
+            for port in bind.ports:
+                other = listening.setdefault((bind.address, port), service.key)
+                if other != service.key:
+                    raise _fatal(f"cannot bind {bind.address}:{port} of {service.key}: {other} has it")
+        for name in service.certificates():
+            if name not in plan.certificates:
+                raise _fatal(f"unable to load certificate '{name}' of {service.key}")
+        worker.backends[service.backend.name] = _loaded_servers(service.backend, told)
+    return worker
+
+
+def _loaded_servers(backend: Backend, told: Mapping[tuple[str, str], ServerState]) -> dict[str, RunningServer]:
+    found: dict[str, RunningServer] = {}
+    numbers: set[int] = set()
+    for server in backend.servers:
+        if server.name in found or server.id in numbers:
+            raise _fatal(f"server {server.name} or its id {server.id} is in {backend.name} twice")
+        if not 0 <= server.weight <= _MOST_WEIGHT:
+            raise _fatal(f"weight of server {server.name} is not within 0 and 256")
+        numbers.add(server.id)
+        state = told.get((backend.name, server.name))
+        found[server.name] = RunningServer(
+            server,
+            state.admin if state is not None else "ready",
+            up=state.up if state is not None else True,
+            weight=state.weight if state is not None else server.weight,
+        )
+    return found
+
+
+def _fatal(words: str) -> EngineRefused:
+    return EngineRefused("HAProxy refuses the configuration", words=f"[ALERT] {words}")
+
+
+def _as_it_is(backend: Backend, servers: Mapping[str, RunningServer]) -> Backend:
+    present = sorted(servers.values(), key=lambda running: running.server.id)
+    return replace(
+        backend,
+        servers=tuple(replace(s.server, weight=s.weight, enabled=s.admin == "ready") for s in present),
+    )
+
+
+__all__ = ["FakeHaproxy", "RunningServer"]

@@ -1,0 +1,40 @@
+"""What this host's HAProxy cannot do is refused by name, before anything is committed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from steelyard.appliance.host_needs import refuse_what_host_lacks
+from steelyard.engines.host import FakeHost
+from steelyard.model.commands import AddService
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import HostLacks
+
+
+def with_service(**settings: Any) -> Configuration:
+    data = {"address": "127.0.0.1", "port": 443, "service_type": "http", **settings}
+    return AddService(data).apply(Configuration()).configuration
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag", "lacks"),
+    [
+        ({"ssl_acceleration": True}, "openssl", "TLS"),
+        ({"ssl_reverse": True}, "openssl", "TLS"),
+        ({"ssl_acceleration": True, "tls_type": 15}, "tls13", "TLS 1.3"),
+        ({"ssl_acceleration": True, "allow_http2": True}, "http2", "HTTP/2"),
+    ],
+)
+def test_a_setting_is_refused_only_where_its_capability_is_missing(
+    settings: dict[str, Any], flag: str, lacks: str
+) -> None:
+    able = FakeHost().capabilities()
+    configuration = with_service(**settings)
+    refuse_what_host_lacks(Configuration(), configuration, able)
+    with pytest.raises(HostLacks) as refusal:
+        refuse_what_host_lacks(Configuration(), configuration, replace(able, **{flag: False}))
+    assert refusal.value.lacks == lacks
+    refuse_what_host_lacks(configuration, configuration, replace(able, **{flag: False}))
