@@ -57,7 +57,6 @@ class Appliance:
         self._sampling: asyncio.Task[None] | None = None
 
     # --- start and end
-    # -------------------------------------------------------------------------------------------------
 
     async def start(self, snapshot: Snapshot) -> None:
         """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
@@ -79,7 +78,6 @@ class Appliance:
         self._journal.close()
 
     # --- the road
-    # ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
@@ -222,7 +220,6 @@ class Appliance:
         return await self._await_reload(outcome, reload, None)
 
     # --- history
-    # -------------------------------------------------------------------------------------------------------
 
     def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
         return self._journal.history(limit, before)
@@ -235,7 +232,6 @@ class Appliance:
         return differences(self._journal.configuration_at(old), after)
 
     # --- state
-    # ---------------------------------------------------------------------------------------------------------
 
     def states(self) -> Mapping[int, ServiceState]:
         return AllStates(self._snapshot.configuration, self._dataplane.verdicts.for_people())
@@ -263,7 +259,6 @@ class Appliance:
         )
 
     # --- access
-    # --------------------------------------------------------------------------------------------------------
 
     def authenticate(self, name: str, password: str) -> User | None:
         user = self._snapshot.configuration.users.get(name)

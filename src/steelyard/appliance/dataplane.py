@@ -54,6 +54,8 @@ class DataPlane:
         self._health = health
         self._client = client
         self._engine = asyncio.Lock()
+        self._telling = asyncio.Lock()
+        self._untold = asyncio.Event()
         self._reloads = Reloads(self._reload)
         self._tasks: list[asyncio.Task[None]] = []
         self._saving: asyncio.Task[None] | None = None
@@ -61,11 +63,10 @@ class DataPlane:
         self._problems: dict[str, str] = {}
         self.verdicts = Verdicts()
         self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
-        self._checks = HealthPlan()
+        self._checks = self._told = HealthPlan()
         self._revision = 0
 
     # --- what others ask
-    # -----------------------------------------------------------------------------------------------
 
     @property
     def haproxy_pid(self) -> int | None:
@@ -107,7 +108,6 @@ class DataPlane:
         await self._haproxy.check(part)
 
     # --- start and end
-    # -------------------------------------------------------------------------------------------------
 
     async def start(self, plan: Plan, revision: int, on_reload: OnReload, on_reload_failed: OnReloadFailed) -> None:
         """Adopt or start both processes on that plan."""
@@ -122,7 +122,7 @@ class DataPlane:
         else:
             await self._first_plan()
         await self._sync()
-        for watch in (self._watch_haproxy, self._watch_health, self._follow_verdicts):
+        for watch in (self._watch_haproxy, self._watch_health, self._keep_health_told, self._follow_verdicts):
             self._tasks.append(asyncio.create_task(watch()))
 
     async def _first_plan(self) -> None:
@@ -161,7 +161,6 @@ class DataPlane:
             await self._health.stop()
 
     # --- changes
-    # -------------------------------------------------------------------------------------------------------
 
     async def apply(self, plan: Plan, todo: Difference, revision: int) -> tuple[asyncio.Future[None], bool] | None:
         """Do at once what can be done at once; ask for a reload if one is needed: (its future, whether it starts now).
@@ -170,8 +169,15 @@ class DataPlane:
         operations are then taken against what it has. None means that everything the command asked for is in force.
         Raises `EngineRefused` when HAProxy refuses an operation; the caller then calls `restore`.
         """
+        if self._engine.locked() and todo.reload_reasons and not todo.operations:
+            # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for the
+            # one that runs now.
+            self._checks = plan.health
+            self.wanted, self._revision = plan.haproxy, revision
+            await self._tell_health(patient=False)
+            return self._reloads.request()
         async with self._engine:
-            old_checks, self._checks = self._checks, plan.health
+            self._checks = plan.health
             behind = self.applied is not self.wanted
             self.wanted, self._revision = plan.haproxy, revision
             now = difference(self.applied, plan.haproxy) if behind else todo
@@ -183,7 +189,7 @@ class DataPlane:
             elif runs:
                 touched = {operation.backend for operation in now.operations if hasattr(operation, "backend")}
                 self.applied = apply_operations(self.applied, plan.haproxy, touched)
-            await self._tell_health(old_checks, patient=not self._reloads.pending)
+            await self._tell_health(patient=not self._reloads.pending)
             needs_reload = bool(todo.reload_reasons) or not complete or (behind and self._is_behind(todo))
         return self._reloads.request() if needs_reload else None
 
@@ -263,27 +269,30 @@ class DataPlane:
                     log.error("%s", failure.details())
 
     # --- the checking process
-    # ------------------------------------------------------------------------------------------
 
-    async def _tell_health(self, old: HealthPlan, *, patient: bool) -> None:
-        changed: dict[str, Service | None] = {
-            key: service for key, service in self._checks.services.items() if old.services.get(key) is not service
-        }
-        changed.update({key: None for key in old.services if key not in self._checks.services})
-        timing = (self._checks.drain_seconds, self._checks.drop_at_drain_end)
-        if not changed and timing == (old.drain_seconds, old.drop_at_drain_end):
-            return
-        try:
-            statuses = await self._client.update(
-                changed,
-                drain_seconds=timing[0],
-                drop_at_drain_end=timing[1],
-                wait=FIRST_VERDICT_SECONDS if patient else 0.0,
-            )
-        except EngineRefused as failure:
-            # the watcher starts it again and then tells it the whole plan
-            self._problems["health"] = failure.message
-            return
+    async def _tell_health(self, *, patient: bool) -> None:
+        """Tell it what has changed since it was told last."""
+        async with self._telling:
+            old, new = self._told, self._checks
+            changed: dict[str, Service | None] = {
+                key: service for key, service in new.services.items() if old.services.get(key) is not service
+            }
+            changed.update({key: None for key in old.services if key not in new.services})
+            timing = (new.drain_seconds, new.drop_at_drain_end)
+            if not changed and timing == (old.drain_seconds, old.drop_at_drain_end):
+                return
+            try:
+                statuses = await self._client.update(
+                    changed,
+                    drain_seconds=timing[0],
+                    drop_at_drain_end=timing[1],
+                    wait=FIRST_VERDICT_SECONDS if patient else 0.0,
+                )
+            except EngineRefused as failure:
+                self._problems["health"] = failure.message
+                self._untold.set()
+                return
+            self._told = new
         self.verdicts.put(statuses)
 
     async def _tell_health_everything(self) -> None:
@@ -291,9 +300,12 @@ class DataPlane:
         deadline = loop.time() + _HEALTH_START_SECONDS
         while True:
             try:
-                await self._client.replace_plan(self._checks)
-                await self._client.update({}, wait=FIRST_VERDICT_SECONDS)
-                self.verdicts.replace_all(await self._client.snapshot())
+                async with self._telling:
+                    plan = self._checks
+                    await self._client.replace_plan(plan)
+                    self._told = plan
+                    await self._client.update({}, wait=FIRST_VERDICT_SECONDS)
+                    self.verdicts.replace_all(await self._client.snapshot())
             except EngineRefused:
                 if loop.time() > deadline:
                     raise
@@ -323,7 +335,6 @@ class DataPlane:
                 self.verdicts.replace_all(await self._client.snapshot())
 
     # --- watching
-    # ------------------------------------------------------------------------------------------------------
 
     async def _watch_haproxy(self) -> None:
         while True:
@@ -352,10 +363,23 @@ class DataPlane:
             if self._closing:
                 return
             log.error("steelyard-health has ended; starting it again")
+            self._untold.set()
             try:
                 self._health.start()
+            except SteelyardError as failure:
+                self._problems["health"] = failure.message
+                log.error("%s", failure.details())
+                await asyncio.sleep(_RESTART_SECONDS)
+
+    async def _keep_health_told(self) -> None:
+        """Tell it the whole plan again until it has it, after a request it did not take or a start."""
+        while True:
+            await self._untold.wait()
+            self._untold.clear()
+            try:
                 await self._tell_health_everything()
             except SteelyardError as failure:
                 self._problems["health"] = failure.message
                 log.error("%s", failure.details())
+                self._untold.set()
                 await asyncio.sleep(_RESTART_SECONDS)

@@ -15,7 +15,7 @@ from steelyard.diff.haproxy import Difference, difference
 from steelyard.model.commands.command import Change, Command, required_permissions
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
-from steelyard.model.user import PERMISSIONS
+from steelyard.model.user import ADMINISTRATOR, ONLY_ADMINISTRATOR, PERMISSIONS
 from steelyard.plan.haproxy import Bind, HaproxyPlan
 from steelyard.plan.operations import Operation
 
@@ -41,13 +41,15 @@ class Journey:
 def check_permission(command: Command, actor: Actor) -> None:
     """Raise `OperatorError` with the field "permission" when the actor may not do that."""
     for permission in required_permissions(command):
-        if permission != "read" and not actor.user.may(permission):
-            raise OperatorError(
-                f"User {actor.name} lacks the permission {PERMISSIONS.get(permission, permission)}",
-                field="permission",
-                value=permission,
-                remedy="Ask an administrator for it",
-            )
+        if permission == "read" or actor.user.may(permission):
+            continue
+        lacks = f"lacks the permission {PERMISSIONS.get(permission, permission)}"
+        raise OperatorError(
+            f"Only {ADMINISTRATOR} may do that" if permission == ONLY_ADMINISTRATOR else f"User {actor.name} {lacks}",
+            field="permission",
+            value=permission,
+            remedy=f"Ask {ADMINISTRATOR}",
+        )
 
 
 def think_through(
@@ -92,13 +94,12 @@ def new_sockets(old: HaproxyPlan, new: HaproxyPlan) -> list[tuple[str, int]]:
             continue
         held = _sockets(before.frontend.binds) if before is not None and before.frontend is not None else set()
         fresh.extend(sorted(_sockets(service.frontend.binds) - held))
-    if not fresh:
-        return fresh
-    every: set[tuple[str, int]] = set()
-    for service in old.services.values():
-        if service.frontend is not None:
-            every |= _sockets(service.frontend.binds)
-    return [pair for pair in fresh if pair not in every]
+    held_before = [service.frontend.binds for service in old.services.values() if service.frontend is not None]
+    return [pair for pair in fresh if not any(_holds(binds, *pair) for binds in held_before)]
+
+
+def _holds(binds: Sequence[Bind], address: str, port: int) -> bool:
+    return any(bind.address == address and port in bind.ports for bind in binds)
 
 
 def _sockets(binds: Sequence[Bind]) -> set[tuple[str, int]]:

@@ -36,75 +36,94 @@ class EngineFacts:
     open_files: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What every service's plans depend on besides the service."""
+
+    engine: ServiceContext
+    layer7: Layer7Parameters
+    checks: CheckParameters
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One service with its plans and what the whole plan sums up over services."""
+
+    service: VirtualService
+    context: _Context
+    engine: ServicePlan
+    health: Service
+    listeners: int
+    certificates: tuple[str, ...]
+
+
 class Compiler:
     """Compiles configurations; the same one twice gives equal plans, whatever was compiled between."""
 
     def __init__(self, facts: EngineFacts) -> None:
         self._facts = facts
         self._last_settings = Globals(0, 0)
-        self._services: dict[int, tuple[VirtualService, ServiceContext, ServicePlan]] = {}
-        self._checks: dict[int, tuple[VirtualService, Layer7Parameters, CheckParameters, Service]] = {}
+        self._last_context: _Context | None = None
+        self._services: dict[int, _Compiled] = {}
         self._files: dict[str, tuple[Certificate, CertificateFile]] = {}
 
     def compile(self, configuration: Configuration) -> Plan:
         """The plan of a configuration. Never fails on a valid one."""
-        temporary = next((name for name, c in configuration.certificates.items() if c.temporary), None)
-        context = ServiceContext(
-            always_check_persistence=configuration.layer7.always_check_persistence,
-            drain_seconds=configuration.layer7.drain_time,
-            temporary_certificate=temporary,
-            lua=self._facts.lua,
-        )
-        services: dict[str, ServicePlan] = {}
-        watched: dict[str, Service] = {}
-        for service in configuration.services.values():
-            plan = self._service(service, context)
-            services[plan.key] = plan
-            check = self._check(service, configuration.layer7, configuration.checks)
-            watched[check.key] = check
+        context = self._context(configuration)
+        compiled = [self._service(service, context) for service in configuration.services.values()]
+        self._services = {one.service.index: one for one in compiled}
         return Plan(
-            HaproxyPlan(self._settings(services), services, self._certificates(configuration, services)),
+            HaproxyPlan(
+                self._settings(sum(one.listeners for one in compiled)),
+                {one.engine.key: one.engine for one in compiled},
+                self._certificates(configuration, {name for one in compiled for name in one.certificates}),
+            ),
             HealthPlan.model_construct(
-                services=watched,
+                services={one.health.key: one.health for one in compiled},
                 drain_seconds=configuration.layer7.drain_time,
                 drop_at_drain_end=configuration.layer7.drop_at_drain_end,
             ),
         )
 
-    def _settings(self, services: dict[str, ServicePlan]) -> Globals:
-        listeners = sum(
-            len(bind.ports) for plan in services.values() if plan.frontend is not None for bind in plan.frontend.binds
+    def _context(self, configuration: Configuration) -> _Context:
+        """The context; an equal one is the very same object, so that services need only compare identities."""
+        context = _Context(
+            ServiceContext(
+                always_check_persistence=configuration.layer7.always_check_persistence,
+                drain_seconds=configuration.layer7.drain_time,
+                temporary_certificate=next((n for n, c in configuration.certificates.items() if c.temporary), None),
+                lua=self._facts.lua,
+            ),
+            configuration.layer7,
+            configuration.checks,
         )
+        if self._last_context is None or self._last_context != context:
+            self._last_context = context
+        return self._last_context
+
+    def _settings(self, listeners: int) -> Globals:
         settings = Globals(max_connections(self._facts.open_files, counted_listeners(listeners)), self._facts.threads)
         if self._last_settings != settings:
             self._last_settings = settings
         return self._last_settings
 
-    def _service(self, service: VirtualService, context: ServiceContext) -> ServicePlan:
+    def _service(self, service: VirtualService, context: _Context) -> _Compiled:
         cached = self._services.get(service.index)
-        if cached is not None and cached[0] is service and cached[1] == context:
-            return cached[2]
-        plan = compile_service(service, context)
-        if cached is not None and cached[2] == plan:
-            plan = cached[2]
-        self._services[service.index] = (service, context, plan)
-        return plan
+        if cached is not None and cached.service is service and cached.context is context:
+            return cached
+        engine = compile_service(service, context.engine)
+        health = compile_health_service(service, context.layer7, context.checks)
+        if cached is not None:
+            # what came out the same stays the same object: diff and the emitter look at identity first
+            engine = cached.engine if cached.engine == engine else engine
+            health = cached.health if cached.health == health else health
+        binds = engine.frontend.binds if engine.frontend is not None else ()
+        return _Compiled(
+            service, context, engine, health, sum(len(bind.ports) for bind in binds), engine.certificates()
+        )
 
-    def _check(self, service: VirtualService, layer7: Layer7Parameters, checks: CheckParameters) -> Service:
-        cached = self._checks.get(service.index)
-        if cached is not None and cached[0] is service and cached[1] is layer7 and cached[2] is checks:
-            return cached[3]
-        plan = compile_health_service(service, layer7, checks)
-        if cached is not None and cached[3] == plan:
-            plan = cached[3]
-        self._checks[service.index] = (service, layer7, checks, plan)
-        return plan
-
-    def _certificates(
-        self, configuration: Configuration, services: dict[str, ServicePlan]
-    ) -> dict[str, CertificateFile]:
+    def _certificates(self, configuration: Configuration, used: set[str]) -> dict[str, CertificateFile]:
         """Only certificates that a listener presents: an unused one costs the engine nothing."""
-        used = {name for plan in services.values() for name in plan.certificates()}
         files: dict[str, CertificateFile] = {}
         for name in sorted(used):
             certificate = configuration.certificates[name]

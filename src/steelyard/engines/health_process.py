@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from steelyard.engines.haproxy.layout import write
 from steelyard.engines.running import running_with
 from steelyard.model.errors import HostLacks
+
+log = logging.getLogger("steelyard.health_process")
 
 _PROGRAM = "steelyard.health.main"
 
@@ -45,8 +48,7 @@ class HealthProcess:
         found = running_with(_PROGRAM, self._directory)
         if not found:
             return False
-        self.pid = found[0]
-        write(self._pid_file, f"{self.pid}\n")
+        self._is(found[0])
         return True
 
     def start(self) -> None:
@@ -67,8 +69,15 @@ class HealthProcess:
                 lacks="a process",
                 remedy="Look at the limits of processes and memory",
             ) from failure
-        self.pid = self._child.pid
-        write(self._pid_file, f"{self.pid}\n")
+        self._is(self._child.pid)
+
+    def _is(self, pid: int) -> None:
+        self.pid = pid
+        try:
+            write(self._pid_file, f"{pid}\n")
+        except HostLacks as failure:
+            # the file is for people; the process is found by its command line
+            log.warning("%s", failure.message)
 
     async def wait_for_end(self) -> None:
         """Return when the process has ended, whoever started it."""

@@ -24,7 +24,17 @@ class RealServer(Settings):
     noun: ClassVar[str] = "real server"
 
     index: int = Field(ge=1)
-    address: Annotated[str, Setting("rs", _SECTION, "Real Server Address", "IPv4 or IPv6 address.", answer="Addr")]
+    address: Annotated[
+        str,
+        Setting(
+            "rs",
+            _SECTION,
+            "Real Server Address",
+            "IPv4 or IPv6 address.",
+            answer="Addr",
+            pattern_says="an IPv4 or IPv6 address",
+        ),
+    ]
     port: Annotated[int, Setting("rsport", _SECTION, "Port", "Port of the real server.", answer="Port", ge=1, le=65535)]
     dns_name: Annotated[
         str,

@@ -178,7 +178,7 @@ class Settings(BaseModel):
                 raise PydanticCustomError(
                     "unbuilt",
                     "{name}",
-                    {"name": declared.name, "value": str(value), "default": str(declared.default)},
+                    {"name": declared.name, "value": _plain(value)},
                 )
         return self
 
@@ -248,7 +248,7 @@ class Settings(BaseModel):
     def _unbuilt(cls, declared: Declared, value: str) -> OperatorError:
         setting = declared.setting
         built = [str(choice) for choice in setting.choices if choice not in setting.unbuilt]
-        allowed = ", ".join(built) if setting.built else f"its default, {declared.default!r}"
+        allowed = ", ".join(built) if setting.built else f"its default, {_plain(declared.default)}"
         return OperatorError(
             f"{setting.wire or declared.name}={value} ({setting.label}) is not built in Steelyard yet;"
             f" allowed: {allowed}",
@@ -257,6 +257,15 @@ class Settings(BaseModel):
             allowed=allowed,
             remedy="Leave it out or give what is allowed",
         )
+
+
+def _plain(value: Any) -> str:
+    """A value as operators write it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "empty"
+    return "empty" if value == "" else str(value)
 
 
 def _short(value: Any) -> str:

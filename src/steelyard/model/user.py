@@ -11,6 +11,8 @@ from steelyard.model.setting import Setting, Settings
 
 ADMINISTRATOR = "bal"
 MAX_API_KEYS = 16
+#: stands for what no permission gives
+ONLY_ADMINISTRATOR = "administrator"
 
 PERMISSIONS = {
     "real": "Real Servers",
@@ -68,4 +70,4 @@ class User(Settings):
         """Whether the user may do what needs `permission`. `root` covers all but the administration of users."""
         if self.name == ADMINISTRATOR or permission in self.permissions:
             return True
-        return "root" in self.permissions and permission != "users"
+        return "root" in self.permissions and permission not in ("users", ONLY_ADMINISTRATOR)

@@ -83,7 +83,9 @@ async def _user(request: Request, appliance: ApplianceApi) -> User | None:
 
 
 def _is_foreign(request: Request) -> bool:
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return True
+    """Browsers say it in Sec-Fetch-Site; those from before 2023 say only the origin."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("none", "same-origin")
     origin = request.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -88,21 +89,23 @@ class NativeApi(FastAPI):
             self.openapi_schema = found
         return self.openapi_schema
 
-    def query_names(self, path: str, method: str) -> frozenset[str]:
-        """The query parameters an operation has."""
-        operation = self.openapi()["paths"].get(path, {}).get(method.lower(), {})
-        return frozenset(p["name"] for p in operation.get("parameters", ()) if p["in"] == "query")
-
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
+
+
+def _query_names(dependant: Dependant) -> frozenset[str]:
+    """The query parameters of a route and of all it depends on."""
+    own = frozenset(parameter.alias for parameter in dependant.query_params)
+    return own.union(*(_query_names(part) for part in dependant.dependencies))
 
 
 async def _known_query(request: Request) -> None:
     """Raises `OperatorError` for a query parameter the route does not have."""
     if not request.query_params:
         return
-    known = request.app.query_names(request.scope["route"].path, request.method)
+    route: APIRoute = request.scope["route"]
+    known = _query_names(route.dependant)
     for name in request.query_params:
         if name not in known:
             raise OperatorError(

@@ -7,7 +7,6 @@ out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from steelyard.model.certificate import Certificate
@@ -34,17 +33,6 @@ MODELS: Mapping[str, type[Settings]] = {
 PARAMETERS: Mapping[str, type[Settings]] = {name: MODELS[name] for name in ("layer7", "network", "checks")}
 
 _TYPES = {"boolean": "boolean", "integer": "integer", "text": "string", "list": "array"}
-
-
-#: the sections of a virtual service in the order people read them
-_SECTIONS = ("basic", "standard", "ssl", "advanced", "checks", "waf", "esp")
-
-
-@cache
-def ordered(model: type[Settings]) -> tuple[Declared, ...]:
-    """The settings of a model, what identifies an object first."""
-    ranks = {section: rank for rank, section in enumerate(_SECTIONS)}
-    return tuple(sorted(model.declared().values(), key=lambda d: ranks.get(d.setting.section, -1)))
 
 
 def plain_default(declared: Declared) -> Any:
@@ -125,7 +113,7 @@ def setting_schema(declared: Declared) -> Schema:
 
 def object_schema(model: type[Settings], *, changes: bool = False, extra: Mapping[str, Schema] | None = None) -> Schema:
     """The schema of an object that is made (required settings required), or of changes to one (none required)."""
-    declared = [d for d in ordered(model) if not d.setting.secret]
+    declared = [d for d in model.declared().values() if not d.setting.secret]
     properties = {d.name: setting_schema(d) for d in declared}
     if changes:
         for schema in properties.values():
@@ -161,4 +149,4 @@ def setting_data(declared: Declared) -> dict[str, Any]:
 
 def settings_data() -> dict[str, list[dict[str, Any]]]:
     """The whole catalogue as data."""
-    return {name: [setting_data(d) for d in ordered(model)] for name, model in MODELS.items()}
+    return {name: [setting_data(d) for d in model.declared().values()] for name, model in MODELS.items()}

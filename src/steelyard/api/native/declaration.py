@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.api.native.bodies import mapping, objects, only, text
-from steelyard.api.native.catalogue import PARAMETERS, ordered
+from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import MATERIAL, material_of
 from steelyard.api.native.services import new_service
 from steelyard.api.native.writing import settings_given
@@ -46,7 +46,7 @@ def _differing(value: Settings, always: frozenset[str] = frozenset()) -> Documen
     found = value.model_dump(mode="json")
     return {
         setting.name: found[setting.name]
-        for setting in ordered(type(value))
+        for setting in type(value).declared().values()
         if not setting.setting.secret
         and (setting.name in always or not setting.is_default(getattr(value, setting.name)))
     }

@@ -9,7 +9,6 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from steelyard.api.native.catalogue import ordered
 from steelyard.model.certificate import Certificate
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
@@ -34,7 +33,7 @@ def timestamp(at: float | None) -> str | None:
 def settings_json(value: Settings) -> Json:
     """Every declared setting but the secrets."""
     found = value.model_dump(mode="json")
-    return {d.name: found[d.name] for d in ordered(type(value)) if not d.setting.secret}
+    return {d.name: found[d.name] for d in type(value).declared().values() if not d.setting.secret}
 
 
 def server_json(server: RealServer, state: ServerState | None = None) -> Json:

@@ -1,10 +1,10 @@
 """Persistence: stick tables with LoadMaster's rules (`reference/behaviour.md`, section 5).
 
 A record is looked up on the first request of a client connection only, and its timer restarts there; HAProxy would do
-both on every request. So the server of a connection is kept in a session variable: later requests follow it by `use-
-server`, which HAProxy ignores when that server is down, and the stick rules run only while the variable is unset.
+both on every request. So the server of a connection is kept in a session variable: later requests follow it by
+`use-server`, which HAProxy ignores when that server is down, and the stick rules run only while the variable is unset.
 "Always Check Persist" drops that condition. A record of a server that is down is passed over by HAProxy and
-overwritten by `store- request`.
+overwritten by `store-request`.
 
 Keys other than addresses are stored as SHA-1 in hexadecimal: of fixed length however long the cookie is, unreadable in
 dumps, and a type that HAProxy 2.6 can also set through its runtime socket (binary keys it cannot).
@@ -95,6 +95,13 @@ def _wait(service: VirtualService, keyword: str, first: tuple[str, ...], can_wai
     ]
 
 
+def key_as_received(service: VirtualService) -> tuple[Directive, ...]:
+    """Rules that keep the key before the service's own headers are written: they may continue the selected header."""
+    if service.persistence != "header":
+        return ()
+    return (directive("http-request", "set-var(txn.header)", f"req.fhdr({service.cookie})"),)
+
+
 def _request_key(service: VirtualService) -> str:
     """The sample expression of the key, without the digest."""
     match service.persistence:
@@ -111,52 +118,50 @@ def _request_key(service: VirtualService) -> str:
         case "host":
             return "req.hdr(host),lower"
         case "header":
-            return f"req.fhdr({service.cookie})"
+            return "var(txn.header)"
         case "super" | "super-src":
             return "var(txn.fingerprint)"
         case other:
             raise InternalError(f"Persistence {other} has no key in a request")
 
 
-def _prepare(service: VirtualService, first: tuple[str, ...]) -> list[Directive]:
-    """Rules that put a key together before it is looked up."""
+def _key(service: VirtualService, first: tuple[str, ...], always: int) -> list[Directive]:
+    """Rules that put the key of a request into `txn.key`; it stays unset when the request has none."""
+    rules: list[Directive] = []
     if service.persistence in ("active-cookie", "active-cook-src"):
         name = service.cookie or DEFAULT_ACTIVE_COOKIE
-        made = [directive("http-request", "set-var(txn.cookie)", f"req.cook({name})")]
-        made.append(
-            directive(
-                "http-request",
-                "set-var(txn.issued)",
-                "uuid()",
-                *_condition(*first, *_unset("var(txn.cookie) -m found")),
-            )
-        )
-        if service.persistence == "active-cookie":
-            made.append(
-                directive(
-                    "http-request",
-                    "set-var(txn.cookie)",
-                    "var(txn.issued)",
-                    *_condition(*_set("var(txn.issued) -m found")),
-                )
-            )
-        return made
+        absent = _unset("var(txn.cookie) -m found")
+        missing = (*first, *absent) if always == 0 else absent
+        rules.append(directive("http-request", "set-var(txn.cookie)", f"req.cook({name})"))
+        rules.append(directive("http-request", "set-var(txn.issued)", "uuid()", *_condition(*missing)))
     if service.persistence in ("super", "super-src"):
-        made = [
-            directive("http-request", "set-var(txn.agent)", "req.fhdr(user-agent)", *_condition(*first)),
-            directive("http-request", "set-var(txn.authorization)", "req.fhdr(authorization)", *_condition(*first)),
-        ]
         start = "var(txn.agent)" if service.persistence == "super" else f"{_source(service)},concat(|,txn.agent)"
-        made.append(
+        rules += [
+            directive("http-request", "set-var(txn.agent)", "req.fhdr(user-agent)"),
+            directive("http-request", "set-var(txn.authorization)", "req.fhdr(authorization)"),
             directive(
                 "http-request",
                 "set-var(txn.fingerprint)",
                 f"{start},concat(|,txn.authorization)",
                 *_condition(*_set("var(txn.agent) -m found")),
+            ),
+        ]
+    rules.append(directive("http-request", "set-var(txn.key)", _digest(_request_key(service))))
+    instead = None
+    if service.persistence in _OR_SOURCE:
+        instead = _source(service)
+    elif service.persistence == "active-cookie":
+        instead = "var(txn.issued)"
+    if instead is not None:
+        rules.append(
+            directive(
+                "http-request",
+                "set-var(txn.key)",
+                _digest(instead),
+                *_condition(*_unset("var(txn.key) -m found")),
             )
         )
-        return made
-    return []
+    return rules
 
 
 def _memory(service: VirtualService) -> str:
@@ -177,23 +182,26 @@ def _http(service: VirtualService, always: int, can_wait: bool) -> Persistence:
     memory = _memory(service)
     first = _unset(f"var({memory}) -m found")
     looked_up = first if always == 0 else ()
-    stored = first if always < 2 else ()
     plain = service.persistence == "src"
     table = _table(service, "ip" if plain else "digest")
-    key = _source(service) if plain else _digest(_request_key(service))
-    follow = [*_set(f"var({memory}) -m found")]
+    key = _source(service) if plain else "var(txn.key)"
+    follow = _set(f"var({memory}) -m found")
     if always:
-        follow += ["!{", f"{key},in_table({service.engine_name})", "}"]
+        follow += ("!{", f"{key},in_table({service.engine_name})", "}")
     rules = _wait(service, "http-request", first, can_wait)
-    rules += _prepare(service, looked_up)
+    if not plain:
+        rules += _key(service, first, always)
     rules.append(directive("use-server", f"%[var({memory})]", "if", *follow))
     rules.append(directive("stick", "match", key, *_condition(*looked_up)))
-    rules.append(directive("stick", "store-request", key, *_condition(*stored)))
-    if service.persistence in _OR_SOURCE:
-        absent = _unset(f"{_request_key(service)} -m found")
-        source = _digest(_source(service))
-        rules.append(directive("stick", "match", source, *_condition(*looked_up, *absent)))
-        rules.append(directive("stick", "store-request", source, *_condition(*stored, *absent)))
+    if always == 2:
+        rules.append(directive("stick", "store-request", key))
+    else:
+        # a cookie that is issued without a record would bring its client to any server
+        issued = ("or", *_set("var(txn.issued) -m found")) if always and service.persistence == "active-cookie" else ()
+        moved = (*_set(f"var({memory}) -m found"), *_unset(f"srv_name,strcmp({memory}) eq 0"))
+        rules.append(directive("stick", "store-request", key, *_condition(*first, *issued)))
+        # store rules see the memory as it was before this response (2.6, order of the response's analysers)
+        rules.append(directive("stick", "store-response", key, *_condition(*moved)))
     if service.persistence in ("cookie", "cookie-src"):
         rules.append(directive("stick", "store-response", _digest(f"res.cook({service.cookie})")))
     rules += _issue_cookie(service)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from steelyard.compile.haproxy.balancing import balance, hashes, weights
 from steelyard.compile.haproxy.headers import client_headers
-from steelyard.compile.haproxy.persistence import compile_persistence, remembered_server
+from steelyard.compile.haproxy.persistence import compile_persistence, key_as_received, remembered_server
 from steelyard.compile.haproxy.tls import listener_tls, server_tls
 from steelyard.model.real_server import RealServer
 from steelyard.model.virtual_service import VirtualService
@@ -53,7 +53,7 @@ def compile_service(service: VirtualService, context: ServiceContext) -> Service
             binds=tuple(Bind(service.address, first, last) for first, last in service.port_ranges),
             tls=listener_tls(service, context.temporary_certificate),
             idle_seconds=service.idle_time,
-            directives=client_headers(service),
+            directives=(*key_as_received(service), *client_headers(service)),
         )
     return ServicePlan(name, frontend, backend)
 

@@ -7,7 +7,7 @@ refused.
 - A server that is added starts in maintenance; one that leaves maintenance is up, whatever was said of it before; in
   maintenance a verdict is not heard.
 - A server is removed only in maintenance and without a session, and a removal that is refused leaves it in maintenance.
-- Weights are 0-256. A change of the port to or from "the port of the client" needs a reload.
+- Weights are 0-256. Without a port, a change of address keeps the port there is.
 - A certificate that is not loaded cannot be replaced.
 - A reload that is refused leaves the worker as it was.
 """
@@ -116,6 +116,11 @@ class FakeHaproxy:
         if found is None:
             raise EngineRefused("HAProxy refuses a change at run time", words="No such server.")
         return found
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The names of the worker's backends."""
+        return tuple(self._worker.backends) if self._worker is not None else ()
 
     def servers(self, backend: str) -> Mapping[str, RunningServer]:
         """The servers of one backend."""
@@ -274,8 +279,6 @@ def _add(worker: _Worker, backend: str, server: Server) -> None:
 
 
 def _move(server: RunningServer, address: str, port: int | None) -> None:
-    if (port is None) != (server.server.port is None) and port is not None:
-        raise _refusal("can't switch to or from 'port of the client' at run time")
     kept = server.server.port if port is None else port
     server.server = replace(server.server, address=address, port=kept)
 

@@ -17,12 +17,14 @@ import subprocess
 from pathlib import Path
 
 from steelyard.engines.haproxy.layout import Layout
-from steelyard.engines.haproxy.runtime import ask, ask_master
+from steelyard.engines.haproxy.runtime import ask
 from steelyard.engines.running import masters, parent, running_with, runs_with
 from steelyard.model.errors import EngineRefused, HostLacks
 
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
-_FAILED = re.compile(r"\[failed: (\d+)\]")
+_RELOADS = re.compile(r"^\d+\s+master\s+(\d+) \[failed: (\d+)\]", re.MULTILINE)
+#: the master's socket stays open after an answer (2.6 and 2.8), unlike a worker's; `quit` closes it
+_SHOW_PROC = "show proc\nquit"
 _START_SECONDS = 10.0
 _RELOAD_SECONDS = 30.0
 _STEP_SECONDS = 0.01
@@ -156,27 +158,45 @@ class HaproxyProcess:
             return None
         return int(found[1]) if found is not None else None
 
-    async def _failures(self) -> int:
+    async def _reloads(self) -> tuple[int, int] | None:
+        """Reloads the master has begun and those that failed; None for the moment in which it replaces itself."""
         try:
-            found = _FAILED.search(await ask_master(self._layout.master_socket, "show proc", timeout=_ANSWER_SECONDS))
+            found = _RELOADS.search(await ask(self._layout.master_socket, _SHOW_PROC, timeout=_ANSWER_SECONDS))
         except EngineRefused:
-            # the master re-executes itself during a reload and does not answer for that moment
-            return -1
-        return int(found[1]) if found is not None else 0
+            return None
+        return (int(found[1]), int(found[2])) if found is not None else None
+
+    async def _steady(self) -> tuple[int, int]:
+        """Wait until the master takes signals.
+
+        It replaces itself once more after a worker has started (2.6 and 2.8), and forgets a signal that comes just before.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _START_SECONDS
+        while loop.time() < deadline:
+            reloads = await self._reloads()
+            if reloads is not None:
+                return reloads
+            await asyncio.sleep(_STEP_SECONDS)
+        raise EngineRefused("HAProxy's master does not answer", words=self.last_words())
+
+    def _signal(self, master: int) -> None:
+        try:
+            os.kill(master, signal.SIGUSR2)
+        except ProcessLookupError as failure:
+            raise EngineRefused("HAProxy's master is gone") from failure
 
     async def reload(self) -> None:
         """Have the master start a new worker on the present configuration; the old one finishes its connections.
 
         Returns when the new worker answers. Raises `EngineRefused` when HAProxy refuses; the old worker then goes on.
         """
-        if self.master is None:
+        master = self.master
+        if master is None:
             raise EngineRefused("HAProxy is not running")
-        failures = max(0, await self._failures())
+        begun, failed = await self._steady()
         before = self.worker
-        try:
-            os.kill(self.master, signal.SIGUSR2)
-        except ProcessLookupError as failure:
-            raise EngineRefused("HAProxy's master is gone") from failure
+        self._signal(master)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _RELOAD_SECONDS
         look = loop.time() + _LOOK_SECONDS
@@ -189,8 +209,13 @@ class HaproxyProcess:
             if loop.time() < look:
                 continue
             look = loop.time() + _LOOK_SECONDS
-            if await self._failures() > failures:
+            now = await self._reloads()
+            if now is None:
+                continue
+            if now[1] > failed:
                 raise EngineRefused("HAProxy refused the reload; it goes on as before", words=self.last_words())
+            if now[0] == begun:
+                self._signal(master)
         raise EngineRefused("HAProxy did not take the reload in time", words=self.last_words())
 
     async def wait_for_end(self) -> None:

@@ -24,13 +24,16 @@ class Change:
 
 
 class Command(Protocol):
-    """One change. `permission` is what the user needs; `summary` one line for history, without secrets."""
+    """One change, as a frozen value."""
 
-    permission: ClassVar[str]
+    @property
+    def permission(self) -> str:
+        """The permission a user needs for it."""
+        ...
 
     @property
     def summary(self) -> str:
-        """One line for the history."""
+        """One line for the history, without secrets."""
         ...
 
     def apply(self, configuration: Configuration) -> Change:

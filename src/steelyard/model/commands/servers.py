@@ -57,6 +57,9 @@ class ChangeServer:
 
     @property
     def summary(self) -> str:
+        if set(self.changes) == {"enabled"}:
+            verb = "enable" if self.changes["enabled"] else "disable"
+            return f"{verb} real server {self.server} of service {self.service}"
         what = ", ".join(sorted(self.changes)) or "nothing"
         return f"change real server {self.server} of service {self.service}: {what}"
 

@@ -166,6 +166,8 @@ class ChangeService:
 
     @property
     def summary(self) -> str:
+        if set(self.changes) == {"enabled"}:
+            return f"{'enable' if self.changes['enabled'] else 'disable'} virtual service {self.index}"
         return f"change virtual service {self.index}: {', '.join(sorted(self.changes)) or 'nothing'}"
 
     def apply(self, configuration: Configuration) -> Change:

@@ -8,7 +8,15 @@ from typing import ClassVar
 from steelyard.model.commands.command import Change
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
-from steelyard.model.user import ADMINISTRATOR, MAX_API_KEYS, User
+from steelyard.model.user import ADMINISTRATOR, MAX_API_KEYS, ONLY_ADMINISTRATOR, User
+
+#: who may give these could give them to himself
+_POWERFUL = frozenset({"root", "users"})
+
+
+def _granting(permissions: tuple[str, ...]) -> str:
+    """The permission that giving these needs."""
+    return ONLY_ADMINISTRATOR if _POWERFUL.intersection(permissions) else "users"
 
 
 def _with_user(configuration: Configuration, user: User) -> Configuration:
@@ -22,7 +30,10 @@ class AddUser:
     name: str
     password_hash: str = field(repr=False)
     permissions: tuple[str, ...] = ()
-    permission: ClassVar[str] = "users"
+
+    @property
+    def permission(self) -> str:
+        return _granting(self.permissions)
 
     @property
     def summary(self) -> str:
@@ -41,7 +52,10 @@ class ChangePassword:
 
     name: str
     password_hash: str = field(repr=False)
-    permission: ClassVar[str] = "users"
+
+    @property
+    def permission(self) -> str:
+        return ONLY_ADMINISTRATOR if self.name == ADMINISTRATOR else "users"
 
     @property
     def summary(self) -> str:
@@ -58,7 +72,10 @@ class SetPermissions:
 
     name: str
     permissions: tuple[str, ...]
-    permission: ClassVar[str] = "users"
+
+    @property
+    def permission(self) -> str:
+        return _granting(self.permissions)
 
     @property
     def summary(self) -> str:

@@ -48,8 +48,9 @@ def _clash(name: str, why: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{why}", {"why": why, "name": name})
 
 
+# pydantic gathers fields from the last base to the first: this way the catalogue begins with what identifies a service
 class VirtualService(
-    BasicSettings, StandardSettings, TlsSettings, AdvancedSettings, CheckSettings, WafSettings, EspSettings
+    EspSettings, WafSettings, CheckSettings, AdvancedSettings, TlsSettings, StandardSettings, BasicSettings
 ):
     """One virtual service.
 

@@ -26,7 +26,14 @@ class BasicSettings(Settings):
 
     index: int = Field(ge=1)
     address: Annotated[
-        str, Setting("VSAddress", _SECTION, "Virtual Address", "IPv4 or IPv6 address clients connect to.")
+        str,
+        Setting(
+            "VSAddress",
+            _SECTION,
+            "Virtual Address",
+            "IPv4 or IPv6 address clients connect to.",
+            pattern_says="an IPv4 or IPv6 address",
+        ),
     ]
     port: Annotated[
         int, Setting("VSPort", _SECTION, "Port", "Port clients connect to.", ge=1, le=65535, text_number=True)

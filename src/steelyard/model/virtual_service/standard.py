@@ -151,7 +151,8 @@ class StandardSettings(Settings):
             "PersistTimeout",
             _SECTION,
             "Persistence Timeout",
-            "How long a client stays with its real server after its last new connection; whole minutes.",
+            "How long a client stays with its real server after its last new connection; whole minutes. HAProxy keeps a"
+            " record for 2,147,483 seconds (24.8 days) at most.",
             unit="seconds",
             ge=0,
             le=2_419_200,

@@ -33,7 +33,7 @@ def test_addvs_needs_address_and_port_and_assumes_tcp(api: Api) -> None:
         ({"prot": "udp"}, "not built"),
         ({"prot": "sctp"}, "allowed: tcp"),
         ({"schedule": "adaptive"}, "Schedule=adaptive"),
-        ({"transparent": "y"}, "Transparent=True"),
+        ({"transparent": "y"}, "Transparent=on"),
         ({"enable": "maybe"}, "Enable"),
         ({"idletime": "-1"}, "Idletime"),
         ({"idletime": "10.5"}, "Idletime"),

@@ -57,10 +57,7 @@ async def test_a_change_touches_what_it_names(api: httpx.AsyncClient, web: int) 
     answer = await api.patch(f"/virtual-services/{web}", json={"schedule": "lc", "extra_ports": ["8081", "8090-8095"]})
     assert answer.status_code == 200
     found = answer.json()
-    assert found["differences"][0]["lines"] == [
-        "schedule: None -> lc",
-        "extra_ports: None -> ['8081', '8090-8095']",
-    ] or sorted(line.split(":")[0] for line in found["differences"][0]["lines"]) == ["extra_ports", "schedule"]
+    assert sorted(line.split(":")[0] for line in found["differences"][0]["lines"]) == ["extra_ports", "schedule"]
     assert found["reload"] is False
     service = (await api.get(f"/virtual-services/{web}")).json()
     assert (service["schedule"], service["extra_ports"], service["name"]) == ("lc", ["8081", "8090-8095"], "web")
