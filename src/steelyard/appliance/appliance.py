@@ -10,6 +10,7 @@ second, see `reloads`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ from steelyard.model.user import User
 from steelyard.observe.collector import Collector
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState
+from steelyard.store.contract import SecretMissing
 
 log = logging.getLogger("steelyard.appliance")
 
@@ -115,6 +117,7 @@ class Appliance:
             revision = await self._journal.commit(
                 before, journey.configuration, command.summary, actor, reason, journey.change.secrets, rollback_of
             )
+            await self._journal.forget(journey.change.forget)
             self._snapshot = Snapshot(revision, journey.configuration)
             return await self._apply(journey, before, revision)
 
@@ -275,7 +278,12 @@ class Appliance:
 
     def api_keys(self, user: User) -> Sequence[str]:
         current = self._snapshot.configuration.user(user.name)
-        return [self._journal.secret(f"apikey/{digest}").decode() for digest in current.api_keys]
+        keys: list[str] = []
+        for digest in current.api_keys:
+            # a revision that removed a key and was withdrawn has lost it for good
+            with contextlib.suppress(SecretMissing):
+                keys.append(self._journal.secret(f"apikey/{digest}").decode())
+        return keys
 
     def new_api_key(self) -> tuple[str, str, bytes]:
         return access.new_api_key()

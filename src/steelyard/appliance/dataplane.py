@@ -224,7 +224,7 @@ class DataPlane:
             except SteelyardError as failure:
                 self._problems["restore"] = f"The previous plan could not be put back: {failure.message}"
                 log.error("the previous plan could not be put back: %s", failure.details())
-            await self._tell_health_everything()
+            self._untold.set()
 
     async def _reload(self) -> None:
         try:
@@ -247,7 +247,7 @@ class DataPlane:
             async with self._engine:
                 self.applied = self.wanted = plan.haproxy
                 self._checks, self._revision = plan.health, revision
-                await self._tell_health_everything()
+                self._untold.set()
         else:
             await self.restore(plan, revision)
 

@@ -79,6 +79,11 @@ class Journal:
         )
         return record.number
 
+    async def forget(self, secrets: Sequence[str]) -> None:
+        """Delete secrets that no configuration needs any more."""
+        for name in secrets:
+            await self._run(self._store.delete_secret, name)
+
     async def applied(self, number: int) -> None:
         """A revision is in force. A disk without room for the mark does not undo that; the next start marks it."""
         try:

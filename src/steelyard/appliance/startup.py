@@ -100,6 +100,8 @@ async def start_appliance(
     `announce` is called with the administrator's new password, before that is committed: a start that fails or is
     killed later must not leave a password nobody knows.
     """
+    # Processes started from here on have no use for it.
+    given = os.environ.pop(PASSWORD_VARIABLE, None)
     host = LocalHost(haproxy)
     capabilities = host.capabilities()
     open_files = host.raise_open_files()
@@ -110,7 +112,7 @@ async def start_appliance(
     snapshot = journal.load()
     first, password = not snapshot.configuration.users, None
     if first:
-        snapshot, password = await _first_configuration(journal, snapshot, announce)
+        snapshot, password = await _first_configuration(journal, snapshot, given, announce)
     compiler = Compiler(
         EngineFacts(
             threads=min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1,
@@ -143,10 +145,9 @@ async def start_appliance(
 
 
 async def _first_configuration(
-    journal: Journal, snapshot: Snapshot, announce: Callable[[str], None]
+    journal: Journal, snapshot: Snapshot, given: str | None, announce: Callable[[str], None]
 ) -> tuple[Snapshot, str | None]:
     """The administrator with a one-time password, and the certificate services use until they are given one."""
-    given = os.environ.get(PASSWORD_VARIABLE)
     password = given or new_password()
     command = Batch(
         (

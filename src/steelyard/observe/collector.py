@@ -2,17 +2,19 @@
 
 Each new worker counts from zero. Counters are kept growing: when one falls, what was reached is added to its base.
 What an old worker still carries after a reload is not counted.
+
+A large configuration is mostly idle and is read every few seconds: what has counted nothing costs one look at its line.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.configuration import Configuration
@@ -22,13 +24,32 @@ from steelyard.observe.statistics import Statistics, TrafficCounters
 _FRESH_SECONDS = 1.0
 _PERIOD_SECONDS = 5.0
 _TLS_RATE = re.compile(r"^SslRate: (\d+)$", re.MULTILINE)
-_COUNTED = ("stot", "bin", "bout", "req_tot")
 _MOST_RECORDS = 20_000
-_ROWS_AT_ONCE = 200
+#: all proxies, but only their frontends (1) and servers (4): a backend's row is nobody's
+_SHOW = "show stat -1 5 -1"
+_ROWS_AT_ONCE = 1000
 _TABLE = re.compile(r"^# table: (\S+),.* used:(\d+)", re.MULTILINE)
 _RECORD = re.compile(r" server_key=(\S+)")
 
-_Row = Mapping[str, int]
+#: what has carried nothing, and has no records; one value for all of them
+_NOTHING = TrafficCounters()
+
+
+class _Row(NamedTuple):
+    """A row of `show stat`: connections now, then what is counted. The names are HAProxy's."""
+
+    scur: int = 0
+    stot: int = 0
+    bin: int = 0
+    bout: int = 0
+    req_tot: int = 0
+
+    def after(self, base: _Row) -> _Row:
+        """This row with what was counted before."""
+        return _Row(self.scur, *(now + before for now, before in zip(self[1:], base[1:], strict=True)))
+
+
+_IDLE = _Row()
 
 
 class Collector:
@@ -37,9 +58,9 @@ class Collector:
     def __init__(self, socket: Path, proc: Path = Path("/proc")) -> None:
         self._socket = socket
         self._proc = proc
-        self._base: dict[str, dict[str, int]] = {}
-        self._last: dict[str, dict[str, int]] = {}
-        self._before: tuple[float, dict[str, dict[str, int]]] | None = None
+        self._base: dict[str, _Row] = {}
+        self._last: dict[str, _Row] = {}
+        self._before: tuple[float, dict[str, _Row]] | None = None
         self._sample: Statistics | None = None
         self._lock = asyncio.Lock()
 
@@ -59,9 +80,7 @@ class Collector:
         """Take in what a worker has counted before it is replaced."""
         with contextlib.suppress(EngineRefused):
             async with self._lock:
-                rows = await _rows(await ask(self._socket, "show stat"))
-                for key, row in rows.items():
-                    self._grown(key, row)
+                self._grow(await _rows(await ask(self._socket, _SHOW)))
 
     async def sample(self, configuration: Configuration) -> Statistics:
         """Counters at most a second old. Raises `EngineRefused` when HAProxy does not answer."""
@@ -69,8 +88,7 @@ class Collector:
             now = time.time()
             if self._sample is not None and now - self._sample.at < _FRESH_SECONDS:
                 return self._sample
-            rows = await _rows(await ask(self._socket, "show stat"))
-            totals = {key: self._grown(key, row) for key, row in rows.items()}
+            totals = self._grow(await _rows(await ask(self._socket, _SHOW)))
             info = _TLS_RATE.search(await ask(self._socket, "show info"))
             records = await self._records()
             at, earlier = self._before or (now, totals)
@@ -78,18 +96,19 @@ class Collector:
             if self._before is None or period >= _PERIOD_SECONDS / 2:
                 self._before = (now, totals)
             self._sample = _statistics(
-                configuration, rows, totals, earlier, records, now, period, int(info[1]) if info else 0
+                configuration, totals, earlier, records, now, period, int(info[1]) if info else 0
             )
             return self._sample
 
-    def _grown(self, key: str, row: _Row) -> dict[str, int]:
-        last = self._last.setdefault(key, dict.fromkeys(_COUNTED, 0))
-        base = self._base.setdefault(key, dict.fromkeys(_COUNTED, 0))
-        for name in _COUNTED:
-            if row[name] < last[name]:
-                base[name] += last[name]
-            last[name] = row[name]
-        return {name: base[name] + last[name] for name in _COUNTED}
+    def _grow(self, rows: dict[str, _Row]) -> dict[str, _Row]:
+        """Take in the rows of the present worker; gives everything that was ever counted."""
+        for key, last in self._last.items():
+            row = rows.get(key, _IDLE)
+            if any(now < before for now, before in zip(row[1:], last[1:], strict=True)):
+                fallen = (before if now < before else 0 for now, before in zip(row[1:], last[1:], strict=True))
+                self._base[key] = _Row(0, *fallen).after(self._base.get(key, _IDLE))
+        self._last = rows
+        return {key: rows.get(key, _IDLE).after(self._base.get(key, _IDLE)) for key in self._base.keys() | rows.keys()}
 
     async def _records(self) -> dict[str, int]:
         """Persistence records by "service/server", for tables small enough to be counted."""
@@ -102,31 +121,33 @@ class Collector:
         return counts
 
 
-async def _rows(text: str) -> dict[str, dict[str, int]]:
-    """The rows of frontends ("vs1") and servers ("vs1/rs2") with the columns that are used.
+async def _rows(text: str) -> dict[str, _Row]:
+    """The rows of frontends ("vs1") and servers ("vs1/rs2") that have counted something.
 
-    Ten thousand rows take a tenth of a second; other work goes on in between.
+    Ten thousand rows take some hundredths of a second; other work goes on in between.
     """
-    reader = csv.reader(text.lstrip("# ").splitlines())
-    header = next(reader, [])
-    at = {name: header.index(name) for name in ("pxname", "svname", "scur", *_COUNTED) if name in header}
-    found: dict[str, dict[str, int]] = {}
-    if len(at) != len(_COUNTED) + 3:
-        return found
-    for number, row in enumerate(reader):
+    header, *lines = text.lstrip("# ").splitlines() or [""]
+    names = header.split(",")
+    if not {"pxname", "svname", *_Row._fields} <= set(names):
+        return {}
+    px, sv, *columns = (names.index(name) for name in ("pxname", "svname", *_Row._fields))
+    # free text, which may hold commas, comes after all of these
+    most = max(px, sv, *columns) + 1
+    found: dict[str, _Row] = {}
+    for number, line in enumerate(lines):
         if number % _ROWS_AT_ONCE == 0:
             await asyncio.sleep(0)
-        if len(row) < len(header) - 1 or row[at["svname"]] == "BACKEND":
+        words = line.split(",", most)
+        if len(words) <= most or words[sv] == "BACKEND":
             continue
-        name = row[at["pxname"]]
-        key = name if row[at["svname"]] == "FRONTEND" else f"{name}/{row[at['svname']]}"
-        found[key] = {column: int(row[at[column]] or 0) for column in ("scur", *_COUNTED)}
+        row = _Row(*(int(words[column] or 0) for column in columns))
+        if any(row):
+            found[words[px] if words[sv] == "FRONTEND" else f"{words[px]}/{words[sv]}"] = row
     return found
 
 
 def _statistics(
     configuration: Configuration,
-    rows: Mapping[str, _Row],
     totals: Mapping[str, _Row],
     earlier: Mapping[str, _Row],
     records: Mapping[str, int],
@@ -135,20 +156,19 @@ def _statistics(
     tls_rate: int,
 ) -> Statistics:
     def counters(key: str) -> TrafficCounters:
-        row, total = rows.get(key), totals.get(key)
-        if row is None or total is None:
-            return TrafficCounters(persistence_entries=records.get(key, 0))
-        before = earlier.get(key, total)
-        moved = total["bin"] + total["bout"] - before["bin"] - before["bout"]
+        total, entries = totals.get(key), records.get(key, 0)
+        if total is None:
+            return TrafficCounters(persistence_entries=entries) if entries else _NOTHING
+        before = earlier.get(key, _IDLE)
         return TrafficCounters(
-            active_connections=row["scur"],
-            total_connections=total["stot"],
-            bytes_in=total["bin"],
-            bytes_out=total["bout"],
-            connections_per_second=round((total["stot"] - before["stot"]) / period),
-            bytes_per_second=round(moved / period),
-            requests=total["req_tot"],
-            persistence_entries=records.get(key, 0),
+            active_connections=total.scur,
+            total_connections=total.stot,
+            bytes_in=total.bin,
+            bytes_out=total.bout,
+            connections_per_second=round((total.stot - before.stot) / period),
+            bytes_per_second=round((total.bin + total.bout - before.bin - before.bout) / period),
+            requests=total.req_tot,
+            persistence_entries=entries,
         )
 
     services = {service.index: counters(service.engine_name) for service in configuration.services.values()}

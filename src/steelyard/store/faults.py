@@ -5,6 +5,8 @@ Result codes are SQLite's (https://sqlite.org/rescode.html); the low byte is the
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ def blame(failure: sqlite3.Error, path: Path) -> SteelyardError:
     # Absent when Python's sqlite3 module raises by itself, as on a closed connection.
     code: int = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     primary = code & 0xFF
+    if code == sqlite3.SQLITE_IOERR_WRITE and _is_read_only(path.parent):
+        return not_writable(path, "its file system has become read-only")
     if code in NO_SPACE or primary in NO_SPACE:
         return HostLacks(
             f"Nothing was saved: {path} cannot grow ({failure})",
@@ -44,6 +48,20 @@ def blame(failure: sqlite3.Error, path: Path) -> SteelyardError:
             remedy="Stop the other process that has the file open and try again.",
         )
     return InternalError(f"The store failed: {failure}")
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether the kernel refuses a new file as it does after a disk error (errors=remount-ro).
+
+    SQLite says only "disk I/O error" of a write to a file it has open, and Linux >= 6.14 does not set ST_RDONLY then.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        probe.unlink()
+    except OSError as failure:
+        return failure.errno == errno.EROFS
+    return False
 
 
 def not_writable(path: Path, words: str) -> HostLacks:

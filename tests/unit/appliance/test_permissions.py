@@ -6,10 +6,11 @@ import pytest
 
 from steelyard.appliance.contract import Actor
 from steelyard.appliance.road import check_permission
-from steelyard.model.commands import AddUser, Batch, ChangePassword, RemoveUser, SetPermissions
+from steelyard.model.commands import AddApiKey, AddUser, Batch, ChangePassword, RemoveApiKey, RemoveUser, SetPermissions
 from steelyard.model.commands.command import Command
+from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
-from steelyard.model.user import User
+from steelyard.model.user import MAX_API_KEYS, User
 
 
 def actor(name: str, *permissions: str) -> Actor:
@@ -39,3 +40,14 @@ def test_only_the_administrator_gives_power_away(command: Command) -> None:
     check_permission(command, actor("bal"))
     with pytest.raises(OperatorError, match="Only bal may do that"):
         check_permission(command, actor("ulla", "users", "root"))
+
+
+def test_a_removed_api_key_is_forgotten_and_so_is_the_seventeenth() -> None:
+    configuration = AddUser("anna", "-").apply(Configuration()).configuration
+    for number in range(MAX_API_KEYS):
+        change = AddApiKey("anna", f"digest{number}", b"key").apply(configuration)
+        configuration = change.configuration
+        assert change.forget == ()
+    assert AddApiKey("anna", "one more", b"key").apply(configuration).forget == ("apikey/digest0",)
+    assert RemoveApiKey("anna", "digest3").apply(configuration).forget == ("apikey/digest3",)
+    assert len(RemoveUser("anna").apply(configuration).forget) == MAX_API_KEYS

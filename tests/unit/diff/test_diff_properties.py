@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.strategies import compiler, configurations, edits, histories
@@ -19,6 +20,9 @@ from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.plan.haproxy import HaproxyPlan, Server
 from steelyard.plan.operations import ReplaceCertificate
 
+# shrinking a failure takes longer than the suite's time limit
+pytestmark = pytest.mark.timeout(400)
+
 _SLOW = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
@@ -27,10 +31,16 @@ def compiled(configuration: Configuration) -> HaproxyPlan:
 
 
 def started(plan: HaproxyPlan) -> FakeHaproxy:
-    """A HAProxy that runs that plan, all real servers up."""
+    """A HAProxy that runs that plan, all real servers up, with weights of its own where the checks give them."""
     engine = FakeHaproxy()
     states = [
-        ServerState(service.backend.name, server, True, admin_state(service.backend, server), server.weight)
+        ServerState(
+            service.backend.name,
+            server,
+            True,
+            admin_state(service.backend, server),
+            55 if server.weight_by_health else server.weight,
+        )
         for service in plan.services.values()
         for server in service.backend.servers
     ]

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, Message, PerVersion, Record, Value
 from steelyard.api.loadmaster.call import Call, Entry
-from steelyard.api.loadmaster.failures import not_built
 from steelyard.model.certificate import Certificate, read_upload
 from steelyard.model.commands import PutCertificate, RemoveCertificate
 from steelyard.model.configuration import Configuration
@@ -73,11 +72,6 @@ async def delcert(call: Call) -> Answer:
     return Message()
 
 
-async def intermediates(call: Call) -> Answer:
-    """Intermediates as objects of their own do not exist here: a certificate carries its chain."""
-    raise not_built(call.name, _CHAIN_REMEDY)
-
-
 COMMANDS = (
     Entry("listcert", listcert),
     Entry("readcert", readcert),
@@ -85,10 +79,5 @@ COMMANDS = (
     Entry("delcert", delcert, "certs"),
 )
 
-#: known, and refused with a remedy of their own
-REFUSED = (
-    Entry("listintermediate", intermediates),
-    Entry("readintermediate", intermediates),
-    Entry("addintermediate", intermediates, "cert3", upload=True),
-    Entry("delintermediate", intermediates, "cert3"),
-)
+#: known, and refused with a remedy of their own: a certificate carries its chain, so that intermediates are no objects
+REFUSED = dict.fromkeys(("listintermediate", "readintermediate", "addintermediate", "delintermediate"), _CHAIN_REMEDY)

@@ -37,7 +37,7 @@ def _by_name(entries: tuple[Entry, ...]) -> Mapping[str, Entry]:
     return {name: entry for entry in entries for name in (entry.name, *entry.aliases)}
 
 
-REGISTRY = _by_name((*_BUILT, *certificates.REFUSED))
+REGISTRY = _by_name(_BUILT)
 
 
 def find(name: str) -> Entry:
@@ -48,6 +48,6 @@ def find(name: str) -> Entry:
         return entry
     family = folded.partition("/")[0]
     for known in (folded, f"logging/{folded}", family):
-        if known in KNOWN_COMMANDS:
-            raise not_built(f"Command {known}")
+        if known in KNOWN_COMMANDS and known not in REGISTRY:
+            raise not_built(f"Command {known}", certificates.REFUSED.get(known))
     raise Refusal(405, "Unknown command")

@@ -81,18 +81,8 @@ def _wait(service: VirtualService, keyword: str, first: tuple[str, ...], can_wai
     if not can_wait:
         return []
     ready = f"str({SYNC_KEY}),in_table({SYNC_TABLE})"
-    return [
-        directive(
-            keyword,
-            *(("content",) if keyword == "tcp-request" else ()),
-            "lua.await_persistence",
-            "if",
-            *first,
-            "!{",
-            ready,
-            "}",
-        )
-    ]
+    content = ("content",) if keyword == "tcp-request" else ()
+    return [directive(keyword, *content, "lua.await_persistence", "if", *first, "!{", ready, "}")]
 
 
 def key_as_received(service: VirtualService) -> tuple[Directive, ...]:
@@ -223,6 +213,8 @@ def _issue_cookie(service: VirtualService) -> list[Directive]:
 def _tcp(service: VirtualService, can_wait: bool) -> Persistence:
     rules = _wait(service, "tcp-request", (), can_wait)
     if service.persistence == "src":
+        # a content rule may wait only while an inspection delay runs (2.6, `tcp_inspect_request`)
+        rules.insert(0, directive("tcp-request", "inspect-delay", "2s"))
         rules.append(directive("stick", "on", _source(service)))
         return Persistence(_table(service, "ip"), tuple(rules))
     if service.persistence == "ssl":

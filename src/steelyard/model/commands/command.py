@@ -16,11 +16,15 @@ from steelyard.model.errors import located
 
 @dataclass(frozen=True)
 class Change:
-    """What applying a command gives: the new configuration, the key of what it made or changed, and secrets to keep."""
+    """What applying a command gives: the new configuration and the key of what it made or changed.
+
+    `secrets` are to be kept under their names, those named in `forget` are needed no more.
+    """
 
     configuration: Configuration
     key: int | str | None = None
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    forget: tuple[str, ...] = ()
 
 
 class Command(Protocol):
@@ -56,13 +60,15 @@ class Batch:
 
     def apply(self, configuration: Configuration) -> Change:
         secrets: dict[str, bytes] = {}
+        forget: tuple[str, ...] = ()
         key: int | str | None = None
         for number, command in enumerate(self.commands):
             with located(f"commands[{number}]"):
                 change = command.apply(configuration)
             configuration, key = change.configuration, change.key
             secrets.update(change.secrets)
-        return Change(configuration, key, secrets)
+            forget += change.forget
+        return Change(configuration, key, secrets, forget)
 
 
 def required_permissions(command: Command) -> frozenset[str]:

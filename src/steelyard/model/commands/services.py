@@ -21,6 +21,7 @@ _NEEDS_TLS = ("ssl_reencrypt", "allow_http2")
 def with_service(configuration: Configuration, service: VirtualService) -> Configuration:
     """The configuration with that service put in place of the one of its index, checked against the others."""
     _check_sockets(configuration, service)
+    _check_circles(configuration, service)
     for name in service.certificates:
         if name not in configuration.certificates:
             raise OperatorError(
@@ -59,6 +60,39 @@ def _check_sockets(configuration: Configuration, service: VirtualService) -> Non
                         field="extra_ports" if port != service.port else "port",
                         with_what=other.title,
                     )
+
+
+def _check_circles(configuration: Configuration, service: VirtualService) -> None:
+    """A real server may be another virtual service here, but none that leads back to this one.
+
+    One connection would go round until the engine has none left for any service.
+    """
+    services = {**configuration.services, service.index: service}
+    seen: set[int] = set()
+    waiting = [(server, server) for server in service.servers]
+    while waiting:
+        first, server = waiting.pop()
+        for other in services.values():
+            if other.index in seen or not _listens(other, server):
+                continue
+            if other.index == service.index:
+                raise OperatorError(
+                    f"Real server {first.address} port {first.port} leads back to the virtual service itself,"
+                    " so that a connection would go round without end",
+                    field="servers",
+                    value=first.address,
+                    remedy="Give another address or port",
+                )
+            seen.add(other.index)
+            waiting.extend((first, further) for further in other.servers)
+
+
+def _listens(service: VirtualService, server: RealServer) -> bool:
+    """Whether connections to the real server arrive at the virtual service."""
+    everywhere = service.address in ("0.0.0.0", "::") and (server.address.startswith("127.") or server.address == "::1")
+    if service.address != server.address and not everywhere:
+        return False
+    return any(first <= server.port <= last for first, last in service.port_ranges)
 
 
 def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[str, Any]:

@@ -100,11 +100,12 @@ class RemoveUser:
         return f"remove user {self.name}"
 
     def apply(self, configuration: Configuration) -> Change:
-        configuration.user(self.name)
+        gone = configuration.user(self.name)
         if self.name == ADMINISTRATOR:
             raise OperatorError(f"{ADMINISTRATOR} cannot be removed", field="user", value=self.name)
         users = {key: value for key, value in configuration.users.items() if key != self.name}
-        return Change(replace(configuration, users=users), self.name)
+        forget = tuple(f"apikey/{key_id}" for key_id in gone.api_keys)
+        return Change(replace(configuration, users=users), self.name, forget=forget)
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,13 @@ class AddApiKey:
 
     def apply(self, configuration: Configuration) -> Change:
         user = configuration.user(self.user)
-        keys = (*user.api_keys, self.key_id)[-MAX_API_KEYS:]
+        keys = (*user.api_keys, self.key_id)
+        dropped, kept = keys[:-MAX_API_KEYS], keys[-MAX_API_KEYS:]
         return Change(
-            _with_user(configuration, user.changed({"api_keys": keys})),
+            _with_user(configuration, user.changed({"api_keys": kept})),
             self.key_id,
             {f"apikey/{self.key_id}": self.key},
+            tuple(f"apikey/{key_id}" for key_id in dropped),
         )
 
 
@@ -147,4 +150,5 @@ class RemoveApiKey:
         if self.key_id not in user.api_keys:
             raise NotFound("API key", "of that value")
         keys = tuple(key for key in user.api_keys if key != self.key_id)
-        return Change(_with_user(configuration, user.changed({"api_keys": keys})), self.user)
+        changed = user.changed({"api_keys": keys})
+        return Change(_with_user(configuration, changed), self.user, forget=(f"apikey/{self.key_id}",))
