@@ -1,4 +1,4 @@
-"""`python -m bench [PART ...] [--quick] [--write]`."""
+"""`python -m bench [PART ...] [--quick] [--write] [--wait SECONDS]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from bench.machine import Lacking, facts
+from bench.machine import Lacking, facts, wait_for_quiet
 from bench.report import Table, keep
 from steelyard.engines.kernel import raise_open_files
 
@@ -25,6 +25,9 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all when none is named")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: for trying the benchmark out")
     parser.add_argument("--write", action="store_true", help="keep the results in docs/benchmarks.md")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long each part may wait for other work to end"
+    )
     given = parser.parse_args()
     unknown = [part for part in given.parts if part not in PARTS]
     if unknown:
@@ -34,6 +37,7 @@ def main() -> int:
         module, name = PARTS[part]
         measure: Callable[..., list[Table]] = getattr(import_module(module), name)
         try:
+            wait_for_quiet(given.wait)
             told = facts()
             tables = measure(quick=given.quick)
         except Lacking as lacking:

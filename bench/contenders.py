@@ -1,8 +1,8 @@
 """What is compared: HAProxy as Steelyard configures it, HAProxy configured by hand, nginx. Same work, one thread each.
 
-Steelyard's configuration is the product's own: `steelyard serve` makes it from LoadMaster API calls. The hand-written one is
-what an expert would write for the same behaviour (one server connection for each client connection, kept and preferred)
-and nothing else: no persistence over reloads, no runtime socket, no state file, no Lua.
+Steelyard's configuration is the product's own: `steelyard serve` makes it from LoadMaster API calls. The hand-written
+one is what an expert would write for the same behaviour (one server connection for each client connection, kept and
+preferred) and nothing else: no persistence over reloads, no runtime socket, no state file, no Lua.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout {_IDLE_SECONDS}s;
   ssl_certificate {origins.certificate}; ssl_certificate_key {origins.certificate}; ssl_protocols TLSv1.2 TLSv1.3;
-  upstream b {{ {"ip_hash;" if work == "source persistence" else ""} {servers} keepalive 64; keepalive_requests 1000000000; }}
+  upstream b {{
+    {"ip_hash;" if work == "source persistence" else ""} {servers} keepalive 64; keepalive_requests 1000000000;
+  }}
   server {{
     listen 127.0.0.1:{port}{" ssl" if tls else ""};
     location / {{

@@ -1,9 +1,9 @@
 """CPU time per request of the proxies, in interleaved rounds.
 
-In each round every contender serves the same load for some seconds, in alternating order, so that what drifts (clock, cache,
-neighbours) meets all alike. Figures are medians; ratios are taken within a round, against the mean of the two hand-tuned
-instances. The second of them differs from the first in nothing, so its ratio to the first is the noise. Processes are started
-anew for each sitting, because where one's memory happens to lie can cost a per cent.
+In each round every contender serves the same load for a moment, in alternating order, so that what drifts (clock,
+cache, neighbours) meets all alike. Figures are medians; ratios are taken within a round, against the mean of the two
+hand-tuned instances. The second of them differs from the first in nothing, so its ratio to the first is the noise.
+Processes are started anew for each sitting, because where one's memory happens to lie can cost a per cent.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Effort:
     seconds: int
 
 
-FULL = Effort(sittings=3, rounds=6, seconds=2)
-QUICK = Effort(sittings=1, rounds=2, seconds=1)
+FULL = Effort(sittings=3, rounds=8, seconds=1)
+QUICK = Effort(sittings=1, rounds=3, seconds=1)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,11 @@ def data_plane(*, quick: bool) -> list[Table]:
     """A table for each HAProxy and each kind of work."""
     effort = QUICK if quick else FULL
     with split_cores() as cores, running_origins() as origins:
-        return [_table(measure(work, origins, cores, one, effort), work, one, cores) for one in haproxies() for work in WORKS]
+        return [
+            _table(measure(work, origins, cores, one, effort), work, one, cores)
+            for one in haproxies()
+            for work in WORKS
+        ]
 
 
 def measure(work: Work, origins: Origins, cores: Cores, haproxy: Haproxy, effort: Effort) -> list[dict[str, Turn]]:

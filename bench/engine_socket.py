@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,12 +37,16 @@ class EngineSockets:
         return found
 
     def reloads(self) -> int:
-        """How often the master has reloaded."""
-        text = _ask(self.state_dir / "run" / "master.sock", "show proc\nquit")
-        found = _MASTER.search(text)
-        if found is None:
-            raise RuntimeError(f"the master's answer names no master: {text!r}")
-        return int(found[1])
+        """How often the master has reloaded. It replaces itself after each reload and is deaf for that moment."""
+        deadline = time.monotonic() + 5
+        while True:
+            with contextlib.suppress(OSError):
+                found = _MASTER.search(_ask(self.state_dir / "run" / "master.sock", "show proc\nquit"))
+                if found is not None:
+                    return int(found[1])
+            if time.monotonic() > deadline:
+                raise RuntimeError("HAProxy's master does not answer")
+            time.sleep(0.01)
 
 
 def _ask(path: Path, command: str) -> str:

@@ -1,9 +1,9 @@
 """A large configuration: 1,000 services with 10 real servers each, all on loopback addresses.
 
-Services listen on 127.200.x.y, real servers are 127.11.x.y to 127.20.x.y, so all 10,000 are different, and every one is
-reached through a single listener on 0.0.0.0. Every tenth service has TCP checks (1,000 servers, one check every 9 s each);
-the others have none, so that the checking of 10,000 servers does not compete with what is measured for two cores. Every
-third service has source persistence.
+Services listen on 127.200.x.y, real servers are 127.11.x.y to 127.20.x.y, so all 10,000 are different, and every one
+is reached through a single listener on 0.0.0.0. Every tenth service has TCP checks (1,000 servers, one check every 9 s
+each); the others have none, so that the checking of 10,000 servers does not compete with what is measured for two
+cores. Every third service has source persistence.
 """
 
 from __future__ import annotations

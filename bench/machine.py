@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -82,6 +83,26 @@ def _commit() -> str:
     return said.stdout.strip() or "unknown"
 
 
+def _busy_share(seconds: float) -> float:
+    """How much of the machine is in use while nothing is measured, 0-1."""
+    before = _ticks()
+    time.sleep(seconds)
+    spent = [now - then for now, then in zip(_ticks(), before, strict=True)]
+    idle = spent[3] + spent[4]
+    return 1 - idle / max(1, sum(spent))
+
+
+def wait_for_quiet(seconds: float) -> None:
+    """Wait until other work uses less than a fifth of the machine, at most so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and _busy_share(3.0) > 0.2:
+        pass
+
+
+def _ticks() -> list[int]:
+    return [int(word) for word in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
+
+
 def facts() -> str:
     """One paragraph: date, machine, versions, limits."""
     files = raise_open_files()
@@ -89,10 +110,12 @@ def facts() -> str:
     small, large = (max_connections(files, counted_listeners(listeners)) for listeners in (1, 1000))
     return (
         f"Measured {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, Steelyard {__version__} at {_commit()}.\n"
+        f"In the three seconds before, other work used {_busy_share(3.0):.0%} of the machine.\n"
         f"{os.cpu_count()} cores ({_processor()}), {_memory_gib():.0f} GiB, Linux {platform.release()},"
         f" Python {platform.python_version()}.\n"
-        f"HAProxy {built}; nginx {_nginx()}. Open-file limit {files:,}, from which Steelyard takes `maxconn`:\n"
-        f"{small:,} with up to 512 listeners, {large:,} with 1,000."
+        f"HAProxy {built}; nginx {_nginx()}.\n"
+        f"Open-file limit {files:,}, from which Steelyard takes `maxconn`: {small:,} with up to"
+        f" 512 listeners, {large:,} with 1,000."
     )
 
 

@@ -43,13 +43,10 @@ class Findings:
     title: str
     rows: list[tuple[str, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
 
     def figure(self, what: str, measured: str, goal: str = "", *, met: bool | None = None) -> None:
         """One figure. `met` None means that it has no goal."""
         self.rows.append((what, measured, goal, {True: "yes", False: "**no**", None: ""}[met]))
-        if met is False:
-            self.missed.append(f"{what}: {measured}, goal {goal}")
 
     def below(self, what: str, value: float, goal: float, unit: str, detail: str = "") -> None:
         """A figure that has to be below its goal."""

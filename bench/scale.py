@@ -19,6 +19,7 @@ from tests.support.steelyard_process import SteelyardProcess
 from bench.compiling import compiling
 from bench.cpu import resident_mb
 from bench.engine_socket import EngineSockets, ServerSeen
+from bench.in_force import wait_until_in_force
 from bench.large import SERVERS, SERVICES, WEIGHT, server_address, service, service_address
 from bench.machine import Haproxy, haproxies, say
 from bench.origins import nginx
@@ -92,15 +93,6 @@ def _real_servers() -> Iterator[int]:
             yield port
 
 
-def _wait_for_reloads(steelyard: SteelyardProcess) -> None:
-    """Wait until the newest revision is in force."""
-    native = steelyard.native
-    while (newest := native.get("/history", params={"limit": 1}).json()[0])["status"] != "applied":
-        if newest["status"] == "failed":
-            raise RuntimeError(f"the newest revision failed: {newest}")
-        time.sleep(0.05)
-
-
 def _burst(findings: Findings, steelyard: SteelyardProcess, count: int, where: str) -> None:
     """Services added one call after the other, until the last reload has ended."""
     engine, api, port = EngineSockets(steelyard.state_dir), steelyard.loadmaster, free_port()
@@ -110,7 +102,7 @@ def _burst(findings: Findings, steelyard: SteelyardProcess, count: int, where: s
         called = time.perf_counter()
         api.must("addvs", vs=service_address(number), port=port, prot="tcp", VStype="http", CheckType="none")
         calls.append(time.perf_counter() - called)
-    _wait_for_reloads(steelyard)
+    wait_until_in_force(steelyard)
     elapsed = time.perf_counter() - started
     reloads = engine.reloads() - before
     what = f"adding {count:,} services back to back {where}"
@@ -128,7 +120,7 @@ def _declare(findings: Findings, steelyard: SteelyardProcess, size: Size, port: 
     answer = steelyard.native.put("/configuration", json={"services": services})
     if answer.status_code != 200:
         raise RuntimeError(f"the configuration was refused: {answer.text[:500]}")
-    _wait_for_reloads(steelyard)
+    wait_until_in_force(steelyard)
     elapsed = time.perf_counter() - started
     findings.figure("declaring all of it in one call", f"{elapsed:.1f} s, {engine.reloads() - before} reload")
 
@@ -139,7 +131,9 @@ def _calls(findings: Findings, steelyard: SteelyardProcess, size: Size, port: in
     servers = _servers_of(steelyard)
     before = engine.reloads()
 
-    def times(change: Callable[[int], dict[str, object]], shows: Callable[[dict[str, ServerSeen], str, int], bool]) -> list[float]:
+    def times(
+        change: Callable[[int], dict[str, object]], shows: Callable[[dict[str, ServerSeen], str, int], bool]
+    ) -> list[float]:
         return [
             _until_shown(api, engine, servers, number, port, server_port, change(number), shows)
             for number in range(size.calls)
@@ -203,9 +197,11 @@ def _one_service(findings: Findings, steelyard: SteelyardProcess) -> None:
     elapsed = time.perf_counter() - started
     with socket.create_connection(("127.0.0.1", port), 1):
         pass
-    _wait_for_reloads(steelyard)
+    wait_until_in_force(steelyard)
     reloads = engine.reloads() - before
-    findings.figure("adding a service, until it serves", f"{elapsed * 1000:.0f} ms, {reloads} reload", "1 reload", met=reloads == 1)
+    findings.figure(
+        "adding a service, until it serves", f"{elapsed * 1000:.0f} ms, {reloads} reload", "1 reload", met=reloads == 1
+    )
 
 
 def _memory(findings: Findings, steelyard: SteelyardProcess, note: str = "") -> None:

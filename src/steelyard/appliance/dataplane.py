@@ -123,7 +123,7 @@ class DataPlane:
             await self._first_plan()
         await self._sync()
         for watch in (self._watch_haproxy, self._watch_health, self._keep_health_told, self._follow_verdicts):
-            self._tasks.append(asyncio.create_task(watch()))
+            self._tasks.append(asyncio.create_task(self._for_ever(watch)))
 
     async def _first_plan(self) -> None:
         """Start or reload on the committed plan.
@@ -335,6 +335,16 @@ class DataPlane:
                 self.verdicts.replace_all(await self._client.snapshot())
 
     # --- watching
+
+    async def _for_ever(self, watch: Callable[[], Awaitable[None]]) -> None:
+        """A bug in a watcher must not leave a process unwatched: it is told, and the watcher begins anew."""
+        while not self._closing:
+            try:
+                await watch()
+            except Exception as failure:
+                log.exception("A watcher failed in itself")
+                self._problems["watch"] = f"A watcher failed in itself and was started anew: {failure!r}"
+                await asyncio.sleep(_RESTART_SECONDS)
 
     async def _watch_haproxy(self) -> None:
         while True:

@@ -14,7 +14,7 @@ import typer
 from steelyard.appliance.contract import Actor
 from steelyard.cli.sample_server import SampleServer
 from steelyard.cli.serve import fail
-from steelyard.cli.service import running, until_told_to_stop
+from steelyard.cli.service import running, told_to_stop
 from steelyard.model.commands import AddService, Batch
 from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.user import ADMINISTRATOR
@@ -43,6 +43,7 @@ async def _demo(
     state_dir: Path, admin_port: int, http_port: int, https_port: int, server_port: int, haproxy: str | None
 ) -> None:
     ports = [server_port + number for number in range(len(_NAMES))]
+    stop = told_to_stop()
     samples = [await _sample(name, port) for name, port in zip(_NAMES, ports, strict=True)]
     try:
         async with running(state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True) as started:
@@ -59,7 +60,7 @@ async def _demo(
             secure = {**common, "port": https_port, "name": "demo-https", "ssl_acceleration": True, "allow_http2": True}
             await appliance.execute(Batch((AddService(plain), AddService(secure))), actor, reason="demo", wait=True)
             _tell(admin_port, http_port, https_port, ports, state_dir, started.password)
-            await until_told_to_stop()
+            await stop.wait()
             typer.echo("\nEnding the demo.")
     finally:
         for sample in samples:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from steelyard.appliance.startup import default_state_dir
-from steelyard.cli.service import running, until_told_to_stop
+from steelyard.cli.service import running, told_to_stop
 from steelyard.engines.stopping import stop_engines
 from steelyard.model.errors import SteelyardError
 from steelyard.model.user import ADMINISTRATOR
@@ -45,11 +45,12 @@ def serve(
 
 
 async def _serve(state_dir: Path, address: str, port: int, haproxy: str | None) -> None:
+    stop = told_to_stop()
     async with running(state_dir, address, port, haproxy=haproxy, announce=_announce) as started:
         if started.first_start and started.password is None:
             typer.echo(f"First start. The administrator is {ADMINISTRATOR!r}, with the password given.")
         typer.echo(f"Serving on https://{address}:{port}, state in {started.layout.root}")
-        await until_told_to_stop()
+        await stop.wait()
         typer.echo("The control plane ends; traffic and health checks go on. `steelyard stop` ends them too.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -62,6 +63,8 @@ async def running(
     The state directory and the port are taken first: a second Steelyard is refused before it has touched anything.
     `announce` is told the administrator's new password at the first start.
     """
+    # For everything that is written here, and by the processes that are started: logs and pid files too.
+    os.umask(0o077)
     layout = Layout(state_dir)
     layout.make()
     take(layout.root)
@@ -122,10 +125,10 @@ def _certificate(path: Path) -> dict[str, str]:
     return {"ssl_certfile": str(path), "ssl_keyfile": str(path)}
 
 
-async def until_told_to_stop() -> None:
-    """Return at SIGINT or SIGTERM."""
+def told_to_stop() -> asyncio.Event:
+    """Set at SIGINT or SIGTERM from now on. Ask for it first: a start that is told to stop ends cleanly too."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop

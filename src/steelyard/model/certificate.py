@@ -28,6 +28,8 @@ from steelyard.model.setting import Setting, Settings
 from steelyard.model.text import IDENTIFIER, IDENTIFIER_SAYS
 
 _MAX_CHAIN = 20
+#: what some editors put before a text
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Certificate(Settings):
@@ -45,6 +47,7 @@ class Certificate(Settings):
             max_length=127,
             pattern=IDENTIFIER,
             pattern_says=IDENTIFIER_SAYS,
+            filled=True,
         ),
     ]
     chain_pem: str
@@ -79,6 +82,7 @@ def read_upload(data: bytes, password: str | None = None) -> Material:
 
     Raises `OperatorError` that says what is missing or wrong.
     """
+    data = data.removeprefix(_BYTE_ORDER_MARK)
     if not data.strip():
         raise OperatorError("The certificate upload is empty", field="data", remedy="Send PEM or PKCS#12 bytes")
     if b"-----BEGIN " in data:
@@ -93,6 +97,19 @@ def read_upload(data: bytes, password: str | None = None) -> Material:
         raise OperatorError(
             "The upload holds no certificate", field="data", remedy="Put key and certificate into one file"
         )
+    try:
+        chain = _chain(key, certificates)
+    except (ValueError, UnsupportedAlgorithm) as failure:
+        # names and keys inside a certificate are understood only when they are looked at
+        raise OperatorError(
+            "A certificate in the upload cannot be read", field="data", remedy="Send unbroken certificates"
+        ) from failure
+    pem = b"".join(c.public_bytes(Encoding.PEM) for c in chain).decode()
+    return Material(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _key_type(key))
+
+
+def _chain(key: PrivateKeyTypes, certificates: list[x509.Certificate]) -> list[x509.Certificate]:
+    """The certificate of the key, then its issuers."""
     public = _spki(key.public_key())
     leaf = next((c for c in certificates if _spki(c.public_key()) == public), None)
     if leaf is None:
@@ -101,9 +118,7 @@ def read_upload(data: bytes, password: str | None = None) -> Material:
             field="data",
             remedy="Upload the key the certificate was made with",
         )
-    chain = _ordered(leaf, certificates)
-    pem = b"".join(c.public_bytes(Encoding.PEM) for c in chain).decode()
-    return Material(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _key_type(key))
+    return _ordered(leaf, certificates)
 
 
 def _spki(key: PublicKeyTypes) -> bytes:

@@ -21,6 +21,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from steelyard.model.errors import OperatorError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+#: half a character: JSON can say it, nothing can be made of it
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,8 @@ class Setting:
 
     `wire` is the request name in the LoadMaster API (None: Steelyard only), `answer` its spelling in answers when that
     differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built
-    yet. `separator` joins a list on the wire. `text_number` marks a number that API v2 answers as a string.
+    yet. `filled` says that a text may not be empty. `separator` joins a list on the wire. `text_number` marks a number
+    that API v2 answers as a string.
     """
 
     wire: str | None
@@ -44,6 +47,7 @@ class Setting:
     max_length: int | None = None
     pattern: str | None = None
     pattern_says: str | None = None
+    filled: bool = False
     choices: Mapping[Any, str] = field(default_factory=dict)
     separator: str | None = None
     built: bool = True
@@ -100,8 +104,12 @@ class Setting:
         self._check_text(value)
 
     def _check_text(self, value: str) -> None:
+        if self.filled and not value:
+            raise self._wrong("is empty")
         if _CONTROL.search(value):
             raise self._wrong("holds a control character")
+        if _SURROGATE.search(value):
+            raise self._wrong("is no Unicode text")
         if self.max_length is not None and len(value) > self.max_length:
             raise self._wrong("is too long")
         if self.pattern is not None and value and re.fullmatch(self.pattern, value) is None:
@@ -270,5 +278,5 @@ def _plain(value: Any) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
-    text = text.encode("unicode_escape").decode("ascii") if _CONTROL.search(text) else text
+    text = text.encode("unicode_escape").decode("ascii") if _CONTROL.search(text) or _SURROGATE.search(text) else text
     return text if len(text) <= 120 else text[:117] + "..."

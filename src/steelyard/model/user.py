@@ -44,6 +44,7 @@ class User(Settings):
             max_length=64,
             pattern=r"[A-Za-z0-9][A-Za-z0-9@._-]{2,63}",
             pattern_says="3 to 64 letters, digits and @ . _ -",
+            filled=True,
         ),
     ]
     password_hash: Annotated[str, Setting(None, "user", "Password", "Salted scrypt hash.", secret=True)]

@@ -12,8 +12,10 @@ from typing import Literal
 
 Mode = Literal["http", "tcp"]
 
-#: the table whose one entry says that this process has learnt all persistence records of the one before it
+#: the table whose one entry says that this process has all persistence records of the one before it; its own
 SYNC_TABLE = "steelyard_sync"
+#: the table whose one entry an old process teaches to the next, after all records
+TAUGHT_TABLE = "steelyard_taught"
 SYNC_KEY = "ready"
 
 

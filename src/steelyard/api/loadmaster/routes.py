@@ -63,6 +63,12 @@ def _unauthorized() -> Response:
     return HTMLResponse(_PAGE.format("401 Unauthorized"), 401, headers={"WWW-Authenticate": CHALLENGE})
 
 
+def _gone(request: Request) -> Response:
+    """The client went away while it sent its request: nothing was changed, and nobody reads the answer."""
+    _log.info("a client went away while it sent its request to %s", request.url.path)
+    return Response(status_code=400)
+
+
 class _Interface:
     """Both versions over one appliance."""
 
@@ -76,7 +82,7 @@ class _Interface:
         except NotSignedIn:
             return _unauthorized()
         except ClientDisconnect:
-            raise
+            return _gone(request)
         except Exception as error:
             status, text = explained(error)
             return _response(xml_encoding.failure(status, text), status, xml_encoding.MEDIA_TYPE)
@@ -89,7 +95,7 @@ class _Interface:
         except NotSignedIn:
             return _unauthorized()
         except ClientDisconnect:
-            raise
+            return _gone(request)
         except Exception as error:
             status, text = explained(error)
             return _response(json_encoding.failure(status, text), status, json_encoding.MEDIA_TYPE)

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from steelyard.emit.haproxy.server import server_words
 from steelyard.emit.haproxy.words import quote
-from steelyard.plan.haproxy import SYNC_TABLE, Backend, Bind, Frontend, Globals, HaproxyPlan, ServicePlan, Table
+from steelyard.plan.haproxy import (
+    SYNC_TABLE,
+    TAUGHT_TABLE,
+    Backend,
+    Bind,
+    Frontend,
+    Globals,
+    HaproxyPlan,
+    ServicePlan,
+    Table,
+)
 
 PEER = "steelyard"
 
@@ -71,8 +81,11 @@ def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
         yield _line(["lua-load-per-thread", paths.lua])
     yield _section("peers", PEER)
     yield _line(["peer", PEER, f"unix@{paths.peers}"])
+    marks = ["stick-table", "type", "string", "len", "16", "size", "16", "store", "gpc0"]
+    yield _section("backend", TAUGHT_TABLE)
+    yield _line([*marks, "peers", PEER])
     yield _section("backend", SYNC_TABLE)
-    yield _line(["stick-table", "type", "string", "len", "16", "size", "16", "store", "gpc0", "peers", PEER])
+    yield _line(marks)
     yield _section("defaults", "steelyard")
     yield _line(["timeout", "connect", f"{settings.connect_seconds}s"])
     yield _line(["timeout", "queue", f"{settings.queue_seconds}s"])

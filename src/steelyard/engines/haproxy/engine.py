@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.resources
 import logging
@@ -14,7 +15,15 @@ from steelyard.emit.haproxy.runtime import commands
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
-from steelyard.engines.haproxy.records import is_ready, mark_ready, read_records, teaches, write_records
+from steelyard.engines.haproxy.records import (
+    is_marked,
+    is_taught,
+    mark_ready,
+    read_records,
+    teaches,
+    will_teach,
+    write_records,
+)
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.errors import EngineRefused, HostLacks, SteelyardError
 from steelyard.plan.haproxy import CertificateFile, HaproxyPlan
@@ -27,6 +36,7 @@ SecretSource = Callable[[str], bytes]
 
 _REMOVE_SECONDS = 1.0
 _LEARN_SECONDS = 1.2
+_LOOK_SECONDS = 0.01
 #: what HAProxy 2.6 and 2.8 answer to commands they carried out; `set server addr` tells what it changed
 _GOOD_ANSWERS = (
     "New server registered.",
@@ -138,9 +148,10 @@ class RealHaproxy:
         same = same and self._vouched() == self._voucher(plan)
         if same:
             self._written = dict(plan.certificates)
-        if not await is_ready(self._layout.socket):
-            # the control plane before was killed during a reload
-            self._learning = asyncio.create_task(self._learnt())
+        with contextlib.suppress(EngineRefused):  # it has ended since; whoever watches it starts the next one
+            if not await is_marked(self._layout.socket):
+                # the control plane before was killed during a reload
+                self._learning = asyncio.create_task(self._learnt())
         return same
 
     def _voucher(self, plan: HaproxyPlan) -> str:
@@ -166,12 +177,20 @@ class RealHaproxy:
 
     def _doubt(self) -> None:
         """From now on files and worker may differ; a control plane killed here has to be followed by a reload."""
-        self._layout.in_force.unlink(missing_ok=True)
+        try:
+            self._layout.in_force.unlink(missing_ok=True)
+        except OSError as failure:
+            # a disk that has become read-only takes no commit either, so HAProxy stays at what the note says
+            log.warning("%s cannot be removed: %s", self._layout.in_force, failure.strerror)
 
     async def start(self, plan: HaproxyPlan, states: Iterable[ServerState]) -> None:
         self._doubt()
         self._write(plan)
-        write(self._layout.state, server_state_text(states))
+        try:
+            write(self._layout.state, server_state_text(states))
+        except HostLacks as failure:
+            # Serving comes first: steelyard-health tells a new worker the verdicts as soon as it answers.
+            log.warning("HAProxy starts with older server states: %s", failure.message)
         await self._process.check(self._layout.configuration)
         await self._process.start()
         await mark_ready(self._layout.socket)
@@ -185,6 +204,7 @@ class RealHaproxy:
             self._write(plan)
             await self._process.check(self._layout.configuration)
             taught = await teaches(self._layout.socket)
+            await will_teach(self._layout.socket, everything=taught)
             records = [] if taught else await read_records(self._layout.socket)
             write(self._layout.state, server_state_text(states()))
             await self._process.reload()
@@ -200,28 +220,21 @@ class RealHaproxy:
             await mark_ready(self._layout.socket)
 
     async def _learnt(self) -> None:
-        """Make sure that the new worker is marked ready even if the old one ended before it taught."""
-        await asyncio.sleep(_LEARN_SECONDS)
+        """Mark the new worker ready when it has learnt, or when the old one has had the time to teach and did not."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LEARN_SECONDS
         try:
-            if not await is_ready(self._layout.socket):
-                await mark_ready(self._layout.socket)
+            while loop.time() < deadline and not await is_taught(self._layout.socket):
+                await asyncio.sleep(_LOOK_SECONDS)
+            await mark_ready(self._layout.socket)
         except EngineRefused:
             # the worker is gone; whoever starts the next one marks that
             return
 
     async def _settle(self) -> None:
         """A worker that has not learnt yet cannot teach: let it finish before the next reload."""
-        if self._learning is None or self._learning.done():
-            return
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _LEARN_SECONDS
-        while loop.time() < deadline and not self._learning.done():
-            try:
-                if await is_ready(self._layout.socket):
-                    break
-            except EngineRefused:
-                break
-            await asyncio.sleep(0.01)
+        if self._learning is not None:
+            await self._learning
 
     async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
         self._doubt()

@@ -11,6 +11,8 @@ from steelyard.model.errors import HostLacks, OperatorError
 
 #: a Unix socket's path has 108 bytes; HAProxy appends ".<pid>.tmp" to its own while it binds them
 _LONGEST_SOCKET_PATH = 90
+#: the end of a file's name while it is written; a killed process leaves one behind
+_HALF = ".new"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Layout:
             for base in (self.engine, self.staging):
                 for name in ("certificates", "lists"):
                     (base / name).mkdir(mode=0o700, exist_ok=True)
+            for half in self.root.rglob(f".*{_HALF}"):
+                half.unlink(missing_ok=True)
         except OSError as failure:
             raise cannot_write(self.root, failure) from failure
 
@@ -136,7 +140,7 @@ def write(path: Path, content: str | bytes, *, durable: bool = False) -> bool:
     try:
         if path.exists() and path.read_bytes() == data:
             return False
-        temporary = path.with_name(f".{path.name}.new")
+        temporary = path.with_name(f".{path.name}{_HALF}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:

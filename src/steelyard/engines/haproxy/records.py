@@ -16,7 +16,7 @@ from pathlib import Path
 
 from steelyard.emit.haproxy.words import quote_command
 from steelyard.engines.haproxy.runtime import ask, batches
-from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE
+from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, TAUGHT_TABLE
 
 _FLAGS = re.compile(r"flags=0x([0-9a-fA-F]+)")
 _TABLE = re.compile(r"^# table: (\S+),.* used:(\d+)", re.MULTILINE)
@@ -39,9 +39,25 @@ async def mark_ready(socket: Path) -> None:
     await ask(socket, f"set table {SYNC_TABLE} key {SYNC_KEY} data.gpc0 1")
 
 
-async def is_ready(socket: Path) -> bool:
-    """Whether the worker has the entry that is taught last."""
+async def is_marked(socket: Path) -> bool:
+    """Whether the worker was told that it has all records."""
     return f"key={SYNC_KEY} " in await ask(socket, f"show table {SYNC_TABLE}")
+
+
+async def is_taught(socket: Path) -> bool:
+    """Whether the worker has the entry that is taught last."""
+    return f"key={SYNC_KEY} " in await ask(socket, f"show table {TAUGHT_TABLE}")
+
+
+async def will_teach(socket: Path, *, everything: bool) -> None:
+    """Tell a worker before its end whether what it teaches the next one is everything.
+
+    A worker that does not teach its table still sends its latest updates; the mark must not be among them.
+    """
+    if everything:
+        await ask(socket, f"set table {TAUGHT_TABLE} key {SYNC_KEY} data.gpc0 1")
+    else:
+        await ask(socket, f"clear table {TAUGHT_TABLE} key {SYNC_KEY}")
 
 
 async def teaches(socket: Path) -> bool:
@@ -54,7 +70,7 @@ async def read_records(socket: Path) -> list[Record]:
     """Every record of a worker."""
     found: list[Record] = []
     for table, used in _TABLE.findall(await ask(socket, "show table")):
-        if table != SYNC_TABLE and int(used):
+        if table not in (SYNC_TABLE, TAUGHT_TABLE) and int(used):
             text = await ask(socket, f"show table {table}")
             found.extend(Record(table, key, int(server)) for key, server in _RECORD.findall(text) if int(server))
     return found

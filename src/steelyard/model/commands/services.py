@@ -67,32 +67,28 @@ def _check_circles(configuration: Configuration, service: VirtualService) -> Non
 
     One connection would go round until the engine has none left for any service.
     """
-    services = {**configuration.services, service.index: service}
+    listening: dict[str, list[VirtualService]] = {}
+    for other in {**configuration.services, service.index: service}.values():
+        listening.setdefault(other.address, []).append(other)
     seen: set[int] = set()
     waiting = [(server, server) for server in service.servers]
     while waiting:
         first, server = waiting.pop()
-        for other in services.values():
-            if other.index in seen or not _listens(other, server):
-                continue
-            if other.index == service.index:
-                raise OperatorError(
-                    f"Real server {first.address} port {first.port} leads back to the virtual service itself,"
-                    " so that a connection would go round without end",
-                    field="servers",
-                    value=first.address,
-                    remedy="Give another address or port",
-                )
-            seen.add(other.index)
-            waiting.extend((first, further) for further in other.servers)
-
-
-def _listens(service: VirtualService, server: RealServer) -> bool:
-    """Whether connections to the real server arrive at the virtual service."""
-    everywhere = service.address in ("0.0.0.0", "::") and (server.address.startswith("127.") or server.address == "::1")
-    if service.address != server.address and not everywhere:
-        return False
-    return any(first <= server.port <= last for first, last in service.port_ranges)
+        loopback = server.address == "::1" or server.address.startswith("127.")
+        for address in (server.address, "0.0.0.0", "::") if loopback else (server.address,):
+            for other in listening.get(address, ()):
+                if other.index in seen or not any(low <= server.port <= high for low, high in other.port_ranges):
+                    continue
+                if other.index == service.index:
+                    raise OperatorError(
+                        f"Real server {first.address} port {first.port} leads back to the virtual service itself,"
+                        " so that a connection would go round without end",
+                        field="servers",
+                        value=first.address,
+                        remedy="Give another address or port",
+                    )
+                seen.add(other.index)
+                waiting.extend((first, further) for further in other.servers)
 
 
 def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[str, Any]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import field_validator
-from pydantic_core import PydanticCustomError
-
 from steelyard.model.setting import Setting, Settings
 from steelyard.model.text import HOST_NAME, HOST_NAME_SAYS, IDENTIFIER, IDENTIFIER_SAYS
 
@@ -15,8 +12,9 @@ TLS13_SUITES = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_A
 
 #: bit of `TLSType` -> HAProxy's name of the protocol it switches off
 PROTOCOL_BITS = {1: "sslv3", 2: "tlsv10", 4: "tlsv11", 8: "tlsv12", 16: "tlsv13"}
-#: HAProxy offers nothing older unless told to (`ssl-min-ver`, default TLSv1.2), and OpenSSL 3 refuses it by default
-_OFFERED = 8 | 16
+#: HAProxy offers nothing older than TLS 1.2 unless told to (`ssl-min-ver`), and OpenSSL 3 refuses it by default: one of
+#: the bits 8 and 16 has to stay unset, and a sum above this has both
+MOST_SWITCHED_OFF = 23
 
 
 class TlsSettings(Settings):
@@ -63,7 +61,7 @@ class TlsSettings(Settings):
             " TLS 1.2 and 1.3, so one of these has to stay.",
             answer="TlsType",
             ge=0,
-            le=30,
+            le=MOST_SWITCHED_OFF,
             text_number=True,
         ),
     ] = 3
@@ -175,11 +173,3 @@ class TlsSettings(Settings):
     bearer_text: Annotated[
         str, Setting("BearerText", _SECTION, "Bearer text", "Strings a token must hold.", built=False)
     ] = ""
-
-    @field_validator("tls_type")
-    @classmethod
-    def _leaves_a_protocol(cls, value: int) -> int:
-        if value & _OFFERED == _OFFERED:
-            why = "switches off both TLS 1.2 and TLS 1.3; older protocols are not built in Steelyard"
-            raise PydanticCustomError("setting", "{why}", {"why": why, "allowed": "0 to 23"})
-        return value

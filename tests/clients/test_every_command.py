@@ -1,0 +1,281 @@
+"""Every command of the interface in both versions: what it answers, and that it says no more than its form has.
+
+The form of each is that of `reference/loadmaster-api/12`, 12.4.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.support.api_clients import LoadMasterClient
+from tests.support.certificates import leaf
+from tests.support.ports import free_port
+from tests.support.steelyard_process import SteelyardProcess
+
+pytestmark = [pytest.mark.client, pytest.mark.needs("haproxy")]
+
+MESSAGE = "Command completed ok"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command and its form: the children of `Data` in v1 and the members in v2; neither means a message."""
+
+    command: str
+    parameters: dict[str, object] = field(default_factory=dict)
+    v1: frozenset[str] = frozenset()
+    v2: frozenset[str] | None = None
+    upload: bytes | None = None
+    message: str | None = MESSAGE
+
+    def __str__(self) -> str:
+        return self.command
+
+
+def case(command: str, *members: str, v2: tuple[str, ...] | None = None, **parameters: object) -> Case:
+    upload = parameters.pop("upload", None)
+    assert upload is None or isinstance(upload, bytes)
+    in_v2 = frozenset(members) if v2 is None else frozenset(v2)
+    return Case(command, parameters, frozenset(members), in_v2, upload, None if members else MESSAGE)
+
+
+SERVICE: dict[str, Any] = {"vs": "1"}
+ADDRESS: dict[str, Any] = {"vs": "127.0.0.1", "prot": "tcp"}
+SERVER: dict[str, Any] = {"vs": "1", "rs": "!{server}"}
+#: some members of a service's record; more may be there
+RECORD = ("Status", "Index", "VSAddress", "VSPort", "Rs")
+STATS = ("CPU", "Memory", "Network", "VStotals", "Vs", "Rs", "TPS", "Timestamp")
+BUNDLE = leaf("every.example").bundle()
+
+CASES = [
+    case("listvs", "VS"),
+    case("showvs", *RECORD, **SERVICE),
+    case("modvs", *RECORD, **SERVICE, NickName="changed"),
+    case("addvs", "Status", "Index", "VSAddress", "VSPort", **ADDRESS, port="{port}"),
+    case("delvs", **SERVICE),
+    case("dupvs", **SERVICE, newport="{port}"),
+    case("dupvip", **SERVICE, newport="{port}"),
+    case("vstotals", "VS", "SubVS", "RS"),
+    case("showrs", "Rs", **SERVER),
+    case("addrs", "Rs", **SERVICE, rs="127.0.0.1", rsport="{port}"),
+    Case("modrs", {**SERVER, "weight": "5"}, v2=frozenset({"Rs"})),
+    case("delrs", **SERVER),
+    case("enablers", rs="127.0.0.1"),
+    case("disablers", rs="127.0.0.1"),
+    case("listcert", "cert"),
+    case("readcert", "certificate", cert="every"),
+    case("addcert", cert="new", upload=BUNDLE),
+    case("addcert", cert="every", replace="1", upload=BUNDLE),
+    case("delcert", cert="every"),
+    case("stats", *STATS),
+    case("get", "version", param="version"),
+    case("get", "boottime", param="boottime"),
+    case("get", "activetime", param="activetime"),
+    case("get", "serialnumber", param="serialnumber"),
+    case("get", "hastatus", param="hastatus"),
+    case("get", "admincert", param="admincert"),
+    case("get", "finalpersist", param="finalpersist"),
+    case("getall", "version", "serialnumber", "finalpersist"),
+    case("set", param="finalpersist", value="300"),
+    case("set", param="enableapi", value="yes"),
+    case("showhealth", "RetryInterval", "Timeout", "RetryCount"),
+    case("modhealth", RetryCount="1"),
+    case("licenseinfo", "uuid", "ActivationDate"),
+    case("listapi", "version", "commands"),
+    Case("notice", message=None),
+    case("userlist", "User"),
+    case("usershow", "User", v2=("Name", "Perms"), user="tester"),
+    case("useraddlocal", user="another", password="Secret-word-1"),
+    case("userdellocal", user="tester"),
+    case("userchangelocpass", user="tester", password="Secret-word-2", radius="0"),
+    case("usersetperms", user="tester", perms="vs,real"),
+    case("usersetsyspassword", currpassword="{password}", password="{password}"),
+    case("addapikey", "apikeys"),
+    case("addapikey", "apikeys", user="tester"),
+    case("listapikeys", "apikeys"),
+    case("delapikey", "apikeys", key="{key}"),
+]
+
+
+@pytest.fixture
+def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callable[[Case], dict[str, object]]]:
+    """A service with a real server, a certificate, a user and two API keys; gives the parameters of a case."""
+    lm.must("addvs", vs="127.0.0.1", port=free_port(), prot="tcp", vstype="http")
+    server = lm.must("addrs", vs=1, rs="127.0.0.1", rsport=free_port()).text("Rs/RsIndex")
+    lm.must("addcert", cert="every", body=BUNDLE)
+    lm.must("useraddlocal", user="tester", password="Secret-word-1")
+    keys = [found.text for found in lm.must("addapikey").data.findall("apikeys/key")]
+    keys = [found.text for found in lm.must("addapikey").data.findall("apikeys/key")]
+    known = {"port": free_port(), "server": server, "key": keys[0], "password": steelyard.password}
+    yield lambda case: {name: str(value).format(**known) for name, value in case.parameters.items()}
+    for found in lm.must("listapikeys").data.findall("apikeys/key"):
+        lm.must("delapikey", key=found.text)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_v1(lm: LoadMasterClient, filled: Callable[[Case], dict[str, object]], case: Case) -> None:
+    answer = lm.must(case.command, filled(case), body=case.upload)
+    assert answer.media_type == "text/xml"
+    assert answer.root is not None
+    assert answer.root.attrib == {"stat": "200", "code": "ok"}
+    assert [child.tag for child in answer.root] == ["Success"]
+    if case.v1:
+        assert case.v1 <= {child.tag for child in answer.data}
+        assert not (answer.root.findtext("Success") or "").strip()
+        return
+    assert answer.root.find("Success/Data") is None
+    assert answer.message == case.message or (case.message is None and answer.message)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_v2(lm: LoadMasterClient, filled: Callable[[Case], dict[str, object]], case: Case) -> None:
+    members = filled(case)
+    if case.upload is not None:
+        members["data"] = base64.b64encode(case.upload).decode()
+    status, answer = lm.v2(case.command, **members)
+    assert (status, answer["code"], answer["status"]) == (200, 200, "ok"), answer
+    assert [*answer][:: len(answer) - 1] == ["code", "status"]
+    assert (case.v2 or frozenset()) <= set(answer)
+    if case.v1:
+        assert "message" not in answer
+    else:
+        assert answer["message"] == case.message or (case.message is None and answer["message"])
+        assert set(answer) - {"code", "status", "message"} == (case.v2 or frozenset())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_user_without_permissions_may_read_and_no_more(
+    steelyard: SteelyardProcess, filled: Callable[[Case], dict[str, object]], case: Case
+) -> None:
+    reads = ("list", "show", "get", "stats", "vstotals", "readcert", "licenseinfo", "notice", "userlist", "usershow")
+    parameters = filled(case)
+    with LoadMasterClient(steelyard.url, "tester", "Secret-word-1") as client:
+        answer = client.call(case.command, parameters, body=case.upload)
+        status, _ = client.v2(case.command, **parameters, data=base64.b64encode(case.upload or b"").decode())
+    expected = 403
+    if case.command.startswith((*reads, "addapikey")):
+        expected = 200
+    elif case.command == "delapikey":
+        expected = 422  # the key of another user is unknown to this one
+    assert (answer.status, status) == (expected, expected), answer.body
+
+
+def test_listapi_names_exactly_the_commands_that_work(
+    lm: LoadMasterClient, filled: Callable[[Case], dict[str, object]]
+) -> None:
+    found = {element.text for element in lm.must("listapi").data.findall("commands/cmd")}
+    assert found == {case.command for case in CASES} - {"dupvip"}
+    _, answer = lm.v2("listapi")
+    assert set(answer["commands"]["cmd"]) == found
+
+
+#: commands of LoadMaster that later steps build
+# fmt: off
+NOT_BUILT = [
+    "aclcontrol", "addrule", "addrequestrule", "showrule", "addnocache", "adddomain", "showdomain",
+    "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore", "restorecert", "backupcert",
+    "listintermediate", "addintermediate", "modifycipherset", "getcipherset", "reboot", "shutdown",
+    "installpatch", "showiface", "modiface", "addroute", "gethosts", "listfqdns", "addfqdn", "logging/ping",
+    "logging/listsyslogfiles", "tcpdump", "addlecert", "listacmecert", "addowaspcustomrule", "getwafsettings",
+    "uploadvserrfile", "showadaptive", "cluster/status",
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("command", NOT_BUILT)
+def test_other_commands_are_refused_clearly(lm: LoadMasterClient, command: str) -> None:
+    v1, (status, v2) = lm.call(command), lm.v2(command.replace("/", "."))
+    assert (v1.status, status, v2["code"], v2["status"]) == (422, 422, 422, "fail")
+    assert v1.message == v2["message"]
+    assert "not built in Steelyard yet" in v1.message
+    assert command in v1.message
+
+
+@pytest.mark.parametrize("command", ["addintermediate", "uploadtemplate", "installpatch", "restore", "ssoimages"])
+@pytest.mark.parametrize("size", [100, 2_000_000])
+def test_an_upload_that_is_not_built_is_refused_as_such_whatever_its_bytes(
+    lm: LoadMasterClient, command: str, size: int
+) -> None:
+    refused = lm.call(command, body=bytes(range(256)) * (size // 256 + 1))
+    assert refused.status == 422
+    assert "not built in Steelyard yet" in refused.message
+
+
+def test_a_command_nobody_knows(lm: LoadMasterClient) -> None:
+    for name in ("nosuch", "logging/nosuch", "listvs/nosuch", "list", ""):
+        v1, (status, v2) = lm.call(name), lm.v2(name.replace("/", ".")) if name else (405, {"message": None})
+        assert (v1.status, v1.message, status) == (405, "Unknown command", 405), name
+        assert v2["message"] in ("Unknown command", None)
+
+
+SETTINGS_NOT_BUILT: dict[str, Any] = {
+    "Transparent": "Y",
+    "ForceL4": 1,
+    "Cache": 1,
+    "Compress": True,
+    "Verify": 1,
+    "ErrorCode": 404,
+    "DefaultGW": "127.0.0.1",
+    "EspEnabled": "Y",
+    "InterceptMode": 2,
+    "Intercept": 1,
+    "QoS": 8,
+    "StandbyAddr": "127.0.0.1",
+    "AltAddress": "127.0.0.1",
+    "FollowVSID": 1,
+    "ConnsPerSecLimit": 5,
+    "Bandwidth": 100,
+    "MultiConnect": 1,
+    "EnhancedHealthChecks": 1,
+    "RefreshPersist": 1,
+    "ExtraHdrKey": "X-Key",
+    "createsubvs": "1",
+    "template": "Exchange",
+    "RequestPrecedence": "rule",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS_NOT_BUILT)
+def test_a_setting_that_is_not_built_is_refused_by_name_and_nothing_changes(
+    lm: LoadMasterClient, filled: Callable[[Case], dict[str, object]], name: str
+) -> None:
+    before = lm.must("showvs", vs=1).body
+    for value in (SETTINGS_NOT_BUILT[name], str(SETTINGS_NOT_BUILT[name])):
+        status, answer = lm.v2("modvs", **{"vs": 1, name: value})
+        assert status == 422, f"{name}={value!r} was accepted"
+        assert name.lower() in answer["message"].lower()
+        refused = lm.call("modvs", {"vs": 1, name: value})
+        assert (refused.status, refused.message) == (422, answer["message"])
+    assert lm.must("showvs", vs=1).body == before
+
+
+def test_unknown_parameters_are_ignored(lm: LoadMasterClient, filled: Callable[[Case], dict[str, object]]) -> None:
+    before = lm.must("showvs", vs=1).body
+    assert lm.must("modvs", vs=1, nosuch="1", colour="red").body == before
+    assert lm.v2("modvs", vs=1, nosuch={"a": [1]}, colour=None)[0] == 200
+    assert lm.must("showvs", vs=1).body == before
+
+
+def test_secrets_never_reach_the_log_or_an_answer(lm: LoadMasterClient, steelyard: SteelyardProcess) -> None:
+    word, key = "Very-Secret-Word-7", lm.must("addapikey").data.findall("apikeys/key")[-1].text or ""
+    lm.must("useraddlocal", user="secretive", password=word)
+    lm.call("userchangelocpass", user="secretive", password=word + "2")
+    lm.call("addcert", {"cert": "broken", "password": word}, body=b"-----BEGIN PRIVATE KEY-----\n" + word.encode())
+    lm.v2("useraddlocal", user="secretive", password=word)
+    with LoadMasterClient(steelyard.url, api_key=key) as client:
+        client.must("listvs")
+        assert client.v2("nosuch")[0] == 405
+    lm.must("delapikey", key=key)
+    for answer in (lm.must("userlist"), lm.must("usershow", user="secretive"), lm.must("getall")):
+        assert word.encode() not in answer.body
+    logged = [steelyard.log, *(file.read_text("utf-8", "replace") for file in _logs(steelyard))]
+    for secret in (word, key, steelyard.password):
+        assert not any(secret in text for text in logged)
+
+
+def _logs(steelyard: SteelyardProcess) -> Iterator[Any]:
+    return (file for file in (steelyard.state_dir / "log").rglob("*") if file.is_file())
