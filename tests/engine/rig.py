@@ -46,6 +46,7 @@ from steelyard.model.commands import (
     SetParameters,
 )
 from steelyard.model.user import ADMINISTRATOR
+from steelyard.plan.haproxy import table_name
 
 T = TypeVar("T")
 
@@ -117,10 +118,12 @@ class Rig:
         except Exception as e:  # DEBUG
             if "in time" in repr(e) or isinstance(e, TimeoutError):  # DEBUG
                 import subprocess  # DEBUG
+
                 m = appliance.health().haproxy_pid  # DEBUG
                 cmd = f"date; ps -ef --forest| grep haprox; grep -i sig /proc/{m}/status; cat /proc/{m}/wchan; tail -5 {self.started.layout.log}/haproxy.log; for c in 'show proc'; do timeout 2 python3 -c \"import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);s.send(b'show proc\\n');print(s.recv(9999).decode())\" {self.started.layout.master_socket}; done"  # DEBUG
                 out = subprocess.run(cmd, shell=True, capture_output=True, text=True)  # DEBUG
-                with open("/tmp/x/lost-reload.txt", "a") as f: f.write(repr(command) + "\n" + out.stdout + out.stderr + "\n=====\n")  # DEBUG
+                with open("/tmp/x/lost-reload.txt", "a") as f:
+                    f.write(repr(command) + "\n" + out.stdout + out.stderr + "\n=====\n")  # DEBUG
             raise
 
     def ask(self, command: str) -> str:
@@ -267,7 +270,7 @@ class Service:
 
     def records(self) -> dict[str, tuple[int, float]]:
         """Persistence records: key to (number of the real server, seconds left)."""
-        found = _RECORD.findall(self.rig.ask(f"show table {self.key}"))
+        found = _RECORD.findall(self.rig.ask(f"show table {table_name(self.key)}"))
         return {key: (int(server), int(left) / 1000) for key, left, server in found}
 
 

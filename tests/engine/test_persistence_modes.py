@@ -139,9 +139,7 @@ def test_super_http_and_source_needs_both_to_be_the_same(rig: Rig, one: Origin, 
     assert service.name(headers=agent, source="127.0.0.31") == names[0]
 
 
-def test_selected_header_may_be_one_that_the_service_adds_to(
-    rig: Rig, one: Origin, two: Origin, three: Origin
-) -> None:
+def test_selected_header_may_be_one_that_the_service_adds_to(rig: Rig, one: Origin, two: Origin, three: Origin) -> None:
     """Clients behind several proxies are known by what their proxy says, not by what Steelyard adds to it."""
     service = rig.http(one, two, three, persistence="header", cookie="X-Forwarded-For", add_via=5)
     first = service.fetch(headers={"X-Forwarded-For": "203.0.113.1"}, source="127.0.0.31")

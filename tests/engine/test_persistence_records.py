@@ -214,9 +214,7 @@ def test_draining_goes_on_over_a_reload(rig: Rig, one: Origin, two: Origin, thre
     assert mine.name not in {service.name(source=f"127.0.0.{n}") for n in range(90, 98)}
 
 
-def test_clients_are_rescheduled_when_the_drain_time_is_over(
-    rig: Rig, one: Origin, two: Origin, three: Origin
-) -> None:
+def test_clients_are_rescheduled_when_the_drain_time_is_over(rig: Rig, one: Origin, two: Origin, three: Origin) -> None:
     """The checking process puts the server into maintenance at the end of the drain, which lasts a minute at least."""
     service = rig.http(one, two, three, persistence="src")
     mine = _by_name(service.name(), one, two, three)

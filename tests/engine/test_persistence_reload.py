@@ -33,9 +33,7 @@ class Client:
         while not stop.is_set():
             try:
                 async with asyncio.timeout(10):
-                    reader, writer = await asyncio.open_connection(
-                        "127.0.0.1", self.port, local_addr=(self.source, 0)
-                    )
+                    reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(self.source, 0))
                     writer.write(self.question)
                     answer = await reader.readuntil(b"\n") if self.question == b"hello\n" else await reader.read()
                     writer.close()
@@ -74,7 +72,9 @@ class Crowd:
     def wait_for_all(self) -> None:
         """Wait until every client was there three more times."""
         goals = {id(client): len(client.got) + 3 for client in self.clients}
-        eventually(lambda: all(len(client.got) >= goals[id(client)] for client in self.clients), "every client came", 30)
+        eventually(
+            lambda: all(len(client.got) >= goals[id(client)] for client in self.clients), "every client came", 30
+        )
 
     def end(self) -> None:
         self._loop.loop.call_soon_threadsafe(self._stop.set)

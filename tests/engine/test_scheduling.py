@@ -132,9 +132,7 @@ def test_source_hash_keeps_a_source_and_spreads_sources(rig: Rig, one: Origin, t
     assert set(first.values()) == {"one", "two", "three"}
 
 
-def test_source_hash_moves_only_the_clients_of_a_lost_server(
-    rig: Rig, one: Origin, two: Origin, three: Origin
-) -> None:
+def test_source_hash_moves_only_the_clients_of_a_lost_server(rig: Rig, one: Origin, two: Origin, three: Origin) -> None:
     service = rig.http(one, two, three, schedule="sh")
     before = {source: service.name(source=source) for source in SOURCES}
     two.refuse()

@@ -94,9 +94,16 @@ def test_files_of_its_that_are_broken_do_not_take_servers_out(site: Site) -> Non
             (site.root / "health" / name).write_text('{"half')
         kill(before)
         wait_until("another steelyard-health runs", lambda: _another(site, before))
-        wait_until("it has been told", lambda: not site.problems())
+        wait_until("it has been told", lambda: _planned(site) == {"vs1"})
         for server in (1, 2, 3):
             site.wait_for_status(server, "Up")
         load.wait_for_more(50)
     load.result().assert_clean(at_least=50)
-    assert json.loads((site.root / "health" / "plan.json").read_bytes())["services"]
+
+
+def _planned(site: Site) -> set[str]:
+    """The services in the plan it keeps."""
+    try:
+        return set(json.loads((site.root / "health" / "plan.json").read_bytes())["services"])
+    except ValueError:
+        return set()

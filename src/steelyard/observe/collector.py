@@ -20,6 +20,7 @@ from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import EngineRefused
 from steelyard.observe.statistics import Statistics, TrafficCounters
+from steelyard.plan.haproxy import PEERS, table_name
 
 _FRESH_SECONDS = 1.0
 _PERIOD_SECONDS = 5.0
@@ -28,7 +29,7 @@ _MOST_RECORDS = 20_000
 #: all proxies, but only their frontends (1) and servers (4): a backend's row is nobody's
 _SHOW = "show stat -1 5 -1"
 _ROWS_AT_ONCE = 1000
-_TABLE = re.compile(r"^# table: (\S+),.* used:(\d+)", re.MULTILINE)
+_TABLE = re.compile(rf"^# table: {PEERS}/(\S+),.* used:(\d+)", re.MULTILINE)
 _RECORD = re.compile(r" server_key=(\S+)")
 
 #: what has carried nothing, and has no records; one value for all of them
@@ -116,7 +117,7 @@ class Collector:
         for name, used in _TABLE.findall(await ask(self._socket, "show table")):
             if not name.startswith("vs") or not 0 < int(used) <= _MOST_RECORDS:
                 continue
-            for server in _RECORD.findall(await ask(self._socket, f"show table {name}")):
+            for server in _RECORD.findall(await ask(self._socket, f"show table {table_name(name)}")):
                 counts[f"{name}/{server}"] = counts.get(f"{name}/{server}", 0) + 1
         return counts
 

@@ -12,11 +12,18 @@ from typing import Literal
 
 Mode = Literal["http", "tcp"]
 
-#: the table whose one entry says that this process has all persistence records of the one before it; its own
+#: the peers section: it holds the persistence tables, which an old process teaches to the next
+PEERS = "steelyard"
+#: the table whose one entry is taught last
+TAUGHT = "taught"
+#: the table of a process's own whose one entry says that it has all persistence records of the one before it
 SYNC_TABLE = "steelyard_sync"
-#: the table whose one entry an old process teaches to the next, after all records
-TAUGHT_TABLE = "steelyard_taught"
 SYNC_KEY = "ready"
+
+
+def table_name(name: str) -> str:
+    """How rules and commands call a table of the peers section; a service's table has the name of the service."""
+    return f"{PEERS}/{name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ _LOOK_UP_SECONDS = 5.0
 def service_of(configuration: Configuration, parameters: Parameters) -> VirtualService:
     """The virtual service a request means. Raises `Refusal` 400 for what is missing, `NotFound`, `OperatorError`."""
     named = parameters.required("vs", "Address")
+    if isinstance(parameters.raw("vs"), bool):
+        raise missing("vs", "Address")
     if _INDEX.fullmatch(named):
         return configuration.service(int(named))
     port, protocol = parameters.required("port"), parameters.required("prot").lower()

@@ -119,6 +119,8 @@ class _Interface:
             with contextlib.suppress(Refusal):
                 given |= form_parameters(await read_body(request, MAX_FORM_BYTES))
         elif request.method == "POST" and entry is not None and entry.upload:
+            # an upload is long and its credentials are not in it: who has none need not send it
+            await signed_in(self._appliance, request, Parameters(given), 1)
             upload = await read_body(request, MAX_UPLOAD_BYTES)
         elif request.method == "POST":
             given |= form_parameters(await read_body(request, MAX_FORM_BYTES))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from steelyard.model.errors import InternalError
 from steelyard.model.virtual_service import DEFAULT_ACTIVE_COOKIE, VirtualService
-from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Table, directive
+from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Table, directive, table_name
 
 ENTRIES = 1_000_000
 
@@ -75,6 +75,10 @@ def _set(text: str) -> tuple[str, ...]:
 
 def _unset(text: str) -> tuple[str, ...]:
     return ("!{", *text.split(), "}")
+
+
+def _stick(service: VirtualService, what: str, key: str, *condition: str) -> Directive:
+    return directive("stick", what, key, "table", table_name(service.engine_name), *condition)
 
 
 def _wait(service: VirtualService, keyword: str, first: tuple[str, ...], can_wait: bool) -> list[Directive]:
@@ -177,23 +181,23 @@ def _http(service: VirtualService, always: int, can_wait: bool) -> Persistence:
     key = _source(service) if plain else "var(txn.key)"
     follow = _set(f"var({memory}) -m found")
     if always:
-        follow += ("!{", f"{key},in_table({service.engine_name})", "}")
+        follow += ("!{", f"{key},in_table({table_name(service.engine_name)})", "}")
     rules = _wait(service, "http-request", first, can_wait)
     if not plain:
         rules += _key(service, first, always)
     rules.append(directive("use-server", f"%[var({memory})]", "if", *follow))
-    rules.append(directive("stick", "match", key, *_condition(*looked_up)))
+    rules.append(_stick(service, "match", key, *_condition(*looked_up)))
     if always == 2:
-        rules.append(directive("stick", "store-request", key))
+        rules.append(_stick(service, "store-request", key))
     else:
         # a cookie that is issued without a record would bring its client to any server
         issued = ("or", *_set("var(txn.issued) -m found")) if always and service.persistence == "active-cookie" else ()
         moved = (*_set(f"var({memory}) -m found"), *_unset(f"srv_name,strcmp({memory}) eq 0"))
-        rules.append(directive("stick", "store-request", key, *_condition(*first, *issued)))
+        rules.append(_stick(service, "store-request", key, *_condition(*first, *issued)))
         # store rules see the memory as it was before this response (2.6, order of the response's analysers)
-        rules.append(directive("stick", "store-response", key, *_condition(*moved)))
+        rules.append(_stick(service, "store-response", key, *_condition(*moved)))
     if service.persistence in ("cookie", "cookie-src"):
-        rules.append(directive("stick", "store-response", _digest(f"res.cook({service.cookie})")))
+        rules.append(_stick(service, "store-response", _digest(f"res.cook({service.cookie})")))
     rules += _issue_cookie(service)
     rules.append(directive("http-response", f"set-var({memory})", "srv_name"))
     return Persistence(table, tuple(rules))
@@ -206,7 +210,7 @@ def _issue_cookie(service: VirtualService) -> list[Directive]:
     issued = _condition(*_set("var(txn.issued) -m found"))
     rules = [directive("http-response", "add-header", "Set-Cookie", f"{name}=%[var(txn.issued)]; path=/", *issued)]
     if service.persistence == "active-cook-src":
-        rules.append(directive("stick", "store-response", _digest("var(txn.issued)")))
+        rules.append(_stick(service, "store-response", _digest("var(txn.issued)")))
     return rules
 
 
@@ -215,7 +219,7 @@ def _tcp(service: VirtualService, can_wait: bool) -> Persistence:
     if service.persistence == "src":
         # a content rule may wait only while an inspection delay runs (2.6, `tcp_inspect_request`)
         rules.insert(0, directive("tcp-request", "inspect-delay", "2s"))
-        rules.append(directive("stick", "on", _source(service)))
+        rules.append(_stick(service, "on", _source(service)))
         return Persistence(_table(service, "ip"), tuple(rules))
     if service.persistence == "ssl":
         hello, answer = _set("req.ssl_hello_type 1"), _set("res.ssl_hello_type 2")
@@ -224,16 +228,16 @@ def _tcp(service: VirtualService, can_wait: bool) -> Persistence:
             directive("tcp-request", "content", "accept", "if", *hello),
             directive("tcp-response", "inspect-delay", "5s"),
             directive("tcp-response", "content", "accept", "if", *answer),
-            directive("stick", "on", _digest("req.payload_lv(43,1)"), "if", *hello),
-            directive("stick", "store-response", _digest("res.payload_lv(43,1)"), "if", *answer),
+            _stick(service, "on", _digest("req.payload_lv(43,1)"), "if", *hello),
+            _stick(service, "store-response", _digest("res.payload_lv(43,1)"), "if", *answer),
         ]
         return Persistence(_table(service, "digest"), tuple(rules))
     key = "req.rdp_cookie(mstshash)"
     rules += [
         directive("tcp-request", "inspect-delay", "1s"),
         directive("tcp-request", "content", "accept", "if", *_set(f"{key} -m found")),
-        directive("stick", "on", _digest(key)),
+        _stick(service, "on", _digest(key)),
     ]
     if service.persistence == "rdp-src":
-        rules.append(directive("stick", "on", _digest(_source(service)), "if", *_unset(f"{key} -m found")))
+        rules.append(_stick(service, "on", _digest(_source(service)), "if", *_unset(f"{key} -m found")))
     return Persistence(_table(service, "digest"), tuple(rules))

@@ -1,7 +1,9 @@
 """The plan as HAProxy configuration text.
 
-Sections come in a fixed order, so equal plans give equal bytes. The sync table is declared first: peers teach their
-tables in the reverse order of declaration (seen on 2.6 and 2.8), so its entry arrives after all persistence records.
+Sections come in a fixed order, so equal plans give equal bytes. Persistence tables are declared in the peers section: those
+of backends are emptied as soon as a process stops (2.6, `manage_proxy`), and a client that had connected to it before, but
+spoke after, would lose its server. Peers teach such tables in the order of declaration (seen on 2.6 and 2.8), so the mark
+that is to arrive after all records is declared last.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from dataclasses import dataclass
 from steelyard.emit.haproxy.server import server_words
 from steelyard.emit.haproxy.words import quote
 from steelyard.plan.haproxy import (
+    PEERS,
     SYNC_TABLE,
-    TAUGHT_TABLE,
+    TAUGHT,
     Backend,
     Bind,
     Frontend,
@@ -23,7 +26,8 @@ from steelyard.plan.haproxy import (
     Table,
 )
 
-PEER = "steelyard"
+#: a table with one entry that says something is done
+_MARK = ("type", "string", "len", "16", "size", "16", "store", "gpc0")
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,14 @@ def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
     yield _line(["stats", "socket", paths.socket, "mode", "600", "level", "admin", "expose-fd", "listeners"])
     yield _line(["stats", "timeout", "60s"])
     yield _line(["server-state-file", paths.state])
-    yield _line(["localpeer", PEER])
+    yield _line(["localpeer", PEERS])
     yield _line(["tune.ssl.default-dh-param", "2048"])
     # HAProxy's own HTTP client (for Lua, unused here) reads all the system's authorities at start: 20 ms with 2.6
     yield _line(["httpclient.ssl.verify", "none"])
     if paths.lua is not None:
         yield _line(["lua-load-per-thread", paths.lua])
-    yield _section("peers", PEER)
-    yield _line(["peer", PEER, f"unix@{paths.peers}"])
-    marks = ["stick-table", "type", "string", "len", "16", "size", "16", "store", "gpc0"]
-    yield _section("backend", TAUGHT_TABLE)
-    yield _line([*marks, "peers", PEER])
     yield _section("backend", SYNC_TABLE)
-    yield _line(marks)
+    yield _line(["stick-table", *_MARK])
     yield _section("defaults", "steelyard")
     yield _line(["timeout", "connect", f"{settings.connect_seconds}s"])
     yield _line(["timeout", "queue", f"{settings.queue_seconds}s"])
@@ -126,11 +125,18 @@ def _frontend(frontend: Frontend, backend: str, paths: EnginePaths) -> Iterator[
     yield _line(["default_backend", backend])
 
 
-def _table(table: Table) -> str:
+def _table(name: str, table: Table) -> str:
     kind = {"ip": ["ip"], "ipv6": ["ipv6"], "digest": ["string", "len", "40"]}[table.kind]
-    return _line(
-        ["stick-table", "type", *kind, "size", str(table.entries), "expire", f"{table.expire_seconds}s", "peers", PEER]
-    )
+    return _line(["table", name, "type", *kind, "size", str(table.entries), "expire", f"{table.expire_seconds}s"])
+
+
+def _peers(services: Iterable[ServicePlan], paths: EnginePaths) -> Iterator[str]:
+    yield _section("peers", PEERS)
+    yield _line(["peer", PEERS, f"unix@{paths.peers}"])
+    for service in services:
+        if service.backend.table is not None:
+            yield _table(service.key, service.backend.table)
+    yield _line(["table", TAUGHT, *_MARK])
 
 
 def _backend(backend: Backend) -> Iterator[str]:
@@ -139,8 +145,6 @@ def _backend(backend: Backend) -> Iterator[str]:
     yield _line(["timeout", "server", f"{backend.idle_seconds}s"])
     yield _line(["timeout", "tunnel", f"{backend.idle_seconds}s"])
     yield _line(["balance", *backend.balance])
-    if backend.table is not None:
-        yield _table(backend.table)
     for item in backend.directives:
         yield _line(item.words)
     for server in backend.servers:
@@ -170,7 +174,7 @@ class ConfigurationEmitter:
 
     def text(self, plan: HaproxyPlan) -> str:
         """The whole configuration."""
-        parts = [globals_text(plan.settings, self.paths)]
+        parts = [globals_text(plan.settings, self.paths), *_peers(plan.services.values(), self.paths)]
         for key, service in plan.services.items():
             cached = self._texts.get(key)
             if cached is None or cached[0] is not service:

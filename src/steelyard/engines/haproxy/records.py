@@ -1,10 +1,10 @@
 """Persistence records over a reload.
 
 The old worker teaches the new one through HAProxy's local peer. Two facts of 2.6 and 2.8 (tried) need help. The new
-worker takes clients some milliseconds before it has learnt: the Lua action holds their first request until the entry
-"ready" is there, which is taught last. And a worker teaches nobody for five to ten seconds after a cold start,
-because its own resynchronisation is still open: its records, few as yet, are then copied through the runtime sockets
-before the new worker is marked ready.
+worker takes clients some milliseconds before it has learnt: the Lua action holds their first request until the worker
+is marked ready, or has the entry that is taught last. And a worker teaches nobody for five to ten seconds after a cold
+start, because its own resynchronisation is still open: its records, few as yet, are then copied through the runtime
+sockets before the new worker is marked ready. They begin their time anew, because no command sets it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from steelyard.emit.haproxy.words import quote_command
 from steelyard.engines.haproxy.runtime import ask, batches
-from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, TAUGHT_TABLE
+from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, TAUGHT, table_name
 
 _FLAGS = re.compile(r"flags=0x([0-9a-fA-F]+)")
 _TABLE = re.compile(r"^# table: (\S+),.* used:(\d+)", re.MULTILINE)
@@ -46,7 +46,7 @@ async def is_marked(socket: Path) -> bool:
 
 async def is_taught(socket: Path) -> bool:
     """Whether the worker has the entry that is taught last."""
-    return f"key={SYNC_KEY} " in await ask(socket, f"show table {TAUGHT_TABLE}")
+    return f"key={SYNC_KEY} " in await ask(socket, f"show table {table_name(TAUGHT)}")
 
 
 async def will_teach(socket: Path, *, everything: bool) -> None:
@@ -55,9 +55,9 @@ async def will_teach(socket: Path, *, everything: bool) -> None:
     A worker that does not teach its table still sends its latest updates; the mark must not be among them.
     """
     if everything:
-        await ask(socket, f"set table {TAUGHT_TABLE} key {SYNC_KEY} data.gpc0 1")
+        await ask(socket, f"set table {table_name(TAUGHT)} key {SYNC_KEY} data.gpc0 1")
     else:
-        await ask(socket, f"clear table {TAUGHT_TABLE} key {SYNC_KEY}")
+        await ask(socket, f"clear table {table_name(TAUGHT)} key {SYNC_KEY}")
 
 
 async def teaches(socket: Path) -> bool:
@@ -70,7 +70,7 @@ async def read_records(socket: Path) -> list[Record]:
     """Every record of a worker."""
     found: list[Record] = []
     for table, used in _TABLE.findall(await ask(socket, "show table")):
-        if table not in (SYNC_TABLE, TAUGHT_TABLE) and int(used):
+        if table not in (SYNC_TABLE, table_name(TAUGHT)) and int(used):
             text = await ask(socket, f"show table {table}")
             found.extend(Record(table, key, int(server)) for key, server in _RECORD.findall(text) if int(server))
     return found

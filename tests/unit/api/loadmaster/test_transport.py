@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
-from tests.support.fake_appliance import PASSWORD
+from starlette.applications import Starlette
+from tests.support.fake_appliance import PASSWORD, FakeAppliance
 from tests.unit.api.loadmaster.calling import Api
 
+from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.model.errors import EngineRefused, HostLacks, InternalError
 
 SENT = "<script>SENT</script>"
@@ -182,3 +186,19 @@ def test_a_user_needs_the_permission_and_may_read_the_rest(api: Api) -> None:
     assert api.v1_error("modvs", vs=1, nickname="x")[0] == 403
     assert api.v2_error("set", param="finalpersist", value=60)[0] == 403
     assert api.v2("listapikeys") == {}
+
+
+async def test_an_upload_without_credentials_is_refused_before_it_is_read() -> None:
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(10):
+            read += 1
+            yield b"x" * 1000
+
+    app = Starlette(routes=build_loadmaster_routes(FakeAppliance()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://adc") as client:
+        answer = await client.post("/access/addcert?cert=shop", content=body())
+    assert answer.status_code == 401
+    assert read == 0
