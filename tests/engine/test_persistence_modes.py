@@ -149,7 +149,8 @@ def test_selected_header_may_be_one_that_the_service_adds_to(rig: Rig, one: Orig
     assert len(set(service.names(3))) == 3, "without the header the scheduler decides"
 
 
-# --- server cookie -----------------------------------------------------------------------------------------------------
+# --- server cookie
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["cookie", "cookie-src"])
@@ -188,7 +189,8 @@ def test_cookies_of_other_names_are_left_alone(rig: Rig, one: Origin, two: Origi
     assert len(set(service.names(3, cookies={"theme": "dark"}))) == 3
 
 
-# --- active cookie -----------------------------------------------------------------------------------------------------
+# --- active cookie
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["active-cookie", "active-cook-src"])
@@ -247,7 +249,8 @@ def test_cookie_names_may_hold_every_sign_that_the_setting_allows(
     assert set(service.names(3, cookies=reply.cookies)) == {reply.name}
 
 
-# --- below HTTP --------------------------------------------------------------------------------------------------------
+# --- below HTTP
+# --------------------------------------------------------------------------------------------------------
 
 
 def _first_line(service: Service, source: str | None = None) -> str:

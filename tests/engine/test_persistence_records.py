@@ -32,7 +32,8 @@ def _url_of(service: Service, name: str, urls: count[int]) -> str:
     raise AssertionError
 
 
-# --- the timer ---------------------------------------------------------------------------------------------------------
+# --- the timer
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_timer_restarts_at_each_new_connection_and_not_by_requests_inside_one(rig: Rig, one: Origin) -> None:
@@ -91,7 +92,8 @@ def test_the_timeout_is_the_service_s_own(rig: Rig, one: Origin) -> None:
     assert 1199 < _left(service) <= 1200
 
 
-# --- the first request only --------------------------------------------------------------------------------------------
+# --- the first request only
+# --------------------------------------------------------------------------------------------
 
 
 def test_only_the_first_request_of_a_connection_is_looked_up(rig: Rig, one: Origin, two: Origin) -> None:
@@ -149,7 +151,8 @@ def test_a_proxy_s_connection_serves_many_clients_with_always_check(
             assert {service.name(cookies=reply.cookies) for _ in range(3)} == {reply.name}
 
 
-# --- servers that go ---------------------------------------------------------------------------------------------------
+# --- servers that go
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_the_record_of_a_server_that_is_down_is_discarded_and_the_client_does_not_move_back(

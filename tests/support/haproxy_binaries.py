@@ -75,7 +75,7 @@ class Reader:
         path = self.layout.engine / "read.cfg"
         path.write_text(text)
         done = subprocess.run(
-            [binary, "-c", "-q", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
+            [binary, "-c", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
         )
         said = done.stdout + done.stderr
         return "" if done.returncode == 0 else said or f"exit code {done.returncode}"

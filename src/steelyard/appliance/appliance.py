@@ -24,7 +24,7 @@ from steelyard.appliance.differences import differences
 from steelyard.appliance.host_needs import refuse_what_host_lacks
 from steelyard.appliance.journal import Journal
 from steelyard.appliance.road import Journey, changing_part, check_permission, new_sockets, think_through
-from steelyard.compile.compiler import Compiler, Plan
+from steelyard.compile.compiler import Compiler
 from steelyard.engines.host import Host
 from steelyard.model.commands.command import Command
 from steelyard.model.commands.declare import Restore
@@ -57,6 +57,7 @@ class Appliance:
         self._unapplied: list[Snapshot] = []
         self._last_applied = Snapshot(0, Configuration())
         self._sampling: asyncio.Task[None] | None = None
+        self._closing = False
 
     # --- start and end
 
@@ -75,7 +76,8 @@ class Appliance:
             self._sampling.cancel()
         async with self._writer:
             # a change that is under way is finished; a reload that fails from here on takes the lock itself
-            pass
+            self._closing = True
+        await self._dataplane.finish_reloads()
         await self._dataplane.close(stop_engines=stop_engines)
         self._journal.close()
 
@@ -123,6 +125,8 @@ class Appliance:
 
     def _think(self, command: Command, actor: Actor, based_on: int | None) -> Journey:
         check_permission(command, actor)
+        if self._closing:
+            raise HostLacks("Steelyard is stopping", lacks="a control plane", remedy="Try again when it is up again")
         now = self._snapshot
         if based_on is not None and based_on != now.revision:
             raise self._stale(based_on)
@@ -171,7 +175,7 @@ class Appliance:
         if reload is not None:
             self._unapplied.append(self._snapshot)
             return Outcome(revision, "queued", journey.preview), reload
-        if self._dataplane.reload_pending:
+        if self._dataplane.behind:
             # in force, but it stands on a revision that is not: the reload settles both
             self._unapplied.append(self._snapshot)
         else:
@@ -190,18 +194,21 @@ class Appliance:
         done = [snapshot for snapshot in self._unapplied if snapshot.revision <= revision]
         self._unapplied = [snapshot for snapshot in self._unapplied if snapshot.revision > revision]
         for snapshot in done:
-            self._last_applied = snapshot
+            # what needed no reload may have come into force meanwhile
+            if snapshot.revision > self._last_applied.revision:
+                self._last_applied = snapshot
             await self._journal.applied(snapshot.revision)
 
-    async def _reload_failed(self, failure: SteelyardError) -> tuple[Plan, int]:
-        """A reload was refused: withdraw what waited for it and give the plan that is in force."""
+    async def _reload_failed(self, failure: SteelyardError) -> None:
+        """A reload was refused: withdraw what waited for it and go back to what is in force."""
         async with self._writer:
             # a change that was committed meanwhile stands on those that failed, and goes with them
             failed, self._unapplied = [snapshot.revision for snapshot in self._unapplied], []
             log.error("revisions %s could not be applied: %s", failed, failure.details())
             await self._journal.withdraw(failed, failure.message)
             self._snapshot = Snapshot(self._snapshot.revision, self._last_applied.configuration)
-            return self._compiler.compile(self._last_applied.configuration), self._last_applied.revision
+            plan = self._compiler.compile(self._last_applied.configuration)
+            await self._dataplane.go_back(plan, self._last_applied.revision)
 
     async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
         async with self._writer:

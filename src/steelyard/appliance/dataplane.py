@@ -35,8 +35,8 @@ _HEALTH_START_SECONDS = 10.0
 
 #: called with the revision that has come into force
 OnReload = Callable[[int], Awaitable[None]]
-#: called when a reload was refused; gives the plan to go back to and its revision
-OnReloadFailed = Callable[[SteelyardError], Awaitable[tuple[Plan, int]]]
+#: called when a reload was refused; calls `go_back`
+OnReloadFailed = Callable[[SteelyardError], Awaitable[None]]
 
 
 class DataPlane:
@@ -79,6 +79,11 @@ class DataPlane:
     @property
     def reload_pending(self) -> bool:
         return self._reloads.pending
+
+    @property
+    def behind(self) -> bool:
+        """Whether HAProxy has less than was committed, until a reload."""
+        return self.applied is not self.wanted
 
     @property
     def reload_count(self) -> int:
@@ -146,10 +151,13 @@ class DataPlane:
             await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
         self._problems.pop("haproxy", None)
 
-    async def close(self, *, stop_engines: bool) -> None:
-        """Let go of the engines, or end them."""
+    async def finish_reloads(self) -> None:
+        """Return when no reload is pending. No change may come any more."""
         with contextlib.suppress(SteelyardError):
             await self._reloads.close()
+
+    async def close(self, *, stop_engines: bool) -> None:
+        """Let go of the engines, or end them."""
         self._closing = True
         if self._saving is not None:
             await self._saving
@@ -170,8 +178,8 @@ class DataPlane:
         Raises `EngineRefused` when HAProxy refuses an operation; the caller then calls `restore`.
         """
         if self._engine.locked() and todo.reload_reasons and not todo.operations:
-            # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for the
-            # one that runs now.
+            # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for
+            # the one that runs now.
             self._checks = plan.health
             self.wanted, self._revision = plan.haproxy, revision
             await self._tell_health(patient=False)
@@ -236,19 +244,25 @@ class DataPlane:
                 self._problems.pop("restore", None)
         except SteelyardError as failure:
             self._problems["reload"] = f"The last reload was refused: {failure.message}"
-            back, revision = await self._on_reload_failed(failure)
-            await self._go_back(back, revision)
+            await self._on_reload_failed(failure)
             raise
         await self._on_reload(revision)
         await self._sync()
 
-    async def _go_back(self, plan: Plan, revision: int) -> None:
-        if difference(self.applied, plan.haproxy).empty:
-            async with self._engine:
-                self.applied = self.wanted = plan.haproxy
-                self._checks, self._revision = plan.health, revision
+    async def go_back(self, plan: Plan, revision: int) -> None:
+        """Return to a plan after a refused reload: at run time if possible, since reloads may be refused still."""
+        async with self._engine:
+            back = difference(self.applied, plan.haproxy)
+            self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
+            try:
+                done = not back.reload_reasons and await self._run(back.operations, plan.haproxy)
+            except SteelyardError as failure:
+                log.warning("the previous plan is put back by a reload: %s", failure.details())
+                done = False
+            if done:
+                self.applied = plan.haproxy
                 self._untold.set()
-        else:
+        if not done:
             await self.restore(plan, revision)
 
     def _save_soon(self) -> None:

@@ -217,6 +217,9 @@ class Board:
             if name not in self._known.get(key, {}):
                 self._draining.discard((key, name))
                 changes.wanted[(key, name)] = None
+                if service is not None:
+                    # the control plane cuts them in the worker of now; workers from before a reload have some too
+                    changes.drops.append((key, name))
         if service is not None:
             self._settle(service, changes, now)
             changes.wanted.update({(key, name): known.wanted for name, known in self._known[key].items()})

@@ -11,7 +11,7 @@ import yaml
 from tests.support.strategies import TEMPORARY, material
 
 from steelyard.compile.compiler import Compiler, EngineFacts
-from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list, service_text
+from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list, globals_text
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.model import commands
 from steelyard.model.commands import AddService, Batch, Command, PutCertificate, SetParameters
@@ -80,10 +80,10 @@ class Case:
     def texts(self, plan: HaproxyPlan) -> dict[str, str]:
         """File name -> content: `haproxy.cfg`, and the certificate list of each listener that has TLS."""
         paths = Layout(Path(STATE_DIR)).paths(lua=self.engine["lua"])
-        if self.engine["whole"]:
-            found = {"haproxy.cfg": ConfigurationEmitter(paths).text(plan)}
-        else:
-            found = {"haproxy.cfg": "".join(service_text(service, paths) for service in plan.services.values())}
+        text = ConfigurationEmitter(paths).text(plan)
+        if not self.engine["whole"]:
+            text = text.removeprefix(globals_text(plan.settings, paths))
+        found = {"haproxy.cfg": text}
         for key, service in plan.services.items():
             if service.certificates():
                 found[f"{key}.list"] = certificate_list(service.certificates(), paths)

@@ -22,7 +22,7 @@ from tests.support.strategies import (
     with_certificates,
 )
 
-from steelyard.emit.haproxy.configuration import ConfigurationEmitter, service_text
+from steelyard.emit.haproxy.configuration import ConfigurationEmitter
 from steelyard.model.commands import AddService, Command
 from steelyard.model.configuration import Configuration, document_of, from_documents, objects_of
 
@@ -129,5 +129,4 @@ def test_haproxy_takes_every_valid_configuration(reader: Reader, name: str, conf
     binary = haproxy_binaries.require(name)
     plan = compiler().compile(configuration).haproxy
     reader.put_certificates(plan, private_key)
-    sections = "".join(service_text(service, reader.paths) for service in plan.services.values())
-    assert reader.refusal(binary, reader.header() + sections) == ""
+    assert reader.refusal(binary, ConfigurationEmitter(reader.paths).text(plan)) == ""

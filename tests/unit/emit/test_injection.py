@@ -18,7 +18,7 @@ from tests.support.haproxy_binaries import Reader
 from tests.support.strategies import compiler, material, private_key, with_certificates
 from tests.unit.emit.words_reader import words_of
 
-from steelyard.emit.haproxy.configuration import service_text
+from steelyard.emit.haproxy.configuration import ConfigurationEmitter
 from steelyard.emit.haproxy.runtime import commands
 from steelyard.emit.haproxy.server import server_words
 from steelyard.model.commands import AddServer, AddService, PutCertificate
@@ -101,20 +101,26 @@ def _accepted(name: str) -> Iterator[tuple[str, Configuration]]:
 
 
 def _check_words(plan: HaproxyPlan, reader: Reader) -> str:
-    """The text of every service, after every line was cut as HAProxy cuts it and found to be the words of the plan."""
-    texts = []
+    """The whole text, after every line was cut as HAProxy cuts it and found to be the words of the plan."""
+    text = ConfigurationEmitter(reader.paths).text(plan)
+    lines = [words_of(line) for line in text.removesuffix("\n").split("\n")]
     for service in plan.services.values():
-        text = service_text(service, reader.paths)
-        lines = [words_of(line) for line in text.removesuffix("\n").split("\n")]
         for part in (service.frontend, service.backend):
             for directive in part.directives if part is not None else ():
                 assert list(directive.words) in lines
         for server in service.backend.servers:
             assert ["server", server.name, *server_words(server)] in lines
-        assert sum(words[0] in ("frontend", "backend") for words in lines) == 1 + (service.frontend is not None)
-        assert sum(words[0] == "server" for words in lines) == len(service.backend.servers)
-        texts.append(text)
-    return "".join(texts)
+    sections = [
+        words[-1 if len(words) < 2 else 1]
+        for line, words in zip(text.split("\n"), lines, strict=False)
+        if not line.startswith(" ")
+    ]
+    assert [name for name in sections if name.startswith("vs")] == [
+        service.key for service in plan.services.values() for part in (service.frontend, service.backend) if part
+    ]
+    servers = sum(len(service.backend.servers) for service in plan.services.values())
+    assert sum(words[0] == "server" for words in lines) == servers
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +142,7 @@ def test_what_is_accepted_stays_one_word_and_haproxy_accepts_it(name: str, reade
         seen.add(text)
         reader.put_certificates(plan, private_key)
         for binary in haproxy_binaries.present():
-            assert reader.refusal(binary, reader.header() + text) == "", f"{name}={attack!r}"
+            assert reader.refusal(binary, text) == "", f"{name}={attack!r}"
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -218,7 +218,7 @@ def _tcp(service: VirtualService, can_wait: bool) -> Persistence:
     rules = _wait(service, "tcp-request", (), can_wait)
     if service.persistence == "src":
         # a content rule may wait only while an inspection delay runs (2.6, `tcp_inspect_request`)
-        rules.insert(0, directive("tcp-request", "inspect-delay", "2s"))
+        rules.insert(0, directive("tcp-request", "inspect-delay", "1s"))
         rules.append(_stick(service, "on", _source(service)))
         return Persistence(_table(service, "ip"), tuple(rules))
     if service.persistence == "ssl":

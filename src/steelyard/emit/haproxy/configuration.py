@@ -1,9 +1,9 @@
 """The plan as HAProxy configuration text.
 
-Sections come in a fixed order, so equal plans give equal bytes. Persistence tables are declared in the peers section: those
-of backends are emptied as soon as a process stops (2.6, `manage_proxy`), and a client that had connected to it before, but
-spoke after, would lose its server. Peers teach such tables in the order of declaration (seen on 2.6 and 2.8), so the mark
-that is to arrive after all records is declared last.
+Sections come in a fixed order, so equal plans give equal bytes. Persistence tables are declared in the peers section:
+those of backends are emptied as soon as a process stops (2.6, `manage_proxy`), and a client that had connected to it
+before, but spoke after, would lose its server. Peers teach such tables in the order of declaration (seen on 2.6 and
+2.8), so the mark that is to arrive after all records is declared last.
 """
 
 from __future__ import annotations

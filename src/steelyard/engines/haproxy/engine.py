@@ -35,8 +35,9 @@ log = logging.getLogger("steelyard.haproxy")
 SecretSource = Callable[[str], bytes]
 
 _REMOVE_SECONDS = 1.0
-_LEARN_SECONDS = 1.2
 _LOOK_SECONDS = 0.01
+#: about a second: what an old worker has to teach its records
+_LEARN_LOOKS = 120
 #: what HAProxy 2.6 and 2.8 answer to commands they carried out; `set server addr` tells what it changed
 _GOOD_ANSWERS = (
     "New server registered.",
@@ -221,10 +222,10 @@ class RealHaproxy:
 
     async def _learnt(self) -> None:
         """Mark the new worker ready when it has learnt, or when the old one has had the time to teach and did not."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _LEARN_SECONDS
         try:
-            while loop.time() < deadline and not await is_taught(self._layout.socket):
+            for _ in range(_LEARN_LOOKS):
+                if await is_taught(self._layout.socket):
+                    break
                 await asyncio.sleep(_LOOK_SECONDS)
             await mark_ready(self._layout.socket)
         except EngineRefused:
@@ -253,12 +254,15 @@ class RealHaproxy:
             raise EngineRefused("HAProxy refuses a change at run time", words=answer)
 
     async def _remove(self, operation: RemoveServer) -> None:
-        """Sessions end a moment after they are told to; the server can go only then."""
+        """Sessions end a moment after they are told to; the server can go only then.
+
+        The checking process may meanwhile put it back to work, which it has not heard is over: so it is told each time.
+        """
         maintenance, cut, delete = commands(operation)
-        await self._tell(maintenance)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _REMOVE_SECONDS
         while True:
+            await self._tell(maintenance)
             await self._tell(cut)
             try:
                 await self._tell(delete)

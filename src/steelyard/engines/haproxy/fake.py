@@ -93,6 +93,7 @@ class FakeHaproxy:
         self.reload_seconds = 0.0
         self.hold = asyncio.Event()
         self.hold.set()
+        self.reloading = False
         self.checked: list[HaproxyPlan] = []
         self.ran: list[Operation] = []
         self.starts: list[HaproxyPlan] = []
@@ -174,8 +175,12 @@ class FakeHaproxy:
     async def reload(self, plan: HaproxyPlan, states: Callable[[], Iterable[ServerState]]) -> None:
         if self._worker is None:
             raise EngineRefused("HAProxy is not running")
-        await asyncio.sleep(self.reload_seconds)
-        await self.hold.wait()
+        self.reloading = True
+        try:
+            await asyncio.sleep(self.reload_seconds)
+            await self.hold.wait()
+        finally:
+            self.reloading = False
         if self.refuses_reload is not None:
             raise EngineRefused("HAProxy refused the reload; it goes on as before", words=self.refuses_reload)
         self._worker = _load(plan, states())

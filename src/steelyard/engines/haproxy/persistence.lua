@@ -4,7 +4,7 @@
 local given_up = false
 
 core.register_action("await_persistence", { "tcp-req", "http-req" }, function(txn)
-  if given_up or core.get_info()["Stopping"] ~= "0" then return end
+  if given_up or core.get_info()["Stopping"] == 1 then return end
   local marked = core.backends["steelyard_sync"].stktable
   for _ = 1, 500 do
     if marked:lookup("ready") or txn.c:in_table("ready", "steelyard/taught") == 1 then return end

@@ -169,7 +169,8 @@ class HaproxyProcess:
     async def _steady(self) -> tuple[int, int]:
         """Wait until the master takes signals.
 
-        It replaces itself once more after a worker has started (2.6 and 2.8), and forgets a signal that comes just before.
+        It replaces itself once more after a worker has started (2.6 and 2.8), and forgets a signal that comes just
+        before.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS

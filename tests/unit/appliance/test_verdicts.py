@@ -1,0 +1,67 @@
+"""What a HAProxy process starts with: the last verdicts, never "all up"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from steelyard.appliance.verdicts import Verdicts
+from steelyard.emit.haproxy.server_state import ServerState
+from steelyard.health.status import Event, TargetStatus
+from steelyard.plan.haproxy import Backend, Globals, HaproxyPlan, Server, ServicePlan
+
+SERVER = Server("rs1", 1, "10.0.0.1", 80, weight=100, limit=0, enabled=True)
+UP = TargetStatus("up", 1.0, "HTTP 200", 1.0, 1.0, None, "ready", None)
+
+
+def start_state(status: TargetStatus | None, server: Server = SERVER, **backend: bool) -> ServerState:
+    verdicts = Verdicts()
+    if status is not None:
+        verdicts.replace_all({"vs1/rs1": status})
+    made = Backend("vs1", "http", ("roundrobin",), (server,), 60, **backend)  # type: ignore[arg-type]
+    (state,) = verdicts.server_states(HaproxyPlan(Globals(1, 1), {"vs1": ServicePlan("vs1", None, made)}))
+    return state
+
+
+def test_only_what_was_found_up_starts_up() -> None:
+    assert start_state(UP).up
+    assert not start_state(replace(UP, state="down")).up
+    assert not start_state(replace(UP, state="unknown")).up
+    assert not start_state(None).up
+
+
+def test_without_checks_a_server_starts_up() -> None:
+    assert start_state(None, checked=False).up
+    assert start_state(replace(UP, state="unchecked")).up
+
+
+def test_a_disabled_server_starts_draining_until_its_drain_has_ended() -> None:
+    off = replace(SERVER, enabled=False)
+    assert start_state(replace(UP, admin="drain"), off, drains=True).admin == "drain"
+    assert start_state(replace(UP, admin="maint"), off, drains=True).admin == "maint"
+    assert start_state(None, off).admin == "maint"
+    assert start_state(replace(UP, admin="maint"), SERVER).admin == "ready"
+
+
+def test_weights_of_fixed_weighting_are_the_checks() -> None:
+    assert start_state(replace(UP, weight=0), replace(SERVER, weight_by_health=True)).weight == 0
+    assert start_state(UP, replace(SERVER, weight_by_health=True)).weight == 100
+    assert start_state(replace(UP, weight=0)).weight == 100
+
+
+def test_events_keep_the_copy_true() -> None:
+    verdicts = Verdicts()
+    verdicts.put({"vs1/rs1": UP})
+    verdicts.note(Event("verdict", "vs1/rs1", "up", "down", "connection refused", 5.0))
+    verdicts.note(Event("admin", "vs1/rs1", "ready", "drain", "", 6.0))
+    verdicts.note(Event("verdict", "vs9/rs9", "up", "down", "of no one known", 5.0))
+    seen = verdicts.for_people()
+    assert list(seen) == ["vs1/rs1"]
+    assert (seen["vs1/rs1"].state, seen["vs1/rs1"].reason, seen["vs1/rs1"].since) == ("down", "connection refused", 5.0)
+
+
+def test_only_a_running_drain_has_an_end() -> None:
+    verdicts = Verdicts()
+    verdicts.put({"vs1/rs1": replace(UP, admin="drain", drain_ends=9.0), "vs1/rs2": replace(UP, drain_ends=9.0)})
+    seen = verdicts.for_people()
+    assert (seen["vs1/rs1"].drain_ends, seen["vs1/rs2"].drain_ends) == (9.0, None)
+    assert len(seen) == 2
