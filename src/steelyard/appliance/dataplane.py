@@ -118,7 +118,7 @@ class DataPlane:
         """Adopt or start both processes on that plan."""
         self._on_reload, self._on_reload_failed = on_reload, on_reload_failed
         self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
-        if not self._health.adopt():
+        if self._health.pid is None and not self._health.adopt():
             self._health.start()
         await self._tell_health_everything()
         same = await self._haproxy.adopt(self.wanted)

@@ -107,34 +107,38 @@ async def start_appliance(
     open_files = host.raise_open_files()
     layout = Layout(state_dir)
     layout.make()
-    store = await asyncio.to_thread(SqliteStore, layout.root / "steelyard.db")
-    journal = Journal(store)
-    snapshot = journal.load()
-    first, password = not snapshot.configuration.users, None
-    if first:
-        snapshot, password = await _first_configuration(journal, snapshot, given, announce)
-    compiler = Compiler(
-        EngineFacts(
-            threads=min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1,
-            lua=capabilities.lua,
-            open_files=open_files,
-        )
-    )
-    collector = Collector(layout.socket)
+    journal = Journal(await asyncio.to_thread(SqliteStore, layout.root / "steelyard.db"))
     health_socket = layout.run / "health.sock"
-    dataplane = DataPlane(
-        RealHaproxy(capabilities.haproxy_path, layout, journal.secret, lua=capabilities.lua),
-        HealthProcess(
-            socket=health_socket,
-            worker=layout.socket,
-            master=layout.master_socket,
-            directory=layout.root / "health",
-            pid_file=layout.run / "health.pid",
-            log=layout.log / "health.log",
-        ),
-        HealthClient(health_socket),
-        collector.before_reload,
+    health = HealthProcess(
+        socket=health_socket,
+        worker=layout.socket,
+        master=layout.master_socket,
+        directory=layout.root / "health",
+        pid_file=layout.run / "health.pid",
+        log=layout.log / "health.log",
     )
+    started_here = not health.adopt()
+    if started_here:
+        # it comes up while the configuration is read here
+        health.start()
+    try:
+        snapshot = journal.load()
+        first, password = not snapshot.configuration.users, None
+        if first:
+            snapshot, password = await _first_configuration(journal, snapshot, given, announce)
+        collector = Collector(layout.socket)
+        dataplane = DataPlane(
+            RealHaproxy(capabilities.haproxy_path, layout, journal.secret, lua=capabilities.lua),
+            health,
+            HealthClient(health_socket),
+            collector.before_reload,
+        )
+    except BaseException:
+        if started_here:
+            await health.stop()
+        raise
+    threads = min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1
+    compiler = Compiler(EngineFacts(threads=threads, lua=capabilities.lua, open_files=open_files))
     appliance = Appliance(journal=journal, compiler=compiler, dataplane=dataplane, host=host, collector=collector)
     try:
         await appliance.start(snapshot)

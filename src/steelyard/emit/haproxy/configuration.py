@@ -118,6 +118,8 @@ def _frontend(frontend: Frontend, backend: str, paths: EnginePaths) -> Iterator[
     if frontend.mode == "http":
         # without it a reload closes idle client connections under a client that is just sending its next request
         yield _line(["option", "idle-close-on-response"])
+        # browsers connect ahead of need; a 408 on such a connection would answer a request they have not made
+        yield _line(["option", "http-ignore-probes"])
     for bind in frontend.binds:
         yield _bind(bind, frontend, paths)
     for item in frontend.directives:

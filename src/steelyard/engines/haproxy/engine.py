@@ -192,7 +192,7 @@ class RealHaproxy:
         except HostLacks as failure:
             # Serving comes first: steelyard-health tells a new worker the verdicts as soon as it answers.
             log.warning("HAProxy starts with older server states: %s", failure.message)
-        await self._process.check(self._layout.configuration)
+        # not checked first: a start that is refused says why as well, and takes half the time
         await self._process.start()
         await mark_ready(self._layout.socket)
         self._vouch(plan)
