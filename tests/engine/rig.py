@@ -113,18 +113,7 @@ class Rig:
         """Carry out a command as the administrator; by default wait for a reload that was put off."""
         appliance = self.started.appliance
         actor = Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "test")
-        try:
-            return self._background.run(appliance.execute(command, actor, wait=wait), 40)
-        except Exception as e:  # DEBUG
-            if "in time" in repr(e) or isinstance(e, TimeoutError):  # DEBUG
-                import subprocess  # DEBUG
-
-                m = appliance.health().haproxy_pid  # DEBUG
-                cmd = f"date; ps -ef --forest| grep haprox; grep -i sig /proc/{m}/status; cat /proc/{m}/wchan; tail -5 {self.started.layout.log}/haproxy.log; for c in 'show proc'; do timeout 2 python3 -c \"import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);s.send(b'show proc\\n');print(s.recv(9999).decode())\" {self.started.layout.master_socket}; done"  # DEBUG
-                out = subprocess.run(cmd, shell=True, capture_output=True, text=True)  # DEBUG
-                with open("/tmp/x/lost-reload.txt", "a") as f:
-                    f.write(repr(command) + "\n" + out.stdout + out.stderr + "\n=====\n")  # DEBUG
-            raise
+        return self._background.run(appliance.execute(command, actor, wait=wait), 40)
 
     def ask(self, command: str) -> str:
         """HAProxy's answer on its runtime socket."""

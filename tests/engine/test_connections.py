@@ -187,9 +187,7 @@ def test_pipelined_requests_are_answered_in_order(rig: Rig, one: Origin) -> None
     ],
     ids=["text", "no colon", "NUL", "blanks in the URL", "two lengths", "negative length", "40 kB header"],
 )
-def test_a_malformed_request_is_answered_400_and_never_forwarded(
-    rig: Rig, one: Origin, request_bytes: bytes
-) -> None:
+def test_a_malformed_request_is_answered_400_and_never_forwarded(rig: Rig, one: Origin, request_bytes: bytes) -> None:
     service = rig.http(one)
     assert _raw(service, request_bytes).startswith(b"HTTP/1.1 400")
     assert one.request_count == 0

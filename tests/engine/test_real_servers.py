@@ -59,7 +59,9 @@ def test_servers_come_and_go_at_run_time_with_every_scheduling(
     service = rig.http(one, schedule=schedule)
     with rig.without_reload():
         service.add(two, weight=2000).wait_until("up")
-        eventually(lambda: "two" in {service.name(f"/{n}", source=f"127.0.7.{n}") for n in range(1, 30)}, "the new one is used")
+        eventually(
+            lambda: "two" in {service.name(f"/{n}", source=f"127.0.7.{n}") for n in range(1, 30)}, "the new one is used"
+        )
         service.server(one).remove()
         assert set(service.names(4)) == {"two"}
 

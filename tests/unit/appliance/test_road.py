@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -322,6 +323,28 @@ class TestReloads:
         served.haproxy.refuses_reload = "no"
         with pytest.raises(EngineRefused):
             await served.do(AddService({**HTTP, "port": 8082}))
+        assert served.statuses()[outcome.revision] == "applied"
+        assert served.haproxy.server("vs1", "rs1").weight == 2
+        served.check_that_all_agree()
+
+    async def test_a_change_while_the_reloaded_ones_are_being_marked_stays(
+        self, served: Rig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mark = served.store.mark
+
+        def slowly(*arguments: Any) -> None:
+            time.sleep(0.03)
+            mark(*arguments)
+
+        monkeypatch.setattr(served.store, "mark", slowly)
+        for port in (8081, 8082, 8083):
+            await served.do(AddService({**HTTP, "port": port}), wait=None)
+        await _until(lambda: not served.dataplane.behind)
+        outcome = await served.do(ChangeServer(1, 1, {"weight": 4000}), wait=None)
+        await _until(lambda: not served.dataplane.reload_pending)
+        served.haproxy.refuses_reload = "no"
+        with pytest.raises(EngineRefused):
+            await served.do(AddService({**HTTP, "port": 8084}))
         assert served.statuses()[outcome.revision] == "applied"
         assert served.haproxy.server("vs1", "rs1").weight == 2
         served.check_that_all_agree()

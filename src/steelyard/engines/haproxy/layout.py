@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from steelyard.model.errors import HostLacks, OperatorError
 
 #: a Unix socket's path has 108 bytes; HAProxy appends ".<pid>.tmp" to its own while it binds them
 _LONGEST_SOCKET_PATH = 90
+#: certificate lists know no quotes (HAProxy 2.6 manual, `crt-list`)
+_STRANGE = re.compile(r"[^A-Za-z0-9_./:,@%=+-]")
 #: the end of a file's name while it is written; a killed process leaves one behind
 _HALF = ".new"
 
@@ -82,6 +85,13 @@ class Layout:
 
     def make(self) -> None:
         """Make the directories, for the owner only. Raises `OperatorError` when the path is too long for sockets."""
+        if _STRANGE.search(str(self.root)):
+            raise OperatorError(
+                f"The state directory's path {str(self.root)!r} holds a blank or another sign that HAProxy's files cannot",
+                field="state-dir",
+                allowed="letters, digits and _ . / : , @ % = + -",
+                remedy="Choose another path",
+            )
         if len(os.fsencode(self.run / "haproxy.sock")) > _LONGEST_SOCKET_PATH:
             raise OperatorError(
                 f"The state directory's path {self.root} is too long: its sockets would not fit",
