@@ -87,7 +87,7 @@ class Layout:
         """Make the directories, for the owner only. Raises `OperatorError` when the path is too long for sockets."""
         if _STRANGE.search(str(self.root)):
             raise OperatorError(
-                f"The state directory's path {str(self.root)!r} holds a blank or another sign that HAProxy's files cannot",
+                f"The state directory's path {str(self.root)!r} holds a blank or another sign HAProxy cannot take",
                 field="state-dir",
                 allowed="letters, digits and _ . / : , @ % = + -",
                 remedy="Choose another path",
