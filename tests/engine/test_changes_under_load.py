@@ -11,6 +11,7 @@ import pytest
 from tests.engine.rig import Rig, Service, member
 from tests.support.certificates import authority, leaf
 from tests.support.load import Load
+from tests.support.load_worker.settings import Kind
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 
@@ -174,17 +175,18 @@ def test_no_request_fails_during_two_hundred_changes(own_rig: Rig, origins: list
     secure = own_rig.http(one, two, three, ssl_acceleration=True, certificates=("load",), allow_http2=True)
     operator = Operator(own_rig, plain, secure, spare, moved)
     sources = tuple(f"127.0.4.{number}" for number in range(1, 9))
+    clients: list[tuple[Kind, Service, str | None]] = [
+        ("http1", plain, None),
+        ("http1-new", plain, None),
+        ("https1", secure, "load.example"),
+        ("h2", secure, "load.example"),
+    ]
     with contextlib.ExitStack() as stack:
         loads = [
             stack.enter_context(
                 Load(kind, service.address, service.port, sni=sni, workers=3, pause=0.01, sources=sources)
             )
-            for kind, service, sni in (
-                ("http1", plain, None),
-                ("http1-new", plain, None),
-                ("https1", secure, "load.example"),
-                ("h2", secure, "load.example"),
-            )
+            for kind, service, sni in clients
         ]
         started = time.monotonic()
         operator.run()

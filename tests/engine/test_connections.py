@@ -40,7 +40,7 @@ def _raw(service: Service, request: bytes) -> bytes:
         return got
 
 
-# --- idle time-out -----------------------------------------------------------------------------------------------------
+# --- idle time-out -------------------------------------------------------------------------------------------------
 
 
 def test_an_idle_connection_is_closed_after_the_idle_time(rig: Rig, one: Origin) -> None:
@@ -101,7 +101,7 @@ class Ticking(TcpOrigin):
             await asyncio.sleep(0.5)
 
 
-# --- requests and bodies -----------------------------------------------------------------------------------------------
+# --- requests and bodies -------------------------------------------------------------------------------------------
 
 
 def test_a_client_may_wait_for_100_continue(rig: Rig, one: Origin) -> None:
@@ -208,7 +208,7 @@ def test_conflicting_framing_does_not_smuggle_a_request(rig: Rig, one: Origin) -
         assert seen.header("content-length") is None or seen.header("transfer-encoding") is None
 
 
-# --- tunnels -----------------------------------------------------------------------------------------------------------
+# --- tunnels -------------------------------------------------------------------------------------------------------
 
 
 class Upgrade(TcpOrigin):
@@ -266,7 +266,7 @@ def test_a_tunnel_survives_reloads_and_ends_by_idle_time(rig: Rig) -> None:
             assert connection.closed_by_server(5.0)
 
 
-# --- generic TCP -------------------------------------------------------------------------------------------------------
+# --- generic TCP ---------------------------------------------------------------------------------------------------
 
 
 def test_generic_services_pass_lines(rig: Rig, line_one: TcpOrigin, line_two: TcpOrigin) -> None:

@@ -118,8 +118,8 @@ def test_super_http_tells_users_of_one_agent_apart_by_authorization(
 ) -> None:
     service = rig.http(one, two, three, persistence="super")
     agent = {"User-Agent": "Outlook 16"}
-    ann = {"headers": agent | {"Authorization": "Basic YW5uOjE="}}
-    bob = {"headers": agent | {"Authorization": "Basic Ym9iOjE="}}
+    ann: dict[str, Any] = {"headers": agent | {"Authorization": "Basic YW5uOjE="}}
+    bob: dict[str, Any] = {"headers": agent | {"Authorization": "Basic Ym9iOjE="}}
     names = [service.name(headers=agent), service.name(**ann), service.name(**bob)]
     assert set(names) == {"one", "two", "three"}
     for source in ("127.0.0.31", "127.0.0.32"):

@@ -1,4 +1,4 @@
-"""The life of a persistence record: when it is looked up, refreshed, discarded (`reference/behaviour.md`, 5.2, 5.3, 7.5)."""
+"""The life of a record: when it is looked up, refreshed, discarded (`reference/behaviour.md`, 5.2, 5.3 and 7.5)."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_servers_of_one_address_are_disabled_everywhere_at_once(rig: Rig, one: O
                 assert set(service.names(4)) == {"one", "elsewhere"}
 
 
-# --- limits ------------------------------------------------------------------------------------------------------------
+# --- limits --------------------------------------------------------------------------------------------------------
 
 
 def test_what_exceeds_a_server_s_limit_goes_to_the_others(rig: Rig, one: Origin, two: Origin) -> None:
@@ -148,7 +148,7 @@ def test_a_tcp_connection_too_many_is_closed(rig: Rig, line_one: TcpOrigin, line
         assert _talk(first) != _talk(second), "those that are open are not disturbed"
 
 
-# --- servers that go while they are used -------------------------------------------------------------------------------
+# --- servers that go while they are used ---------------------------------------------------------------------------
 
 
 def _tcp_on(service: Service, name: str) -> Connection:

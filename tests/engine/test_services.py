@@ -115,7 +115,7 @@ def test_a_change_of_type_takes_effect(rig: Rig, one: Origin) -> None:
     assert service.fetch().seen_headers["x-forwarded-for"] == ["127.0.0.1"]
 
 
-# --- extra ports -------------------------------------------------------------------------------------------------------
+# --- extra ports ---------------------------------------------------------------------------------------------------
 
 
 def test_extra_ports_and_ranges_lead_to_one_fixed_server_port(rig: Rig, one: Origin) -> None:
@@ -207,7 +207,7 @@ def _add(service: Service, port: int):  # type: ignore[no-untyped-def]
     return AddServer(service.index, {"address": "127.0.0.2", "port": port})
 
 
-# --- IPv6 --------------------------------------------------------------------------------------------------------------
+# --- IPv6 ----------------------------------------------------------------------------------------------------------
 
 
 def test_ipv6_services_and_servers(rig: Rig, one: Origin) -> None:

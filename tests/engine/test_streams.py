@@ -63,7 +63,7 @@ def _silent_for(connection: Connection, seconds: float) -> bool:
     return not connection.closed_by_server(seconds)
 
 
-# --- idle time -------------------------------------------------------------------------------------------------------
+# --- idle time -----------------------------------------------------------------------------------------------------
 
 
 def test_a_silent_connection_is_closed_after_the_idle_time(rig: Rig, one: Origin, line_one: TcpOrigin) -> None:
@@ -158,7 +158,7 @@ def test_slow_uploads_and_downloads_outlive_the_idle_time(rig: Rig) -> None:
             assert up.socket.recv(5) == b"u" * 5
 
 
-# --- bodies ----------------------------------------------------------------------------------------------------------
+# --- bodies --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -231,7 +231,7 @@ def test_a_real_server_may_refuse_a_body_before_it_is_sent(rig: Rig) -> None:
         assert _head(connection).startswith("HTTP/1.1 413")
 
 
-# --- upgrades --------------------------------------------------------------------------------------------------------
+# --- upgrades ------------------------------------------------------------------------------------------------------
 
 _UPGRADE = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -281,7 +281,7 @@ def test_an_upgraded_connection_is_a_tunnel(rig: Rig, upgrading: Scripted, tls: 
         assert 0.5 < _seconds_to_close(connection) < 3
 
 
-# --- bad requests ----------------------------------------------------------------------------------------------------
+# --- bad requests --------------------------------------------------------------------------------------------------
 
 _BAD = {
     "no request": b"hello\r\n\r\n",
@@ -324,7 +324,7 @@ def _raw(service: Service, data: bytes) -> str:
         return received.decode("latin-1")
 
 
-# --- generic TCP -----------------------------------------------------------------------------------------------------
+# --- generic TCP ---------------------------------------------------------------------------------------------------
 
 
 def test_either_side_may_close_its_half_and_the_other_goes_on(rig: Rig) -> None:

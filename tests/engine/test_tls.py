@@ -136,7 +136,7 @@ def test_tls_with_the_default_protocols_reaches_down_to_1_1(rig: Rig, one: Origi
         pytest.xfail("OpenSSL 3 refuses TLS 1.1 at its usual security level, and cipher sets come in a later step")
 
 
-# --- HTTP/2 ------------------------------------------------------------------------------------------------------------
+# --- HTTP/2 --------------------------------------------------------------------------------------------------------
 
 
 def test_http2_is_offered_when_allowed(rig: Rig, one: Origin, two: Origin) -> None:
@@ -166,7 +166,7 @@ def test_requests_of_one_http2_connection_stay_on_one_server(rig: Rig, one: Orig
             assert len({client.request(f"{service.url}/{number}").name for number in range(8)}) == 1
 
 
-# --- towards the real servers ------------------------------------------------------------------------------------------
+# --- towards the real servers --------------------------------------------------------------------------------------
 
 
 def test_reencryption_speaks_tls_to_the_server_without_verifying_it(rig: Rig, tls_one: Origin, tls_two: Origin) -> None:
@@ -238,7 +238,7 @@ def test_tls_is_on_every_extra_port(rig: Rig, one: Origin) -> None:
         assert service.fetch(port=port).name == "one"
 
 
-# --- new content -------------------------------------------------------------------------------------------------------
+# --- new content ---------------------------------------------------------------------------------------------------
 
 
 def test_a_certificate_is_replaced_without_reload_while_connections_go_on(rig: Rig, one: Origin) -> None:

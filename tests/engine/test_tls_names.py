@@ -60,7 +60,7 @@ def _only(version: ssl.TLSVersion) -> ssl.SSLContext:
     return client_context(lowest=version, highest=version)
 
 
-# --- the certificate shown -------------------------------------------------------------------------------------------
+# --- the certificate shown -----------------------------------------------------------------------------------------
 
 
 def test_names_are_matched_without_regard_to_case_and_with_wildcards(tls_rig: Rig, one: Origin) -> None:
@@ -166,7 +166,7 @@ def test_a_name_that_new_content_brings_is_served_without_a_reload(tls_rig: Rig,
         assert _hello(service, "new.example").fingerprint == FIRST.fingerprint
 
 
-# --- the name asked for ----------------------------------------------------------------------------------------------
+# --- the name asked for --------------------------------------------------------------------------------------------
 
 
 def test_each_client_s_name_is_passed_on_and_never_another_s(tls_rig: Rig, tls_one: Origin, tls_two: Origin) -> None:
