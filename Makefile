@@ -18,12 +18,15 @@ run:
 	@packaging/prepare run $(VENV)
 	@exec $(BIN)/steelyard demo
 
+# Two files of tests at a time: most of the time a test waits for a reload, a check or a time-out.
+WORKERS := 2
+
 # Pytest comes last: its summary is the last line, which CI reads.
 test:
 	@packaging/test-tools
 	@packaging/prepare dev $(VENV)
 	@$(MAKE) --no-print-directory lint
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint:
 	@packaging/prepare dev $(VENV)
