@@ -74,9 +74,7 @@ class Reader:
         """HAProxy's words when it refuses the text; empty when it takes it."""
         path = self.layout.engine / "read.cfg"
         path.write_text(text)
-        done = subprocess.run(
-            [binary, "-c", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run([binary, "-c", "-f", str(path)], capture_output=True, text=True, timeout=60, check=False)
         said = done.stdout + done.stderr
         return "" if done.returncode == 0 else said or f"exit code {done.returncode}"
 
