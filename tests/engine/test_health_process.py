@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -48,11 +49,16 @@ class Health:
                 stderr=log,
             )
         deadline = time.monotonic() + 15
-        while not self.socket.exists():
+        while not self._listens():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 break
             time.sleep(0.02)
         return self.process
+
+    def _listens(self) -> bool:
+        """Between the socket's file and its listener is a moment."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:

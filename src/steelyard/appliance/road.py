@@ -94,6 +94,8 @@ def new_sockets(old: HaproxyPlan, new: HaproxyPlan) -> list[tuple[str, int]]:
             continue
         held = _sockets(before.frontend.binds) if before is not None and before.frontend is not None else set()
         fresh.extend(sorted(_sockets(service.frontend.binds) - held))
+    if not fresh:
+        return fresh
     held_before = [service.frontend.binds for service in old.services.values() if service.frontend is not None]
     return [pair for pair in fresh if not any(_holds(binds, *pair) for binds in held_before)]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -25,22 +24,13 @@ from steelyard.api.cross_site import RefuseCrossSite
 from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
+from steelyard.cli.memory import settle_memory
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.listening import listen
 from steelyard.engines.sole_use import take
 from steelyard.model.errors import HostLacks
 
 log = logging.getLogger("steelyard")
-
-
-def _settle_memory() -> None:
-    """Let the cycle collector leave alone what is there now.
-
-    A configuration of a thousand services is some hundred thousand objects that stay; walking them holds every request
-    for 50 ms, again and again.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 class _Server(uvicorn.Server):
@@ -101,7 +91,7 @@ async def running(
                         raise SystemExit(1)
                 await asyncio.sleep(0.01)
             socket.chmod(0o600)
-            _settle_memory()
+            settle_memory()
             yield started
         finally:
             for server in servers:

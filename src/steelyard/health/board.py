@@ -111,6 +111,7 @@ class Board:
     ) -> Changes:
         """Take new versions of some services; None removes one. Raises `OperatorError`; nothing changes then."""
         askers = self._prepare(service for service in services.values() if service is not None)
+        timing = (self.drain_seconds, self.drop_at_drain_end)
         if drain_seconds is not None:
             self.drain_seconds = drain_seconds
         if drop_at_drain_end is not None:
@@ -122,7 +123,7 @@ class Board:
         for probe in changes.removed:
             self._probes.pop(probe.key, None)
         changes.added = [probe for probe in changes.added if probe.targets]
-        if drain_seconds is not None or drop_at_drain_end is not None:
+        if (self.drain_seconds, self.drop_at_drain_end) != timing:
             self._settle_all({key for key, _ in self._draining}.difference(services), changes, now)
         return changes
 
