@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -133,6 +134,14 @@ def on_ext4() -> Iterator[Site]:
             subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=20)
 
 
+def _unmount(disk: Path) -> None:
+    """A killed process lets go of its files a moment after it is gone from sight."""
+    deadline = time.monotonic() + 10
+    while subprocess.run(["umount", str(disk)], capture_output=True, check=False, timeout=20).returncode:
+        assert time.monotonic() < deadline, "the disk is still in use"
+        time.sleep(0.05)
+
+
 def _fail_disk(disk: Path) -> None:
     """What a disk that cannot be written to does to its file system: the kernel makes it read-only."""
     source = subprocess.run(
@@ -163,7 +172,7 @@ def test_on_a_disk_gone_read_only_changes_are_refused_and_work_again_after_its_r
     load.result().assert_clean(at_least=100)
 
     kill(*site.everything())
-    subprocess.run(["umount", str(site.root)], check=True, timeout=20)
+    _unmount(site.root)
     image = site.root.with_name("image")
     assert subprocess.run(["fsck.ext4", "-p", "-f", str(image)], capture_output=True, check=False).returncode <= 1
     _mount("-o", "loop,errors=remount-ro", str(image), str(site.root))

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from steelyard.engines.haproxy.layout import write
-from steelyard.engines.running import running_with
+from steelyard.engines.running import ended, running_with
 from steelyard.model.errors import HostLacks
 
 log = logging.getLogger("steelyard.health_process")
@@ -83,19 +83,7 @@ class HealthProcess:
         """Return when the process has ended, whoever started it."""
         if self.pid is None:
             return
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            self._reap()
-            return
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
+        await ended(self.pid)
         self._reap()
 
     def _reap(self) -> None:

@@ -6,6 +6,7 @@ the state directory's path cannot.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -26,6 +27,22 @@ def running_with(*arguments: str | Path, proc: Path = PROC) -> list[int]:
     found = [int(entry.name) for entry in proc.iterdir() if entry.name.isdigit()]
     mine = [(_started(pid, proc), pid) for pid in found if runs_with(pid, *arguments, proc=proc)]
     return [pid for _, pid in sorted(mine)]
+
+
+async def ended(pid: int) -> None:
+    """Return when that process has ended, whoever started it."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop.add_reader(descriptor, event.set)
+    try:
+        await event.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def parent(pid: int, proc: Path = PROC) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.haproxy.runtime import ask
-from steelyard.engines.running import masters, parent, running_with, runs_with
+from steelyard.engines.running import ended, masters, parent, running_with, runs_with
 from steelyard.model.errors import EngineRefused, HostLacks
 
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
@@ -223,19 +223,7 @@ class HaproxyProcess:
         """Return when the master has ended. Works for an adopted master too."""
         if self.master is None:
             return
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        try:
-            descriptor = os.pidfd_open(self.master)
-        except ProcessLookupError:
-            self._reap()
-            return
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
+        await ended(self.master)
         self._reap()
 
     def _reap(self) -> None:
