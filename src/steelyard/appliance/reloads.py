@@ -52,6 +52,7 @@ class Reloads:
             try:
                 await self._reload()
             except Exception as failure:
+                # whoever waits for this reload is told, bugs included; the next one must still be possible
                 current.set_exception(failure)
             else:
                 current.set_result(None)
