@@ -133,7 +133,7 @@ KINDS: dict[str, tuple[Step, ...]] = {
         lambda s: s.change(s.tls, CertFile="bench second"),
         lambda s: s.change(s.tls, CertFile="bench"),
     ),
-    "TLS versions": (lambda s: s.change(s.tls, TlsType=7), lambda s: s.change(s.tls, TlsType=3)),
+    "TLS versions": (lambda s: s.change(s.tls, TlsType=15), lambda s: s.change(s.tls, TlsType=7)),
     "another service added, removed": (
         lambda s: s.api.must("addvs", {**s.at(s.other), "VStype": "http", "CheckType": "none"}),
         lambda s: s.api.must("delvs", s.at(s.other)),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
-from tests.engine.rig import Rig
+from tests.engine.rig import Rig, Service
 from tests.support.certificates import Certified, authority, leaf
 from tests.support.clients import Http2Client, fetch_h2, tls_hello_fetch
 from tests.support.load import Load
@@ -108,32 +108,62 @@ def test_rsa_and_elliptic_curve_keys(rig: Rig, one: Origin, kind: str) -> None:
     assert service.fetch(sni="keys.example", ca=ROOT).status == 200
 
 
-@pytest.mark.parametrize(
-    ("tls_type", "accepted"),
-    [(3, {"TLSv1.2", "TLSv1.3"}), (19, {"TLSv1.2"}), (15, {"TLSv1.3"}), (7, {"TLSv1.2", "TLSv1.3"})],
-)
-def test_protocols_are_switched_off(rig: Rig, one: Origin, tls_type: int, accepted: set[str]) -> None:
-    service = rig.http(one, ssl_acceleration=True, certificates=(_import(rig, SHOP),), tls_type=tls_type)
-    got = set()
-    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        context = client_context(lowest=version, highest=version)
-        try:
-            got.add(tls_hello_fetch(service.address, service.port, context=context).version)
-        except (ssl.SSLError, ConnectionError):
-            continue
-    assert got == accepted
+V10, V11 = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+_OLD_ON_PURPOSE = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+#: sum of `TLSType`, None for the default -> what clients can agree on
+OFFERED = [
+    (None, {V12, V13}),
+    (1, {V10, V11, V12, V13}),
+    (3, {V11, V12, V13}),
+    (7, {V12, V13}),
+    (15, {V13}),
+    (17, {V10, V11, V12}),
+    (19, {V11, V12}),
+    (23, {V12}),
+    (25, {V10, V11}),
+    (27, {V11}),
+    (29, {V10}),
+]
 
 
-def test_tls_with_the_default_protocols_reaches_down_to_1_1(rig: Rig, one: Origin) -> None:
-    """The LoadMaster default switches off SSLv3 and TLS 1.0 only."""
-    service = rig.http(one, ssl_acceleration=True, certificates=(_import(rig, SHOP),))
-    context = client_context(
-        lowest=ssl.TLSVersion.TLSv1_1, highest=ssl.TLSVersion.TLSv1_1, ciphers="DEFAULT:@SECLEVEL=0"
-    )
+def _agreed(service: Service, version: ssl.TLSVersion, sni: str | None = None) -> str | None:
+    """The suite that a client gets who knows nothing but this protocol, and would take it; None if it is refused."""
+    context = client_context(lowest=version, highest=version, ciphers="DEFAULT:@SECLEVEL=0")
     try:
-        assert tls_hello_fetch(service.address, service.port, context=context).version == "TLSv1.1"
+        hello = tls_hello_fetch(service.address, service.port, sni=sni, context=context)
     except (ssl.SSLError, ConnectionError):
-        pytest.xfail("OpenSSL 3 refuses TLS 1.1 at its usual security level, and cipher sets come in a later step")
+        return None
+    assert hello.version == version.name.replace("_", ".")
+    return hello.cipher
+
+
+@_OLD_ON_PURPOSE
+@pytest.mark.parametrize(("tls_type", "accepted"), OFFERED)
+def test_the_protocols_that_are_not_switched_off_are_offered(
+    rig: Rig, one: Origin, tls_type: int | None, accepted: set[ssl.TLSVersion]
+) -> None:
+    settings = {} if tls_type is None else {"tls_type": tls_type}
+    names = (_import(rig, SHOP), _import(rig, MAIL))
+    service = rig.http(one, ssl_acceleration=True, certificates=names, **settings)
+    for sni in ("shop.example", "mail.example"):
+        assert {version for version in (V10, V11, V12, V13) if _agreed(service, version, sni)} == accepted
+
+
+@_OLD_ON_PURPOSE
+def test_old_protocols_change_nothing_for_clients_that_know_newer_ones(rig: Rig, one: Origin) -> None:
+    names = (_import(rig, SHOP), _import(rig, MAIL))
+    service = rig.http(one, ssl_acceleration=True, certificates=names)
+    usual = {(v, sni): _agreed(service, v, sni) for v in (V12, V13) for sni in ("shop.example", "mail.example")}
+    assert usual[V12, "shop.example"] == "ECDHE-RSA-AES256-GCM-SHA384"
+    assert usual[V12, "mail.example"] == "ECDHE-ECDSA-AES256-GCM-SHA384"
+    service.change(tls_type=1)
+    assert {(v, sni): _agreed(service, v, sni) for v, sni in usual} == usual
+    weakest_first = client_context(highest=V12, ciphers="AES128-SHA:ECDHE-RSA-AES256-GCM-SHA384")
+    hello = tls_hello_fetch(service.address, service.port, context=weakest_first)
+    assert (hello.version, hello.cipher) == ("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384"), "its order, not the client's"
+    everything = client_context(lowest=V10, ciphers="DEFAULT:@SECLEVEL=0")
+    assert tls_hello_fetch(service.address, service.port, context=everything).version == "TLSv1.3"
 
 
 # --- HTTP/2 --------------------------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ from steelyard.model.commands import (
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.model.virtual_service import HTTP_PERSISTENCE
-from steelyard.model.virtual_service.standard import PERSISTENCE_MODES, SCHEDULES
+from steelyard.model.virtual_service.standard import LONGEST_PERSISTENCE, PERSISTENCE_MODES, SCHEDULES
+from steelyard.model.virtual_service.tls import TLS_TYPES
 
 TEMPORARY = "0123456789abcdef0123456789abcdef"
 CERTIFICATES = ("shop", "api.example", "_old")
@@ -119,12 +120,12 @@ _CHECKS: Mapping[str, st.SearchStrategy[Any]] = {
     "check_pattern": st.sampled_from(("", "OK", "^(yes|no)$", "[a-z]+")),
 }
 _TLS: Mapping[str, st.SearchStrategy[Any]] = {
-    "tls_type": st.integers(0, 23),
+    "tls_type": st.sampled_from(tuple(TLS_TYPES)),
     "allow_http2": st.booleans(),
     "certificates": st.lists(st.sampled_from(CERTIFICATES), unique=True, max_size=3).map(tuple),
 }
 _PERSISTENCE: Mapping[str, st.SearchStrategy[Any]] = {
-    "persistence_timeout": st.sampled_from((0, 60, 360, 86_400, 2_147_520, 2_419_200)),
+    "persistence_timeout": st.sampled_from((0, 60, 360, 86_400, LONGEST_PERSISTENCE)),
     "persistence_mask": st.integers(8, 32),
     "query_tag": _QUERY_ITEMS,
     "cookie": _TOKENS,

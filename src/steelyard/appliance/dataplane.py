@@ -20,7 +20,7 @@ from steelyard.engines.haproxy.engine import HaproxyEngine
 from steelyard.engines.health_process import HealthProcess
 from steelyard.health.client import HealthClient
 from steelyard.model.errors import EngineRefused, SteelyardError
-from steelyard.plan.haproxy import Globals, HaproxyPlan
+from steelyard.plan.haproxy import Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.operations import Operation, Release, RemoveServer
 
@@ -195,7 +195,7 @@ class DataPlane:
                 self.applied = plan.haproxy
                 self._save_soon()
             elif runs:
-                touched = {operation.backend for operation in now.operations if hasattr(operation, "backend")}
+                touched = {service_key(one.backend) for one in now.operations if hasattr(one, "backend")}
                 self.applied = apply_operations(self.applied, plan.haproxy, touched)
             await self._tell_health(patient=not self._reloads.pending)
             needs_reload = bool(todo.reload_reasons) or not complete or (behind and self._is_behind(todo))
@@ -219,7 +219,7 @@ class DataPlane:
 
     def _is_behind(self, todo: Difference) -> bool:
         """Whether a service the command's operations name still waits for a reload."""
-        names = {operation.backend for operation in todo.operations if hasattr(operation, "backend")}
+        names = {service_key(one.backend) for one in todo.operations if hasattr(one, "backend")}
         return any(self.applied.services.get(name) != self.wanted.services.get(name) for name in names)
 
     async def restore(self, plan: Plan, revision: int) -> None:

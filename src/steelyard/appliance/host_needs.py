@@ -22,13 +22,26 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
     if encrypts and not capabilities.openssl:
         name = "SSLAcceleration" if service.ssl_acceleration else "SSLReverse"
         raise HostLacks(f"{name} needs TLS, which this host's HAProxy was built without", lacks="TLS", remedy=_REMEDY)
-    if service.ssl_acceleration and service.tls_type & 8 and not capabilities.tls13:
-        raise HostLacks(
-            f"TLSType={service.tls_type} leaves only TLS 1.3, which this host's HAProxy was built without",
-            lacks="TLS 1.3",
-            remedy=_REMEDY,
-        )
+    if service.ssl_acceleration:
+        _protocols(service, capabilities)
     if service.ssl_acceleration and service.allow_http2 and not capabilities.http2:
         raise HostLacks(
             "AllowHTTP2 needs HTTP/2, which this host's HAProxy was built without", lacks="HTTP/2", remedy=_REMEDY
         )
+
+
+def _protocols(service: VirtualService, capabilities: Capabilities) -> None:
+    """TLS 1.2 is in every OpenSSL, and TLS 1.3 may be lacking beside it; older ones are on because somebody asked."""
+    offered = service.offered_protocols
+    missing = {"TLSv1.0", "TLSv1.1"} - capabilities.tls_versions
+    if offered == ("TLSv1.3",) and not capabilities.tls13:
+        missing.add("TLSv1.3")
+    for protocol in offered:
+        if protocol in missing:
+            title = protocol.replace("v", " ")
+            only = "only " if len(offered) == 1 else ""
+            raise HostLacks(
+                f"TLSType={service.tls_type} leaves {only}{title} on, which this host's HAProxy was built without",
+                lacks=title,
+                remedy=_REMEDY,
+            )

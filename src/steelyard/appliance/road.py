@@ -5,8 +5,8 @@ Nothing here touches the store or an engine, so a dry run is exactly this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from steelyard.appliance.contract import Actor, Preview
 from steelyard.appliance.differences import differences
@@ -16,7 +16,7 @@ from steelyard.model.commands.command import Change, Command, required_permissio
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 from steelyard.model.user import ADMINISTRATOR, ONLY_ADMINISTRATOR, PERMISSIONS
-from steelyard.plan.haproxy import Bind, HaproxyPlan
+from steelyard.plan.haproxy import Bind, HaproxyPlan, Lookup
 from steelyard.plan.operations import Operation
 
 
@@ -82,7 +82,22 @@ def changing_part(old: HaproxyPlan, new: HaproxyPlan) -> HaproxyPlan:
     services = {key: service for key, service in new.services.items() if old.services.get(key) is not service}
     names = {name for service in services.values() for name in service.certificates()}
     names |= {name for name, file in new.certificates.items() if old.certificates.get(name) != file}
-    return HaproxyPlan(new.settings, services, {name: new.certificates[name] for name in sorted(names)})
+    known = {lookup.name: lookup for lookup in old.all_lookups()}
+    return HaproxyPlan(
+        new.settings,
+        {
+            key: replace(service, lookups=_unread(service.lookups, known)) if service.lookups else service
+            for key, service in services.items()
+        },
+        {name: new.certificates[name] for name in sorted(names)},
+        lookups=_unread(new.lookups, known),
+        sections=new.sections,
+    )
+
+
+def _unread(lookups: tuple[Lookup, ...], known: Mapping[str, Lookup]) -> tuple[Lookup, ...]:
+    """Lookups whose entries HAProxy has read already are given empty: reading 100,000 takes a while."""
+    return tuple(replace(one, entries=()) if known.get(one.name) == one else one for one in lookups)
 
 
 def new_sockets(old: HaproxyPlan, new: HaproxyPlan) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from steelyard.diff.haproxy import admin_state
 from steelyard.emit.haproxy.server_state import ServerState
 from steelyard.health.status import Event, TargetStatus
 from steelyard.observe.status import Verdict
-from steelyard.plan.haproxy import HaproxyPlan
+from steelyard.plan.haproxy import Backend, HaproxyPlan
 
 
 class Verdicts:
@@ -43,17 +43,22 @@ class Verdicts:
     def server_states(self, plan: HaproxyPlan) -> Iterable[ServerState]:
         """What a HAProxy process must start with: never "all up"."""
         for service in plan.services.values():
-            backend = service.backend
-            for server in backend.servers:
-                status = self._known.get(f"{backend.name}/{server.name}")
-                up = not backend.checked or (status is not None and status.state in ("up", "unchecked"))
-                admin = admin_state(backend, server)
-                if status is not None and admin == "drain" and status.admin == "maint":
-                    admin = "maint"
-                weight = server.weight
-                if server.weight_by_health and status is not None and status.weight is not None:
-                    weight = status.weight
-                yield ServerState(backend.name, server, up, admin, weight)
+            for backend in service.backends:
+                yield from self._states(service.key, backend)
+
+    def _states(self, service: str, backend: Backend) -> Iterator[ServerState]:
+        for server in backend.servers:
+            if server.standby:
+                continue
+            status = self._known.get(f"{service}/{server.name}")
+            up = not backend.checked or (status is not None and status.state in ("up", "unchecked"))
+            admin = admin_state(backend, server)
+            if status is not None and admin == "drain" and status.admin == "maint":
+                admin = "maint"
+            weight = server.weight
+            if server.weight_by_health and status is not None and status.weight is not None:
+                weight = status.weight
+            yield ServerState(backend.name, server, up, admin, weight)
 
 
 class _View(Mapping[str, Verdict]):

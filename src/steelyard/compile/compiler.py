@@ -6,12 +6,16 @@ very same service object is in the configuration and the context is equal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from steelyard.compile.haproxy.service import ServiceContext, compile_service
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family
+from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.health import compile_health_service
 from steelyard.model.certificate import Certificate
 from steelyard.model.configuration import Configuration
+from steelyard.model.content_rule import ContentRule
 from steelyard.model.parameters import CheckParameters, Layer7Parameters
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
@@ -50,6 +54,7 @@ class _Compiled:
     """One service with its plans and what the whole plan sums up over services."""
 
     service: VirtualService
+    family: Family
     context: _Context
     engine: ServicePlan
     health: Service
@@ -66,11 +71,13 @@ class Compiler:
         self._last_context: _Context | None = None
         self._services: dict[int, _Compiled] = {}
         self._files: dict[str, tuple[Certificate, CertificateFile]] = {}
+        self._rules: Mapping[str, ContentRule] = {}
 
     def compile(self, configuration: Configuration) -> Plan:
         """The plan of a configuration. Never fails on a valid one."""
         context = self._context(configuration)
-        compiled = [self._service(service, context) for service in configuration.services.values()]
+        compiled = [self._service(service, configuration, context) for service in configuration.services.values()]
+        self._rules = configuration.rules
         self._services = {one.service.index: one for one in compiled}
         return Plan(
             HaproxyPlan(
@@ -107,11 +114,28 @@ class Compiler:
             self._last_settings = settings
         return self._last_settings
 
-    def _service(self, service: VirtualService, context: _Context) -> _Compiled:
+    def _family(self, service: VirtualService, configuration: Configuration, cached: _Compiled | None) -> Family:
+        """What belongs to a service. Its rules need no second look while neither it nor any rule has changed."""
+        rules: Mapping[str, ContentRule]
+        if cached is not None and cached.service is service and configuration.rules is self._rules:
+            rules = cached.family.rules
+        else:
+            rules = {name: configuration.rules[name] for name in service.rule_names() if name in configuration.rules}
+        return Family(
+            configuration.services[service.parent] if service.is_sub else None, configuration.subs(service), rules
+        )
+
+    def _service(self, service: VirtualService, configuration: Configuration, context: _Context) -> _Compiled:
         cached = self._services.get(service.index)
-        if cached is not None and cached.service is service and cached.context is context:
+        family = self._family(service, configuration, cached)
+        if (
+            cached is not None
+            and cached.service is service
+            and cached.context is context
+            and cached.family.same(family)
+        ):
             return cached
-        engine = compile_service(service, context.engine)
+        engine = compile_service(service, family, context.engine)
         health = compile_health_service(service, context.layer7, context.checks)
         if cached is not None:
             # what came out the same stays the same object: diff and the emitter look at identity first
@@ -119,7 +143,7 @@ class Compiler:
             health = cached.health if cached.health == health else health
         binds = engine.frontend.binds if engine.frontend is not None else ()
         return _Compiled(
-            service, context, engine, health, sum(len(bind.ports) for bind in binds), engine.certificates()
+            service, family, context, engine, health, sum(len(bind.ports) for bind in binds), engine.certificates()
         )
 
     def _certificates(self, configuration: Configuration, used: set[str]) -> dict[str, CertificateFile]:

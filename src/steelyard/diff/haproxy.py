@@ -9,21 +9,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from steelyard.plan.haproxy import Backend, HaproxyPlan, Server, ServicePlan
+from steelyard.plan.haproxy import Backend, HaproxyPlan, Lookup, Server, ServicePlan
 from steelyard.plan.operations import (
     AddServer,
     AdminState,
+    ChangeLookup,
     DropSessions,
     Operation,
     Release,
     RemoveServer,
     ReplaceCertificate,
+    ReplaceLookup,
     SetAddress,
     SetHealth,
     SetMaxConnections,
     SetState,
     SetWeight,
 )
+
+#: entries that are sent whole, to be in force together; more are sent one change at a time
+_SENT_WHOLE = 20_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,9 @@ def difference(old: HaproxyPlan, new: HaproxyPlan) -> Difference:
         before = old.certificates.get(name)
         if before is not None and before is not certificate and before != certificate:
             operations.append(ReplaceCertificate(name))
+    if old.sections != new.sections:
+        reasons.append("tables shared by all services changed")
+    _lookups(old.lookups, new.lookups, operations, reasons)
     for key, service in new.services.items():
         was = old.services.get(key)
         if was is service:
@@ -78,20 +86,66 @@ def _service(old: ServicePlan, new: ServicePlan, operations: list[Operation], re
             else "listens differently"
         )
         reasons.append(f"virtual service {new.key} {what}")
-    if old.backend.structure() != new.backend.structure():
-        reasons.append(f"balancing, persistence or connection handling of {new.key} changed")
-    before = {server.name: server for server in old.backend.servers}
-    after = {server.name: server for server in new.backend.servers}
+    if old.sections != new.sections or old.pages != new.pages:
+        reasons.append(f"tables or pages of {new.key} changed")
+    _lookups(old.lookups, new.lookups, operations, reasons)
+    groups = {backend.name: backend for backend in old.backends}
+    if groups.keys() != {backend.name for backend in new.backends}:
+        reasons.append(f"the groups of real servers that content rules of {new.key} select changed")
+    for backend in new.backends:
+        if backend.name in groups:
+            _backend(groups[backend.name], backend, operations, reasons)
+
+
+def _backend(old: Backend, new: Backend, operations: list[Operation], reasons: list[str]) -> None:
+    if old.structure() != new.structure():
+        reasons.append(f"balancing, persistence or connection handling of {new.name} changed")
+    before = {server.name: server for server in old.servers}
+    after = {server.name: server for server in new.servers}
     for name, server in after.items():
         was = before.get(name)
         if was is None:
-            _added(new.backend, server, operations)
+            _added(new, server, operations, reasons)
         elif was is not server and was != server:
-            _changed(new.backend, was, server, operations, reasons)
-    operations.extend(RemoveServer(new.backend.name, name) for name in before if name not in after)
+            _changed(new, was, server, operations, reasons)
+    for name, server in before.items():
+        if name not in after:
+            if server.standby:
+                reasons.append(f"server {name} of {new.name} is gone")
+            else:
+                operations.append(RemoveServer(new.name, name))
 
 
-def _added(backend: Backend, server: Server, operations: list[Operation]) -> None:
+def _lookups(old: tuple[Lookup, ...], new: tuple[Lookup, ...], operations: list[Operation], reasons: list[str]) -> None:
+    """Entries change at run time; a lookup that comes or goes does so with the rules that use it."""
+    if old is new:
+        return
+    before = {lookup.name: lookup for lookup in old}
+    if [(one.name, one.is_map) for one in old] != [(one.name, one.is_map) for one in new]:
+        reasons.append("a lookup is new or gone: " + ", ".join(before.keys() ^ {one.name for one in new}))
+    for lookup in new:
+        was = before.get(lookup.name)
+        if was is not None and was is not lookup and was.is_map == lookup.is_map and was.entries != lookup.entries:
+            operations.append(_lookup(was, lookup))
+
+
+def _lookup(old: Lookup, new: Lookup) -> Operation:
+    """One change is told alone, several are put in place together where that does not mean sending very many."""
+    before, after = dict(old.entries), dict(new.entries)
+    removed = tuple(key for key in before if key not in after)
+    added = tuple((key, value) for key, value in after.items() if key not in before)
+    changed = tuple((key, value) for key, value in after.items() if key in before and before[key] != value)
+    count = len(removed) + len(added) + len(changed)
+    if new.ordered or (count > 1 and len(after) <= _SENT_WHOLE) or count > len(after):
+        return ReplaceLookup(new.name, new.is_map, new.entries)
+    return ChangeLookup(new.name, new.is_map, removed, added, changed)
+
+
+def _added(backend: Backend, server: Server, operations: list[Operation], reasons: list[str]) -> None:
+    if server.inner or server.standby:
+        # what such a server needs cannot be said at run time (`add server` of 2.6 and 2.8)
+        reasons.append(f"server {server.name} of {backend.name} is new")
+        return
     operations.append(AddServer(backend.name, server))
     if server.enabled:
         operations.append(Release(backend.name, server.name))
@@ -119,7 +173,12 @@ def _changed(backend: Backend, old: Server, new: Server, operations: list[Operat
 
 def _reconnects(old: Server, new: Server) -> bool:
     """Whether a server is connected to in another way, which HAProxy cannot change at run time."""
-    return old.tls != new.tls or (old.port is None) != (new.port is None) or old.id != new.id
+    return (
+        old.tls != new.tls
+        or (old.port is None) != (new.port is None)
+        or old.id != new.id
+        or (old.inner, old.standby, old.options) != (new.inner, new.standby, new.options)
+    )
 
 
 def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
@@ -129,7 +188,15 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
     for server in new.servers:
         was = before.get(server.name)
         if was is not None and _reconnects(was, server):
-            found.append(replace(server, id=was.id, address=was.address, port=was.port, tls=was.tls))
+            found.append(
+                replace(
+                    was,
+                    weight=server.weight,
+                    limit=server.limit,
+                    enabled=server.enabled,
+                    weight_by_health=server.weight_by_health,
+                )
+            )
         else:
             found.append(server)
     return tuple(found)
@@ -142,19 +209,35 @@ def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> 
         old, new = services.get(key), wanted.services.get(key)
         if old is None or new is None:
             continue
-        backend = Backend(
-            name=old.backend.name,
-            mode=old.backend.mode,
-            balance=old.backend.balance,
-            servers=_reached(old.backend, new.backend),
-            idle_seconds=old.backend.idle_seconds,
-            table=old.backend.table,
-            directives=old.backend.directives,
-            drains=new.backend.drains,
-            drop_at_once=new.backend.drop_at_once,
-            checked=new.backend.checked,
-        )
-        merged = ServicePlan(key, old.frontend, backend)
+        groups = {backend.name: backend for backend in new.backends}
+        backend, *others = (_operated(backend, groups.get(backend.name)) for backend in old.backends)
+        merged = replace(old, backend=backend, groups=tuple(others))
         services[key] = new if merged == new else merged
+    for key, service in services.items():
+        new = wanted.services.get(key)
+        if new is not None and service is not new and service.lookups != new.lookups:
+            merged = replace(service, lookups=_current(service.lookups, new.lookups))
+            services[key] = new if merged == new else merged
     certificates = {name: wanted.certificates.get(name, file) for name, file in plan.certificates.items()}
-    return HaproxyPlan(plan.settings, services, certificates)
+    return replace(plan, services=services, certificates=certificates, lookups=_current(plan.lookups, wanted.lookups))
+
+
+def _operated(old: Backend, new: Backend | None) -> Backend:
+    if new is None:
+        return old
+    return replace(
+        old,
+        servers=_reached(old, new),
+        drains=new.drains,
+        drop_at_once=new.drop_at_once,
+        checked=new.checked,
+    )
+
+
+def _current(old: tuple[Lookup, ...], new: tuple[Lookup, ...]) -> tuple[Lookup, ...]:
+    """The lookups there are, with their new entries."""
+    wanted = {lookup.name: lookup for lookup in new}
+    return tuple(
+        found if (found := wanted.get(lookup.name)) is not None and found.is_map == lookup.is_map else lookup
+        for lookup in old
+    )

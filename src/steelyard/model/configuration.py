@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from steelyard.model.certificate import Certificate
+from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import NotFound
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
+from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
 
@@ -25,7 +27,7 @@ Documents = Mapping[str, Mapping[str, Document]]
 
 
 class Counters(BaseModel):
-    """Numbers that are never used twice. Real servers (and later SubVS slots) share one counter."""
+    """Numbers that are never used twice. Real servers and slots of sub-services share one counter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,6 +41,7 @@ class Configuration:
     services: Mapping[int, VirtualService] = field(default_factory=dict)
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     users: Mapping[str, User] = field(default_factory=dict)
+    rules: Mapping[str, ContentRule] = field(default_factory=dict)
     layer7: Layer7Parameters = field(default_factory=Layer7Parameters)
     network: NetworkParameters = field(default_factory=NetworkParameters)
     checks: CheckParameters = field(default_factory=CheckParameters)
@@ -72,6 +75,17 @@ class Configuration:
         except KeyError:
             raise NotFound("user", name) from None
 
+    def rule(self, name: str) -> ContentRule:
+        """The content rule of that name. Raises `NotFound`."""
+        try:
+            return self.rules[name]
+        except KeyError:
+            raise NotFound("rule", name) from None
+
+    def subs(self, service: VirtualService) -> tuple[VirtualService, ...]:
+        """The sub-services of a service, in the order of its slots."""
+        return tuple(self.services[slot.service] for slot in service.slots)
+
     def lowest_free_index(self) -> int:
         """The index a new service gets."""
         index = 1
@@ -90,6 +104,7 @@ _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "services": ("service", VirtualService),
     "certificates": ("certificate", Certificate),
     "users": ("user", User),
+    "rules": ("rule", ContentRule),
 }
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -101,9 +116,12 @@ def document_of(value: BaseModel) -> Document:
 
 
 def _read(model: type[_Model], document: Document) -> _Model:
-    if issubclass(model, VirtualService) and "servers" in document:
-        servers = tuple(RealServer.make(server) for server in document["servers"])
-        document = {**document, "servers": servers}
+    if issubclass(model, VirtualService):
+        document = dict(document)
+        if "servers" in document:
+            document["servers"] = tuple(RealServer.make(server) for server in document["servers"])
+        if "slots" in document:
+            document["slots"] = tuple(Slot.make(slot) for slot in document["slots"])
     if issubclass(model, Settings):
         return model.make(document)
     return model.model_validate(document)

@@ -17,6 +17,19 @@ from steelyard.model.text import canonical_address
 
 _SECTION = "real server"
 
+#: names of the content rules that select a real server or a slot, in the order they are looked at
+ATTACHED_RULES = Annotated[
+    tuple[str, ...],
+    Setting(
+        None,
+        _SECTION,
+        "Content rules",
+        "Rules that select it under content switching; `default` takes what no rule matched.",
+        answer="MatchRules",
+        pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
+    ),
+]
+
 
 class RealServer(Settings):
     """One real server. Equal (address, port) may appear once in a virtual service and in many services."""
@@ -121,6 +134,8 @@ class RealServer(Settings):
             built=False,
         ),
     ] = False
+
+    rules: ATTACHED_RULES = ()
 
     @field_validator("address", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Self
@@ -24,6 +24,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 #: half a character: JSON can say it, nothing can be made of it
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
+#: remedies that add nothing to what is allowed
+GIVE_ALLOWED = "Give an allowed value"
+LEAVE_OUT = "Leave it out or give what is allowed"
+
 
 @dataclass(frozen=True, eq=False)
 class Setting:
@@ -32,7 +36,8 @@ class Setting:
     `wire` is the request name in the LoadMaster API (None: Steelyard only), `answer` its spelling in answers when that
     differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built
     yet. `filled` says that a text may not be empty. `separator` joins a list on the wire. `text_number` marks a number
-    that API v2 answers as a string.
+    that API v2 answers as a string. `explains` gives reason and remedy for a number that range or choices refuse, or
+    None where there is no more to say than what is allowed.
     """
 
     wire: str | None
@@ -54,6 +59,7 @@ class Setting:
     unbuilt: frozenset[Any] = frozenset()
     secret: bool = False
     text_number: bool = False
+    explains: Callable[[int], tuple[str, str] | None] | None = None
 
     @property
     def spelled(self) -> str | None:
@@ -84,17 +90,24 @@ class Setting:
             for item in value:
                 self._check_entry(item)
         if self.choices and value is not None and not isinstance(value, (tuple, bool)) and value not in self.choices:
-            raise self._wrong("is not one of the choices")
+            raise self._refused(value, "is not one of the choices")
         return value
 
     def _wrong(self, why: str) -> PydanticCustomError:
         return PydanticCustomError("setting", "{why}", {"why": why, "allowed": self.allowed()})
 
+    def _refused(self, value: Any, why: str) -> PydanticCustomError:
+        """As `_wrong`, with the setting's own explanation if it has one for this value."""
+        more = self.explains(value) if self.explains is not None else None
+        if more is None:
+            return self._wrong(why)
+        return PydanticCustomError("setting", "{why}", {"why": more[0], "allowed": self.allowed(), "remedy": more[1]})
+
     def _check_number(self, value: int) -> None:
         if self.or_zero and value == 0:
             return
         if (self.ge is not None and value < self.ge) or (self.le is not None and value > self.le):
-            raise self._wrong("is out of range")
+            raise self._refused(value, "is out of range")
 
     def _check_entry(self, value: str) -> None:
         if not value:
@@ -243,7 +256,7 @@ class Settings(BaseModel):
             field=name or None,
             value=shown,
             allowed=allowed,
-            remedy="Give an allowed value" if allowed else None,
+            remedy=context.get("remedy", GIVE_ALLOWED) if allowed else None,
         )
 
     @classmethod
@@ -263,7 +276,7 @@ class Settings(BaseModel):
             field=declared.name,
             value=value,
             allowed=allowed,
-            remedy="Leave it out or give what is allowed",
+            remedy=LEAVE_OUT,
         )
 
 

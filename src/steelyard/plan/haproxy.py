@@ -6,7 +6,7 @@ they name (`vs<index>`, `rs<index>`), because persistence records carry them acr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +26,26 @@ def table_name(name: str) -> str:
     return f"{PEERS}/{name}"
 
 
+def lookup_path(name: str) -> str:
+    """How directives and runtime commands call a lookup's file: a path below the engine's directory."""
+    return f"lookups/{name}"
+
+
+def page_path(name: str) -> str:
+    """How directives call a page's file."""
+    return f"pages/{name}"
+
+
+def service_key(backend: str) -> str:
+    """The key of the service a backend belongs to: a group is named after it, with a dash."""
+    return backend.partition("-")[0]
+
+
+def inner_socket(name: str) -> str:
+    """How a bind or a server calls an inner listener's socket: a path below the run directory."""
+    return f"inner-{name}.sock"
+
+
 @dataclass(frozen=True, slots=True)
 class Directive:
     """One line of a section, as separate words. The emitter quotes each word; none may hold a control character."""
@@ -40,11 +60,17 @@ def directive(*words: str) -> Directive:
 
 @dataclass(frozen=True, slots=True)
 class BindTls:
-    """TLS on a listener. `certificates` are certificate names, the first one answers hellos without a known name."""
+    """TLS on a listener. `certificates` are certificate names, the first one answers hellos without a known name.
+
+    Protocols are offered from `lowest` ("TLSv1.2") to `highest`, None for the newest that HAProxy has. `ciphers` is an
+    OpenSSL cipher list for protocols up to TLS 1.2, None for OpenSSL's own.
+    """
 
     certificates: tuple[str, ...]
     alpn: tuple[str, ...]
-    refused_protocols: tuple[str, ...] = ()
+    lowest: str
+    highest: str | None = None
+    ciphers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +88,7 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
-    """What clients connect to."""
+    """What clients connect to. An `inner` one listens on a socket of this host, for services that lead to it."""
 
     name: str
     mode: Mode
@@ -70,6 +96,7 @@ class Frontend:
     tls: BindTls | None
     idle_seconds: int
     directives: tuple[Directive, ...] = ()
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +120,8 @@ class Server:
     """One real server. `weight` is 0-256; `port` None means the port the client connected to; `limit` 0 means none.
 
     `weight_by_health` leaves the weight to the checking process (fixed weighting): a difference in it is no operation.
+    `inner` names the inner listener it leads to, in place of an address. `standby` takes clients only when no other
+    server is up, and is never checked. `options` are further words of a server line.
     """
 
     name: str
@@ -104,6 +133,9 @@ class Server:
     enabled: bool
     tls: ServerTls | None = None
     weight_by_health: bool = False
+    inner: str = ""
+    standby: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +163,54 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """A file of keys with values (a map) or of keys alone (a list, values empty), changed at run time.
+
+    `name` is unique among all lookups of a plan. `entries` have unique keys; `ordered` says that their order matters,
+    as for regular expressions. Neither key nor value holds a blank or control character, and no key begins with `#`.
+    """
+
+    name: str
+    entries: tuple[tuple[str, str], ...]
+    is_map: bool = True
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The content of an answer HAProxy gives itself. Its name tells its content, so other content has another name."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of its own: a table of counters, a cache. `words` are its heading, of which the second is its name."""
+
+    words: tuple[str, ...]
+    directives: tuple[Directive, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePlan:
-    """One virtual service in HAProxy. A disabled service has no frontend but keeps its backend and its records."""
+    """One virtual service in HAProxy. A disabled service has no frontend but keeps its backend and its records.
+
+    `backend` has its real servers; `groups` are further backends, each with those of them a content rule selects.
+    """
 
     key: str
     frontend: Frontend | None
     backend: Backend
+    groups: tuple[Backend, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    pages: tuple[Page, ...] = ()
+    sections: tuple[Section, ...] = ()
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """All its backends, its own first."""
+        return (self.backend, *self.groups)
 
     def certificates(self) -> tuple[str, ...]:
         """Names of the certificates its listener presents."""
@@ -162,12 +236,24 @@ class Globals:
     threads: int
     connect_seconds: int = 5
     queue_seconds: int = 1
+    directives: tuple[Directive, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HaproxyPlan:
-    """Everything HAProxy must have. Keys: service key, certificate name."""
+    """Everything HAProxy must have. Keys: service key, certificate name.
+
+    `lookups` and `sections` are those no single service owns.
+    """
 
     settings: Globals
     services: Mapping[str, ServicePlan] = field(default_factory=dict)
     certificates: Mapping[str, CertificateFile] = field(default_factory=dict)
+    lookups: tuple[Lookup, ...] = ()
+    sections: tuple[Section, ...] = ()
+
+    def all_lookups(self) -> Iterator[Lookup]:
+        """Every lookup, those of services too."""
+        yield from self.lookups
+        for service in self.services.values():
+            yield from service.lookups

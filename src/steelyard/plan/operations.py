@@ -103,6 +103,26 @@ class ReplaceCertificate:
     certificate: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeLookup:
+    """Some entries of a lookup go, come, or get another value."""
+
+    lookup: str
+    is_map: bool
+    removed: tuple[str, ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
+    changed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceLookup:
+    """All entries of a lookup at once: requests see the old ones or the new ones, never a mixture."""
+
+    lookup: str
+    is_map: bool
+    entries: tuple[tuple[str, str], ...]
+
+
 Operation = (
     AddServer
     | RemoveServer
@@ -114,4 +134,6 @@ Operation = (
     | SetMaxConnections
     | DropSessions
     | ReplaceCertificate
+    | ChangeLookup
+    | ReplaceLookup
 )

@@ -38,3 +38,22 @@ def test_a_setting_is_refused_only_where_its_capability_is_missing(
         refuse_what_host_lacks(Configuration(), configuration, replace(able, **{flag: False}))
     assert refusal.value.lacks == lacks
     refuse_what_host_lacks(configuration, configuration, replace(able, **{flag: False}))
+
+
+@pytest.mark.parametrize(("tls_type", "lacks"), [(1, "TLS 1.0"), (3, "TLS 1.1"), (27, "TLS 1.1"), (29, "TLS 1.0")])
+def test_an_old_protocol_is_refused_only_where_haproxy_was_built_without(tls_type: int, lacks: str) -> None:
+    able = FakeHost().capabilities()
+    configuration = with_service(ssl_acceleration=True, tls_type=tls_type)
+    refuse_what_host_lacks(Configuration(), configuration, able)
+    without = replace(able, tls_versions=able.tls_versions - {lacks.replace(" ", "v")})
+    with pytest.raises(HostLacks) as refusal:
+        refuse_what_host_lacks(Configuration(), configuration, without)
+    assert refusal.value.lacks == lacks
+    assert f"TLSType={tls_type} " in refusal.value.message
+    refuse_what_host_lacks(Configuration(), with_service(ssl_acceleration=True), without)
+
+
+def test_tls_1_3_may_be_lacking_beside_tls_1_2() -> None:
+    able = FakeHost().capabilities()
+    without = replace(able, tls13=False, tls_versions=able.tls_versions - {"TLSv1.3"})
+    refuse_what_host_lacks(Configuration(), with_service(ssl_acceleration=True), without)

@@ -25,6 +25,7 @@ from tests.support.strategies import (
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter
 from steelyard.model.commands import AddService, Command
 from steelyard.model.configuration import Configuration, document_of, from_documents, objects_of
+from steelyard.model.virtual_service.standard import LONGEST_PERSISTENCE
 
 _SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -113,7 +114,7 @@ EVERYTHING = [
         "persistence": mode,
         "cookie": "!#$&*+.^_`|~-",
         "query_tag": ".~-",
-        "persistence_timeout": 2_419_200,
+        "persistence_timeout": LONGEST_PERSISTENCE,
         "servers": [{"address": "10.0.0.1", "port": 80}],
     }
     for number, mode in enumerate(("cookie", "cookie-src", "active-cookie", "active-cook-src", "header", "query-hash"))

@@ -18,6 +18,8 @@ from steelyard.model.commands import (
 )
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
 from steelyard.model.virtual_service import HTTP_PERSISTENCE
+from steelyard.model.virtual_service.standard import LONGEST_PERSISTENCE
+from steelyard.model.virtual_service.tls import TLS_TYPES
 
 
 def refused(**settings: Any) -> OperatorError:
@@ -69,7 +71,7 @@ class TestPersistenceAndItsTimeout:
         assert added(persistence="src").persistence_timeout == 360
         assert changed({}, persistence="src").persistence_timeout == 360
 
-    @pytest.mark.parametrize("timeout", [60, "60", 3600, 2_419_200, " 600 "])
+    @pytest.mark.parametrize("timeout", [60, "60", 3600, LONGEST_PERSISTENCE, " 600 "])
     def test_a_timeout_without_a_mode_switches_source_persistence_on(self, timeout: object) -> None:
         for service in (added(persistence_timeout=timeout), changed({}, persistence_timeout=timeout)):
             assert service.persistence == "src"
@@ -97,7 +99,7 @@ class TestPersistenceAndItsTimeout:
         service = changed({"persistence": "src", "persistence_timeout": 600}, persistence="url")
         assert (service.persistence, service.persistence_timeout) == ("url", 600)
 
-    @pytest.mark.parametrize("timeout", ["²", "٣", "9" * 5000, "-60", "1e3", "", True, 2_419_201])
+    @pytest.mark.parametrize("timeout", ["²", "٣", "9" * 5000, "-60", "1e3", "", True, 2_419_200])
     def test_a_timeout_that_is_no_number_is_refused_or_a_number(self, timeout: object) -> None:
         """Never a traceback."""
         try:
@@ -106,6 +108,16 @@ class TestPersistenceAndItsTimeout:
             assert refusal.field == "persistence_timeout"
         else:
             assert service.persistence_timeout % 60 == 0
+
+    @pytest.mark.parametrize("timeout", [LONGEST_PERSISTENCE + 1, 2_419_200])
+    def test_a_timeout_that_the_engine_could_not_keep_is_refused(self, timeout: int) -> None:
+        found = refused(persistence="src", persistence_timeout=timeout)
+        assert found.field == "persistence_timeout"
+        assert found.message == (
+            f"PersistTimeout '{timeout}' is too long: HAProxy's timers are 32-bit numbers of milliseconds;"
+            " allowed: 0 to 2147460 seconds"
+        )
+        assert "2147460" in str(found.remedy)
 
     @pytest.mark.parametrize("mode", sorted(HTTP_PERSISTENCE))
     def test_modes_that_read_requests_need_http(self, mode: str) -> None:
@@ -182,10 +194,50 @@ class TestTls:
         assert "shop" in str(found.allowed)
         assert TEMPORARY not in str(found.allowed)
 
-    @pytest.mark.parametrize("sum_", [24, 28, 30, 31])
-    def test_some_protocol_that_is_offered_has_to_stay(self, sum_: int) -> None:
-        """HAProxy refuses to start without any."""
-        assert refused(ssl_acceleration=True, tls_type=sum_).field == "tls_type"
+    def test_protocols_are_named_by_what_is_switched_off(self) -> None:
+        offered = {sum_: added(ssl_acceleration=True, tls_type=sum_).offered_protocols for sum_ in TLS_TYPES}
+        assert offered == {
+            1: ("TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+            3: ("TLSv1.1", "TLSv1.2", "TLSv1.3"),
+            7: ("TLSv1.2", "TLSv1.3"),
+            15: ("TLSv1.3",),
+            17: ("TLSv1.0", "TLSv1.1", "TLSv1.2"),
+            19: ("TLSv1.1", "TLSv1.2"),
+            23: ("TLSv1.2",),
+            25: ("TLSv1.0", "TLSv1.1"),
+            27: ("TLSv1.1",),
+            29: ("TLSv1.0",),
+        }
+        assert added(ssl_acceleration=True).tls_type == 7
+
+    @pytest.mark.parametrize(
+        ("sum_", "why", "remedy"),
+        [
+            (0, "leaves SSLv3 on", "Add 1: TLSType=1 has TLS 1.0 to 1.3"),
+            (2, "leaves SSLv3 on", "Add 1: TLSType=3 has TLS 1.1 to 1.3"),
+            (4, "leaves SSLv3 on", "Add 1, and leave no gap between protocols: TLSType=7 has TLS 1.2 and 1.3"),
+            (14, "leaves SSLv3 on", "Add 1: TLSType=15 has TLS 1.3"),
+            (5, "are no neighbours", "Switch the older ones off too: TLSType=7 has TLS 1.2 and 1.3"),
+            (21, "are no neighbours", "Switch the older ones off too: TLSType=23 has TLS 1.2"),
+            (30, "leaves nothing but SSLv3 on", "Leave one of TLS 1.0 to 1.3 on: TLSType=7 has TLS 1.2 and 1.3"),
+            (31, "switches every protocol off", "Leave one of TLS 1.0 to 1.3 on: TLSType=7 has TLS 1.2 and 1.3"),
+            (32, "is not one of the choices", "Give an allowed value"),
+            (-1, "is not one of the choices", "Give an allowed value"),
+        ],
+    )
+    def test_protocols_that_cannot_be_offered_are_refused_with_the_way_out(
+        self, sum_: int, why: str, remedy: str
+    ) -> None:
+        found = refused(ssl_acceleration=True, tls_type=sum_)
+        assert found.field == "tls_type"
+        assert found.message.startswith(f"TLSType '{sum_}' ")
+        assert why in found.message
+        assert "3 (TLS 1.1 to 1.3), 7 (TLS 1.2 and 1.3)" in found.message
+        assert found.remedy == remedy
+
+    def test_every_other_sum_is_refused(self) -> None:
+        for sum_ in set(range(33)) - set(TLS_TYPES):
+            assert refused(ssl_acceleration=True, tls_type=sum_).field == "tls_type"
 
 
 class TestChecks:

@@ -17,6 +17,7 @@ from steelyard.model.errors import (
     OperatorError,
     SteelyardError,
 )
+from steelyard.model.setting import GIVE_ALLOWED, LEAVE_OUT
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def _text(error: SteelyardError) -> str:
     if isinstance(error, OperatorError):
         told = error.remedy is None or error.remedy in error.message
         repeated = error.allowed is not None and error.allowed in error.message
-        return error.message if told or repeated else _with_remedy(error.message, error.remedy)
+        nothing_new = repeated and error.remedy in (GIVE_ALLOWED, LEAVE_OUT)
+        return error.message if told or nothing_new else _with_remedy(error.message, error.remedy)
     if isinstance(error, ConflictError):
         return error.message
     if isinstance(error, EngineRefused):

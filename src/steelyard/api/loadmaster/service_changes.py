@@ -96,6 +96,9 @@ def _applicable(settings: dict[str, Any], before: VirtualService | None) -> dict
         ignored.add("query_tag")
     if after("check_method") != _POST:
         ignored.add("check_post_data")
+    if settings.get("tls_type") == 0 and (before is None or not before.ssl_acceleration):
+        # The record shows 0 while SSL is off (quirk 19), and clients write it back together with what switches it on.
+        ignored.add("tls_type")
     kept = {name: value for name, value in settings.items() if name not in ignored}
     if before is not None and before.check_post_data and after("check_method") != _POST:
         # The model holds no POST data without the method; LoadMaster keeps it, out of effect.

@@ -7,8 +7,11 @@ consistent hash places points in proportion to the weight and 1 spreads badly (H
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import gcd
 
+from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 
 MAX_WEIGHT = 256
@@ -38,15 +41,15 @@ def hashes(service: VirtualService) -> bool:
     return service.schedule in _HASHED
 
 
-def weights(service: VirtualService) -> tuple[int, ...]:
-    """Engine weight of each real server, in order."""
-    given = [server.weight for server in service.servers]
+def weights(schedule: str, members: Sequence[RealServer | Slot]) -> tuple[int, ...]:
+    """Engine weight of each member under a schedule, in order."""
+    given = [member.weight for member in members]
     if not given:
         return ()
-    if service.schedule == "fixed":
+    if schedule == "fixed":
         best = max(given)
         return tuple(1 if weight == best else 0 for weight in given)
-    if service.schedule not in _WEIGHTED:
+    if schedule not in _WEIGHTED:
         return tuple(EQUAL_WEIGHT for _ in given)
     divisor = gcd(*given)
     reduced = [weight // divisor for weight in given]

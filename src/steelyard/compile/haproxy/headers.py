@@ -6,6 +6,8 @@ added, which means the same (RFC 9110, 5.3). Legacy operation adds nothing, as o
 
 from __future__ import annotations
 
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family, Part
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Directive, directive
 
@@ -13,6 +15,11 @@ _FORWARDED = frozenset({1, 5})
 _CLIENT_SIDE = frozenset({3, 4})
 _VIA = frozenset({1, 3, 6})
 _PSEUDONYM = "steelyard"
+
+
+def headers_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
+    """The rules of one service."""
+    return Part(frontend=client_headers(service))
 
 
 def client_headers(service: VirtualService) -> tuple[Directive, ...]:

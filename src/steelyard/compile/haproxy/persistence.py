@@ -23,10 +23,6 @@ from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Table, direc
 
 ENTRIES = 1_000_000
 
-#: HAProxy keeps times in milliseconds in 31 bits (`haproxy -c` of 2.6 and 2.8: "maximum value is 2147483647 ms"), so
-#: the last three of the 28 days that may be set are not to be had
-LONGEST_EXPIRE_SECONDS = 2_147_483
-
 _OR_SOURCE = frozenset({"cookie-src", "active-cook-src", "cookie-hash-src", "rdp-src"})
 
 
@@ -48,7 +44,7 @@ def compile_persistence(service: VirtualService, *, always: int, can_wait: bool)
 
 
 def _table(service: VirtualService, kind: str) -> Table:
-    expire = min(service.persistence_timeout, LONGEST_EXPIRE_SECONDS)
+    expire = service.persistence_timeout
     if kind == "digest":
         return Table("digest", ENTRIES, expire)
     return Table("ipv6" if ":" in service.address else "ip", ENTRIES, expire)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from steelyard.model.errors import InternalError
 from steelyard.model.virtual_service import VirtualService
-from steelyard.model.virtual_service.tls import PROTOCOL_BITS
 from steelyard.plan.haproxy import BindTls, ServerTls
+
+NEWEST = "TLSv1.3"
+#: Protocols whose handshakes are signed with MD5 and SHA-1, which OpenSSL 3 refuses above security level 0 (seen with
+#: 3.0: with `ssl-min-ver` alone the handshake fails).
+_WEAKLY_SIGNED = frozenset({"TLSv1.0", "TLSv1.1"})
+#: OpenSSL's own list and order, strongest first, which HAProxy prefers to the client's: TLS 1.2 gets what it gets
+#: elsewhere.
+_CIPHERS_WITH_THEM = "DEFAULT:@SECLEVEL=0"
 
 
 def listener_tls(service: VirtualService, temporary: str | None) -> BindTls | None:
@@ -18,8 +25,14 @@ def listener_tls(service: VirtualService, temporary: str | None) -> BindTls | No
     alpn: tuple[str, ...] = ()
     if service.is_http:
         alpn = ("h2", "http/1.1") if service.allow_http2 else ("http/1.1",)
-    refused = tuple(name for bit, name in PROTOCOL_BITS.items() if service.tls_type & bit)
-    return BindTls(names, alpn, refused)
+    offered = service.offered_protocols
+    return BindTls(
+        names,
+        alpn,
+        lowest=offered[0],
+        highest=None if offered[-1] == NEWEST else offered[-1],
+        ciphers=_CIPHERS_WITH_THEM if _WEAKLY_SIGNED.intersection(offered) else None,
+    )
 
 
 def server_tls(service: VirtualService) -> ServerTls | None:

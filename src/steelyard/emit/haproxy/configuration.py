@@ -22,8 +22,10 @@ from steelyard.plan.haproxy import (
     Frontend,
     Globals,
     HaproxyPlan,
+    Section,
     ServicePlan,
     Table,
+    inner_socket,
 )
 
 #: a table with one entry that says something is done
@@ -32,8 +34,13 @@ _MARK = ("type", "string", "len", "16", "size", "16", "store", "gpc0")
 
 @dataclass(frozen=True)
 class EnginePaths:
-    """Where the engine's files and sockets are, as absolute paths."""
+    """Where the engine's files and sockets are, as absolute paths.
 
+    Lookups and pages are below `base` and are called by paths relative to it, in rules and in runtime commands alike.
+    """
+
+    base: str
+    run: str
     certificates: str
     lists: str
     lua: str | None
@@ -72,6 +79,7 @@ def quote_path(path: str) -> str:
 
 def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
     yield _section("global")
+    yield _line(["default-path", "origin", paths.base])
     yield _line(["maxconn", str(settings.max_connections)])
     yield _line(["nbthread", str(settings.threads)])
     yield _line(["stats", "socket", paths.socket, "mode", "600", "level", "admin", "expose-fd", "listeners"])
@@ -83,6 +91,8 @@ def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
     yield _line(["httpclient.ssl.verify", "none"])
     if paths.lua is not None:
         yield _line(["lua-load-per-thread", paths.lua])
+    for item in settings.directives:
+        yield _line(item.words)
     yield _section("backend", SYNC_TABLE)
     yield _line(["stick-table", *_MARK])
     yield _section("defaults", "steelyard")
@@ -102,7 +112,11 @@ def _bind(bind: Bind, frontend: Frontend, paths: EnginePaths) -> str:
         words += ["ssl", "crt-list", paths.certificate_list(frontend.name)]
         if frontend.tls.alpn:
             words += ["alpn", ",".join(frontend.tls.alpn)]
-        words += [f"no-{protocol}" for protocol in frontend.tls.refused_protocols]
+        words += ["ssl-min-ver", frontend.tls.lowest]
+        if frontend.tls.highest is not None:
+            words += ["ssl-max-ver", frontend.tls.highest]
+        if frontend.tls.ciphers is not None:
+            words += ["ciphers", frontend.tls.ciphers]
     return _line(words)
 
 
@@ -120,6 +134,8 @@ def _frontend(frontend: Frontend, backend: str, paths: EnginePaths) -> Iterator[
         yield _line(["option", "idle-close-on-response"])
         # browsers connect ahead of need; a 408 on such a connection would answer a request they have not made
         yield _line(["option", "http-ignore-probes"])
+    if frontend.inner:
+        yield _line(["bind", f"unix@{paths.run}/{inner_socket(frontend.name)}", "mode", "600", "accept-proxy"])
     for bind in frontend.binds:
         yield _bind(bind, frontend, paths)
     for item in frontend.directives:
@@ -141,7 +157,13 @@ def _peers(services: Iterable[ServicePlan], paths: EnginePaths) -> Iterator[str]
     yield _line(["table", TAUGHT, *_MARK])
 
 
-def _backend(backend: Backend) -> Iterator[str]:
+def _own_section(section: Section) -> Iterator[str]:
+    yield _section(*section.words)
+    for item in section.directives:
+        yield _line(item.words)
+
+
+def _backend(backend: Backend, paths: EnginePaths) -> Iterator[str]:
     yield _section("backend", backend.name, "from", "steelyard")
     yield _line(["mode", backend.mode])
     yield _line(["timeout", "server", f"{backend.idle_seconds}s"])
@@ -150,7 +172,7 @@ def _backend(backend: Backend) -> Iterator[str]:
     for item in backend.directives:
         yield _line(item.words)
     for server in backend.servers:
-        yield _line(["server", server.name, *server_words(server)])
+        yield _line(["server", server.name, *server_words(server, run=paths.run)])
 
 
 def service_text(service: ServicePlan, paths: EnginePaths) -> str:
@@ -158,7 +180,10 @@ def service_text(service: ServicePlan, paths: EnginePaths) -> str:
     parts: list[str] = []
     if service.frontend is not None:
         parts.extend(_frontend(service.frontend, service.backend.name, paths))
-    parts.extend(_backend(service.backend))
+    for backend in service.backends:
+        parts.extend(_backend(backend, paths))
+    for section in service.sections:
+        parts.extend(_own_section(section))
     return "".join(parts)
 
 
@@ -177,6 +202,8 @@ class ConfigurationEmitter:
     def text(self, plan: HaproxyPlan) -> str:
         """The whole configuration."""
         parts = [globals_text(plan.settings, self.paths), *_peers(plan.services.values(), self.paths)]
+        for section in plan.sections:
+            parts.extend(_own_section(section))
         for key, service in plan.services.items():
             cached = self._texts.get(key)
             if cached is None or cached[0] is not service:

@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from steelyard.emit.haproxy.server import server_words
-from steelyard.emit.haproxy.words import quote_command
+from steelyard.emit.haproxy.words import quote_command, quote_entry
 from steelyard.model.errors import InternalError
+from steelyard.plan.haproxy import lookup_path
 from steelyard.plan.operations import (
     AddServer,
+    ChangeLookup,
     DropSessions,
     Operation,
     Release,
     RemoveServer,
     ReplaceCertificate,
+    ReplaceLookup,
     SetAddress,
     SetHealth,
     SetMaxConnections,
@@ -29,7 +34,7 @@ def _name(backend: str, server: str) -> str:
 
 
 def commands(operation: Operation) -> tuple[str, ...]:
-    """The operation as commands, in order. `ReplaceCertificate` carries a payload and is not printed here."""
+    """The operation as commands, in order. Those that carry a payload, certificates and whole lookups, are not here."""
     match operation:
         case AddServer(backend, server, verify):
             words = " ".join(quote_command(word) for word in server_words(server, verify_tls=verify))
@@ -56,5 +61,30 @@ def commands(operation: Operation) -> tuple[str, ...]:
             return (f"set maxconn server {_name(backend, server)} {limit:d}",)
         case DropSessions(backend, server):
             return (f"shutdown sessions server {_name(backend, server)}",)
-        case ReplaceCertificate():
-            raise InternalError("A certificate is sent as a payload, not as a command line")
+        case ChangeLookup():
+            return _lookup_commands(operation)
+        case ReplaceCertificate() | ReplaceLookup():
+            raise InternalError("Certificates and whole lookups are sent as a payload, not as a command line")
+
+
+def lookup_kind(is_map: bool) -> str:
+    """HAProxy's word for it."""
+    return "map" if is_map else "acl"
+
+
+def _lookup_commands(operation: ChangeLookup) -> tuple[str, ...]:
+    where = f"{lookup_kind(operation.is_map)} {lookup_path(operation.lookup)}"
+    return (
+        *(f"del {where} {quote_command(key)}" for key in operation.removed),
+        *(f"add {where} {_entry(entry)}" for entry in operation.added),
+        *(f"set {where} {_entry(entry)}" for entry in operation.changed),
+    )
+
+
+def _entry(entry: tuple[str, str]) -> str:
+    return " ".join(quote_command(word) for word in entry if word)
+
+
+def lookup_lines(entries: Iterable[tuple[str, str]]) -> list[str]:
+    """Entries as lines of a lookup's file or of a payload."""
+    return [f"{quote_entry(key)} {quote_entry(value)}" if value else quote_entry(key) for key, value in entries]

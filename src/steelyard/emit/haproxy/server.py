@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from steelyard.plan.haproxy import Server
+from steelyard.plan.haproxy import Server, inner_socket
 
 
-def server_words(server: Server, *, verify_tls: bool = False) -> tuple[str, ...]:
-    """Address and parameters, without the leading keyword and name.
+def server_words(server: Server, *, run: str = "", verify_tls: bool = False) -> tuple[str, ...]:
+    """Address and parameters, without the leading keyword and name. `run` is the directory of inner sockets.
 
     The numeric id is fixed so that persistence records stay true over a reload; servers are not verified unless asked,
     as in LoadMaster.
     """
-    host = f"[{server.address}]" if ":" in server.address else server.address
     words = [
-        host if server.port is None else f"{host}:{server.port}",
+        _address(server, run),
         "id",
         str(server.id),
         "weight",
@@ -21,8 +20,20 @@ def server_words(server: Server, *, verify_tls: bool = False) -> tuple[str, ...]
     ]
     if server.limit:
         words += ["maxconn", str(server.limit)]
+    if server.inner:
+        # the inner listener sees the client's address
+        words.append("send-proxy-v2")
+    if server.standby:
+        words.append("backup")
     if server.tls is not None:
         words += ["ssl", "verify", "required" if verify_tls else "none"]
         if server.tls.name is not None:
             words += ["sni", server.tls.name]
-    return tuple(words)
+    return (*words, *server.options)
+
+
+def _address(server: Server, run: str) -> str:
+    if server.inner:
+        return f"unix@{run}/{inner_socket(server.inner)}"
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    return host if server.port is None else f"{host}:{server.port}"

@@ -33,3 +33,11 @@ def quote_command(word: str) -> str:
     """The word as one word of a runtime command. Raises `InternalError` on a control character."""
     _refuse_control(word)
     return re.sub(r"([\\ ;])", r"\\\1", word)
+
+
+def quote_entry(word: str) -> str:
+    """The word as part of a line of a lookup file, which knows no quotes. Raises `InternalError` if it cannot stand."""
+    _refuse_control(word)
+    if not word or " " in word or word.startswith("#"):
+        raise InternalError(f"{word!r} cannot stand in a lookup; it should have been refused as input")
+    return word

@@ -7,11 +7,11 @@ import contextlib
 import hashlib
 import importlib.resources
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
-from steelyard.emit.haproxy.runtime import commands
+from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
@@ -24,10 +24,17 @@ from steelyard.engines.haproxy.records import (
     will_teach,
     write_records,
 )
-from steelyard.engines.haproxy.runtime import ask
+from steelyard.engines.haproxy.runtime import LINE_BYTES, ask, batches
 from steelyard.model.errors import EngineRefused, HostLacks, SteelyardError
-from steelyard.plan.haproxy import CertificateFile, HaproxyPlan
-from steelyard.plan.operations import Operation, Release, RemoveServer, ReplaceCertificate
+from steelyard.plan.haproxy import CertificateFile, HaproxyPlan, Lookup, lookup_path, page_path
+from steelyard.plan.operations import (
+    ChangeLookup,
+    Operation,
+    Release,
+    RemoveServer,
+    ReplaceCertificate,
+    ReplaceLookup,
+)
 
 log = logging.getLogger("steelyard.haproxy")
 
@@ -111,6 +118,7 @@ class RealHaproxy:
         self._emitter = ConfigurationEmitter(layout.paths(lua=lua))
         self._staged = ConfigurationEmitter(layout.paths(lua=lua, staged=True))
         self._written: dict[str, CertificateFile] = {}
+        self._lookups: dict[str, Lookup] = {}
         self._learning: asyncio.Task[None] | None = None
         self._checks = asyncio.Lock()
         script = importlib.resources.files("steelyard.engines.haproxy").joinpath("persistence.lua")
@@ -125,8 +133,7 @@ class RealHaproxy:
 
     async def check(self, plan: HaproxyPlan) -> None:
         async with self._checks:
-            self._write_certificates(plan, self._staged)
-            self._write_lists(plan, self._staged)
+            self._write_files(plan, self._staged)
             path = self._layout.staging / "haproxy.cfg"
             write(path, self._staged.text(plan))
             try:
@@ -149,6 +156,7 @@ class RealHaproxy:
         same = same and self._vouched() == self._voucher(plan)
         if same:
             self._written = dict(plan.certificates)
+            self._lookups = {lookup.name: lookup for lookup in plan.all_lookups()}
         with contextlib.suppress(EngineRefused):  # it has ended since; whoever watches it starts the next one
             if not await is_marked(self._layout.socket):
                 # the control plane before was killed during a reload
@@ -160,6 +168,8 @@ class RealHaproxy:
         digest = hashlib.sha256(self._emitter.text(plan).encode())
         for name, certificate in sorted(plan.certificates.items()):
             digest.update(f"{name}\0{certificate.key_id}\0{certificate.chain_pem}\0".encode())
+        for lookup in plan.all_lookups():
+            digest.update(f"{lookup.name}\0{_lookup_text(lookup)}\0".encode())
         return f"{self._process.worker} {digest.hexdigest()}\n"
 
     def _vouched(self) -> str:
@@ -245,8 +255,30 @@ class RealHaproxy:
         if isinstance(operation, RemoveServer):
             await self._remove(operation)
             return
+        if isinstance(operation, ReplaceLookup):
+            await self._replace_lookup(operation)
+            return
+        if isinstance(operation, ChangeLookup):
+            # one line a command would take a connection each; the answers of lookups are empty when all is well
+            for batch in batches(list(commands(operation))):
+                await self._tell(batch)
+            return
         for command in commands(operation):
             await self._tell(command)
+
+    async def _replace_lookup(self, operation: ReplaceLookup) -> None:
+        """Fill a version of the lookup beside the one in force, then put it in its place at one stroke."""
+        where = f"{lookup_kind(operation.is_map)} {lookup_path(operation.lookup)}"
+        answer = (await ask(self._layout.socket, f"prepare {where}")).strip()
+        version = answer.removeprefix("New version created: ")
+        if not version.isdigit():
+            raise EngineRefused("HAProxy refuses to change a lookup", words=answer)
+        kind, path = where.split(" ", 1)
+        for payload in _payloads(lookup_lines(operation.entries)):
+            answer = (await ask(self._layout.socket, f"add {kind} @{version} {path}", payload=payload)).strip()
+            if answer:
+                raise EngineRefused("HAProxy refuses an entry of a lookup", words=answer)
+        await self._tell(f"commit {kind} @{version} {path}")
 
     async def _tell(self, command: str) -> None:
         answer = (await ask(self._layout.socket, command)).strip()
@@ -293,9 +325,23 @@ class RealHaproxy:
         require_room(self._layout)
 
     def _write(self, plan: HaproxyPlan) -> None:
-        self._write_certificates(plan, self._emitter)
-        self._write_lists(plan, self._emitter)
+        self._write_files(plan, self._emitter)
         write(self._layout.configuration, self._emitter.text(plan))
+
+    def _write_files(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
+        """What the configuration names: certificates, their lists, lookups and pages."""
+        self._write_certificates(plan, emitter)
+        self._write_lists(plan, emitter)
+        base = self._layout.engine if emitter is self._emitter else self._layout.staging
+        for lookup in plan.all_lookups():
+            if emitter is self._emitter:
+                if self._lookups.get(lookup.name) is lookup:
+                    continue
+                self._lookups[lookup.name] = lookup
+            write(base / lookup_path(lookup.name), _lookup_text(lookup))
+        for service in plan.services.values():
+            for page in service.pages:
+                write(base / page_path(page.name), page.content)
 
     def _write_certificates(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
         for name, certificate in plan.certificates.items():
@@ -329,8 +375,29 @@ class RealHaproxy:
         for operation in operations:
             if isinstance(operation, ReplaceCertificate):
                 lines.append(f"set ssl cert {operation.certificate} (new content)")
+            elif isinstance(operation, ReplaceLookup):
+                kind = lookup_kind(operation.is_map)
+                lines.append(f"commit {kind} {lookup_path(operation.lookup)} ({len(operation.entries)} entries)")
             elif isinstance(operation, Release):
                 lines.append(f"{commands(operation)[0]} (by steelyard-health, with its verdict)")
             else:
                 lines.extend(commands(operation))
         return tuple(lines)
+
+
+def _lookup_text(lookup: Lookup) -> str:
+    return "".join(f"{line}\n" for line in lookup_lines(lookup.entries))
+
+
+def _payloads(lines: Iterable[str]) -> Iterator[str]:
+    """Lines joined into payloads that fit HAProxy's buffer."""
+    chunk: list[str] = []
+    size = 0
+    for line in lines:
+        if chunk and size + len(line) + 1 > LINE_BYTES:
+            yield "\n".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line.encode()) + 1
+    if chunk:
+        yield "\n".join(chunk)

@@ -22,15 +22,17 @@ from steelyard.emit.haproxy.configuration import EnginePaths, service_text
 from steelyard.emit.haproxy.runtime import commands
 from steelyard.emit.haproxy.server_state import ServerState
 from steelyard.model.errors import EngineRefused, HostLacks
-from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Server
+from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Lookup, Server, ServicePlan
 from steelyard.plan.operations import (
     AddServer,
     AdminState,
+    ChangeLookup,
     DropSessions,
     Operation,
     Release,
     RemoveServer,
     ReplaceCertificate,
+    ReplaceLookup,
     SetAddress,
     SetHealth,
     SetMaxConnections,
@@ -41,6 +43,8 @@ from steelyard.plan.operations import (
 _PID = 4711
 _MOST_WEIGHT = 256
 _PATHS = EnginePaths(
+    base="/fake",
+    run="/fake/run",
     certificates="/fake/certificates",
     lists="/fake/lists",
     lua=None,
@@ -73,6 +77,7 @@ class _Worker:
     plan: HaproxyPlan
     backends: dict[str, dict[str, RunningServer]] = field(default_factory=dict)
     certificates: dict[str, CertificateFile] = field(default_factory=dict)
+    lookups: dict[str, Lookup] = field(default_factory=dict)
 
 
 class FakeHaproxy:
@@ -132,10 +137,14 @@ class FakeHaproxy:
         if self._worker is None:
             raise EngineRefused("HAProxy is not running")
         services = {
-            key: replace(service, backend=_as_it_is(service.backend, self._worker.backends[service.backend.name]))
-            for key, service in self._worker.plan.services.items()
+            key: _service_as_it_is(service, self._worker) for key, service in self._worker.plan.services.items()
         }
-        return HaproxyPlan(self._worker.plan.settings, services, dict(self._worker.certificates))
+        return replace(
+            self._worker.plan,
+            services=services,
+            certificates=dict(self._worker.certificates),
+            lookups=tuple(self._worker.lookups[one.name] for one in self._worker.plan.lookups),
+        )
 
     def end(self) -> None:
         """The process ends, as if it were killed."""
@@ -214,6 +223,8 @@ class FakeHaproxy:
         for operation in operations:
             if isinstance(operation, ReplaceCertificate):
                 lines.append(f"set ssl cert {operation.certificate} (new content)")
+            elif isinstance(operation, ReplaceLookup):
+                lines.append(f"replace {operation.lookup}")
             else:
                 lines.extend(commands(operation))
         return tuple(lines)
@@ -250,6 +261,8 @@ class FakeHaproxy:
                 if name not in worker.certificates:
                     raise _refusal("Can't replace a certificate which is not referenced by the configuration!")
                 worker.certificates[name] = plan.certificates[name]
+            case ChangeLookup() | ReplaceLookup():
+                _change_lookup(worker, operation)
 
     def _remove(self, backend: str, name: str, worker: _Worker) -> None:
         found = self.server(backend, name)
@@ -258,6 +271,30 @@ class FakeHaproxy:
         if found.connected:
             raise _refusal("Server still has connections attached to it, cannot remove it.")
         del worker.backends[backend][name]
+
+
+def _change_lookup(worker: _Worker, operation: ChangeLookup | ReplaceLookup) -> None:
+    lookup = worker.lookups.get(operation.lookup)
+    if lookup is None or lookup.is_map != operation.is_map:
+        raise _refusal(f"Unknown {'map' if operation.is_map else 'ACL'} identifier. Please use #<id> or <name>.")
+    if isinstance(operation, ReplaceLookup):
+        entries = dict(operation.entries)
+    else:
+        entries = dict(lookup.entries)
+        for key in (*operation.removed, *(key for key, _ in operation.changed)):
+            if key not in entries:
+                raise _refusal("Key not found.")
+        for key in operation.removed:
+            del entries[key]
+        entries.update(operation.added)
+        entries.update(operation.changed)
+    worker.lookups[lookup.name] = replace(lookup, entries=tuple(entries.items()))
+
+
+def _service_as_it_is(service: ServicePlan, worker: _Worker) -> ServicePlan:
+    backend, *groups = (_as_it_is(one, worker.backends[one.name]) for one in service.backends)
+    lookups = tuple(worker.lookups[one.name] for one in service.lookups)
+    return replace(service, backend=backend, groups=tuple(groups), lookups=lookups)
 
 
 def _refusal(words: str) -> EngineRefused:
@@ -304,7 +341,12 @@ def _load(plan: HaproxyPlan, states: Iterable[ServerState]) -> _Worker:
         for name in service.certificates():
             if name not in plan.certificates:
                 raise _fatal(f"unable to load certificate '{name}' of {service.key}")
-        worker.backends[service.backend.name] = _loaded_servers(service.backend, told)
+        for backend in service.backends:
+            worker.backends[backend.name] = _loaded_servers(backend, told)
+    for lookup in plan.all_lookups():
+        if lookup.name in worker.lookups:
+            raise _fatal(f"lookup {lookup.name} is there twice")
+        worker.lookups[lookup.name] = lookup
     return worker
 
 

@@ -72,9 +72,11 @@ class Layout:
         return self.engine / "persistence.lua"
 
     def paths(self, *, lua: bool, staged: bool = False) -> EnginePaths:
-        """The paths the configuration names. A staged one differs only in its certificates."""
+        """The paths the configuration names. A staged one has files of its own."""
         base = self.staging if staged else self.engine
         return EnginePaths(
+            base=str(base),
+            run=str(self.run),
             certificates=str(base / "certificates"),
             lists=str(base / "lists"),
             lua=str(self.lua) if lua else None,
@@ -104,7 +106,7 @@ class Layout:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 directory.chmod(0o700)
             for base in (self.engine, self.staging):
-                for name in ("certificates", "lists"):
+                for name in ("certificates", "lists", "lookups", "pages"):
                     (base / name).mkdir(mode=0o700, exist_ok=True)
             for half in self.root.rglob(f".*{_HALF}"):
                 half.unlink(missing_ok=True)

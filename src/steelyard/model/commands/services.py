@@ -42,6 +42,8 @@ def with_service(configuration: Configuration, service: VirtualService) -> Confi
 
 def _check_sockets(configuration: Configuration, service: VirtualService) -> None:
     ranges = service.port_ranges
+    if service.is_sub:
+        return
     for other in configuration.services.values():
         if other.index == service.index or other.address != service.address or other.protocol != service.protocol:
             continue
@@ -202,7 +204,7 @@ class ChangeService:
 
     def apply(self, configuration: Configuration) -> Change:
         before = configuration.service(self.index)
-        for fixed in ("index", "servers"):
+        for fixed in ("index", "servers", "slots", "parent"):
             if fixed in self.changes:
                 raise OperatorError(f"{fixed!r} cannot be changed here", field=fixed, remedy="Use the commands for it")
         changes = _settled(self.changes, before)

@@ -12,6 +12,7 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.text import parse_port_ranges
 from steelyard.model.virtual_service.advanced import AdvancedSettings
 from steelyard.model.virtual_service.basic import BasicSettings
@@ -60,6 +61,32 @@ class VirtualService(
     noun: ClassVar[str] = "virtual service"
 
     servers: tuple[RealServer, ...] = ()
+    #: its sub-services; a service has these or real servers, never both
+    slots: tuple[Slot, ...] = ()
+
+    @property
+    def is_sub(self) -> bool:
+        """Whether it is a sub-service: without an address, reached through its parent."""
+        return self.parent != 0
+
+    @property
+    def members(self) -> tuple[RealServer | Slot, ...]:
+        """What its traffic is shared among: real servers or slots."""
+        return self.slots or self.servers
+
+    @property
+    def switches_content(self) -> bool:
+        """Whether content rules select among its members."""
+        return any(member.rules for member in self.members)
+
+    def rule_names(self) -> Iterator[str]:
+        """The content rules it and its members name; some more than once."""
+        yield from self.pre_rules
+        yield from self.request_rules
+        yield from self.response_rules
+        yield from self.body_rules
+        for member in self.members:
+            yield from member.rules
 
     @property
     def engine_name(self) -> str:
@@ -69,6 +96,8 @@ class VirtualService(
     @property
     def title(self) -> str:
         """How people know it: its name if it has one, and its address."""
+        if self.is_sub:
+            return f"{self.name or 'sub-service'} {self.index} of virtual service {self.parent}"
         where = f"{self.protocol}/{self.host}:{self.port}"
         return f"{self.name} ({where})" if self.name else where
 
@@ -89,7 +118,9 @@ class VirtualService(
 
     @property
     def port_ranges(self) -> tuple[tuple[int, int], ...]:
-        """The base port and the extra ports, merged and sorted."""
+        """The base port and the extra ports, merged and sorted. A sub-service has none."""
+        if self.is_sub:
+            return ()
         return parse_port_ranges((str(self.port), *self.extra_ports))
 
     def sockets(self) -> Iterator[tuple[str, int]]:
@@ -101,6 +132,10 @@ class VirtualService(
     def server(self, index: int) -> RealServer | None:
         """The real server with that index."""
         return next((server for server in self.servers if server.index == index), None)
+
+    def slot(self, index: int) -> Slot | None:
+        """The slot with that index."""
+        return next((slot for slot in self.slots if slot.index == index), None)
 
     @field_validator("servers")
     @classmethod
@@ -114,6 +149,12 @@ class VirtualService(
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
+        if self.is_sub and (self.address or self.port or self.extra_ports):
+            raise _clash("address", "a sub-service has no address and no port of its own")
+        if self.slots and self.servers:
+            raise _clash("servers", "a virtual service has real servers or sub-services, never both")
+        if self.is_sub and self.slots:
+            raise _clash("slots", "a sub-service has no sub-services of its own")
         if self.persistence in HTTP_PERSISTENCE and not self.is_http:
             raise _clash("persistence", f"{self.persistence!r} reads HTTP requests; the service type must be http")
         if self.persistence in NAMED_PERSISTENCE and not self.cookie:

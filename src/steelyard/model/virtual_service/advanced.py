@@ -19,8 +19,28 @@ ADD_VIA = {
 }
 
 
+def _attached(answer: str, label: str, explanation: str) -> Setting:
+    """A list of content rules on the service itself; rules are attached and moved by commands of their own."""
+    return Setting(None, _SECTION, label, explanation, answer=answer, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
 class AdvancedSettings(Settings):
     """Headers, errors, limits and the like."""
+
+    pre_rules: Annotated[
+        tuple[str, ...],
+        _attached("PreProcessRules", "Content matching rules", "Rules that set flags or refuse, before all others."),
+    ] = ()
+    request_rules: Annotated[
+        tuple[str, ...], _attached("RequestRules", "Request rules", "Rules that change requests, in order.")
+    ] = ()
+    response_rules: Annotated[
+        tuple[str, ...], _attached("ResponseRules", "Response rules", "Rules that change answers, in order.")
+    ] = ()
+    body_rules: Annotated[
+        tuple[str, ...],
+        _attached("MatchBodyRules", "Response body rules", "Rules that replace text in answers, in order."),
+    ] = ()
 
     add_via: Annotated[
         int,

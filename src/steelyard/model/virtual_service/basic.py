@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from steelyard.model.real_server import checked_address
 from steelyard.model.setting import Setting, Settings
@@ -25,6 +25,8 @@ class BasicSettings(Settings):
     """What identifies a virtual service."""
 
     index: int = Field(ge=1)
+    #: index of the virtual service it is a sub-service of; 0 for one that has an address of its own
+    parent: int = Field(0, ge=0)
     address: Annotated[
         str,
         Setting(
@@ -36,7 +38,8 @@ class BasicSettings(Settings):
         ),
     ]
     port: Annotated[
-        int, Setting("VSPort", _SECTION, "Port", "Port clients connect to.", ge=1, le=65535, text_number=True)
+        int,
+        Setting("VSPort", _SECTION, "Port", "Port clients connect to.", ge=1, le=65535, text_number=True),
     ]
     protocol: Annotated[
         str,
@@ -86,5 +89,11 @@ class BasicSettings(Settings):
 
     @field_validator("address", mode="before")
     @classmethod
-    def _canonical(cls, value: Any) -> Any:
-        return checked_address(value)
+    def _canonical(cls, value: Any, info: ValidationInfo) -> Any:
+        # a sub-service has no address and port of its own
+        return value if value == "" and info.data.get("parent") else checked_address(value)
+
+    @field_validator("port", mode="wrap")
+    @classmethod
+    def _none_without_address(cls, value: Any, usual: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        return 0 if value == 0 and info.data.get("parent") else usual(value)

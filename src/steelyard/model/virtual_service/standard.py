@@ -50,6 +50,19 @@ SCHEDULES = {
     "random": "random; Steelyard only",
 }
 
+#: seconds. HAProxy keeps times as milliseconds in 31 bits (`haproxy -c` of 2.6 and 2.8: "maximum value is 2147483647
+#: ms"); this is the last whole minute.
+LONGEST_PERSISTENCE = 2_147_460
+
+
+def _too_long(seconds: int) -> tuple[str, str] | None:
+    if seconds <= LONGEST_PERSISTENCE:
+        return None
+    return (
+        "is too long: HAProxy's timers are 32-bit numbers of milliseconds",
+        f"Give at most {LONGEST_PERSISTENCE} seconds, which is 24 days, 20 hours and 31 minutes",
+    )
+
 
 class StandardSettings(Settings):
     """Layer, persistence, scheduling."""
@@ -151,12 +164,13 @@ class StandardSettings(Settings):
             "PersistTimeout",
             _SECTION,
             "Persistence Timeout",
-            "How long a client stays with its real server after its last new connection; whole minutes. HAProxy keeps a"
-            " record for 2,147,483 seconds (24.8 days) at most.",
+            "How long a client stays with its real server after its last new connection; whole minutes. LoadMaster's"
+            " longest, 28 days, does not fit HAProxy's timers.",
             unit="seconds",
             ge=0,
-            le=2_419_200,
+            le=LONGEST_PERSISTENCE,
             text_number=True,
+            explains=_too_long,
         ),
     ] = 0
     persistence_mask: Annotated[

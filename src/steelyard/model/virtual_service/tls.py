@@ -10,15 +10,65 @@ from steelyard.model.text import HOST_NAME, HOST_NAME_SAYS, IDENTIFIER, IDENTIFI
 _SECTION = "ssl"
 TLS13_SUITES = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 
-#: bit of `TLSType` -> HAProxy's name of the protocol it switches off
-PROTOCOL_BITS = {1: "sslv3", 2: "tlsv10", 4: "tlsv11", 8: "tlsv12", 16: "tlsv13"}
-#: HAProxy offers nothing older than TLS 1.2 unless told to (`ssl-min-ver`), and OpenSSL 3 refuses it by default: one of
-#: the bits 8 and 16 has to stay unset, and a sum above this has both
-MOST_SWITCHED_OFF = 23
+_SSLV3 = 1
+#: bit of `TLSType` -> the protocol it switches off, oldest first, spelled as OpenSSL and HAProxy do
+PROTOCOL_BITS = {2: "TLSv1.0", 4: "TLSv1.1", 8: "TLSv1.2", 16: "TLSv1.3"}
+_EVERY_BIT = _SSLV3 | sum(PROTOCOL_BITS)
+
+
+def protocols_of(tls_type: int) -> tuple[str, ...]:
+    """The protocols that sum leaves on, oldest first; SSLv3 is not counted."""
+    return tuple(name for bit, name in PROTOCOL_BITS.items() if not tls_type & bit)
+
+
+def _titled(protocols: tuple[str, ...]) -> str:
+    numbers = [name.removeprefix("TLSv") for name in protocols]
+    return "TLS " + (" and " if len(numbers) == 2 else " to ").join(dict.fromkeys((numbers[0], numbers[-1])))
+
+
+def _newest_range(tls_type: int) -> int:
+    """The sum that leaves on the newest protocols of this one, down to the first that is off."""
+    kept = 0
+    for bit in reversed(PROTOCOL_BITS):
+        if not tls_type & bit:
+            kept |= bit
+        elif kept:
+            break
+    return _EVERY_BIT - kept
+
+
+#: The sums that can be had. SSLv3 is gone from OpenSSL, and HAProxy (2.6, 2.8) offers one unbroken range of protocols:
+#: beside `ssl-min-ver`, without which nothing older than TLS 1.2 is offered, it ignores `no-tlsv11`.
+TLS_TYPES = {
+    each: _titled(protocols_of(each)) for each in range(_EVERY_BIT) if each & _SSLV3 and each == _newest_range(each)
+}
+
+
+def _why_not(tls_type: int) -> tuple[str, str] | None:
+    if not 0 <= tls_type <= _EVERY_BIT:
+        return None
+    if not protocols_of(tls_type):
+        sslv3 = "leaves nothing but SSLv3 on, which is gone from OpenSSL"
+        why = "switches every protocol off" if tls_type & _SSLV3 else sslv3
+        return why, "Leave one of TLS 1.0 to 1.3 on: TLSType=7 has TLS 1.2 and 1.3"
+    possible = _newest_range(tls_type)
+    outcome = f"TLSType={possible} has {TLS_TYPES[possible]}"
+    if tls_type & _SSLV3:
+        return (
+            "leaves protocols on that are no neighbours, and HAProxy offers one unbroken range",
+            f"Switch the older ones off too: {outcome}",
+        )
+    more = "Add 1" if possible == tls_type + _SSLV3 else "Add 1, and leave no gap between protocols"
+    return "leaves SSLv3 on (1 is not in the sum), which is gone from OpenSSL", f"{more}: {outcome}"
 
 
 class TlsSettings(Settings):
     """Termination, re-encryption, certificates."""
+
+    @property
+    def offered_protocols(self) -> tuple[str, ...]:
+        """What clients are offered where TLS ends here, oldest first: "TLSv1.2", "TLSv1.3"."""
+        return protocols_of(self.tls_type)
 
     ssl_acceleration: Annotated[
         bool,
@@ -57,14 +107,15 @@ class TlsSettings(Settings):
             "TLSType",
             _SECTION,
             "Supported Protocols",
-            "Sum of the protocols switched off: 1 SSLv3, 2 TLS 1.0, 4 TLS 1.1, 8 TLS 1.2, 16 TLS 1.3. Steelyard offers"
-            " TLS 1.2 and 1.3, so one of these has to stay.",
+            "Sum of the protocols switched off: 1 SSLv3, 2 TLS 1.0, 4 TLS 1.1, 8 TLS 1.2, 16 TLS 1.3. SSLv3 is gone from"
+            " OpenSSL and has to be off; what stays has to be one unbroken range. TLS 1.0 and 1.1 are broken: leave them"
+            " on for clients that know nothing else. LoadMaster's default is 3.",
             answer="TlsType",
-            ge=0,
-            le=MOST_SWITCHED_OFF,
+            choices=TLS_TYPES,
             text_number=True,
+            explains=_why_not,
         ),
-    ] = 3
+    ] = 7
     client_certificates: Annotated[
         int,
         Setting(

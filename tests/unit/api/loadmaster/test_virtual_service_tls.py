@@ -25,7 +25,7 @@ def test_ssl_members_are_absent_while_it_is_off(api: Api) -> None:
 
 def test_without_a_certificate_the_temporary_one_is_shown(api: Api) -> None:
     record = api.v2("addvs", {**HTTPS, "sslacceleration": "1"})
-    assert (record["SSLAcceleration"], record["CertFile"], record["TlsType"]) == (True, TEMPORARY, "3")
+    assert (record["SSLAcceleration"], record["CertFile"], record["TlsType"]) == (True, TEMPORARY, "7")
     assert record["CipherSet"] == "Default"
     assert api.v2("listcert") == {}
     # Writing it back, as clients do that write whole records, changes nothing; so does another unit's.
@@ -42,12 +42,12 @@ def test_certificates_are_named_with_blanks_or_commas(shop: Api, names: object) 
 
 
 def test_switching_off_clears_the_certificates_and_keeps_the_rest(shop: Api) -> None:
-    shop.v1("addvs", {**HTTPS, "sslacceleration": 1, "certfile": "shop", "tlstype": 7, "allowhttp2": 1})
+    shop.v1("addvs", {**HTTPS, "sslacceleration": 1, "certfile": "shop", "tlstype": 3, "allowhttp2": 1})
     off = shop.v1("modvs", vs=1, sslacceleration=0)
     assert "CertFile" not in off
     assert (off["TlsType"], off["AllowHTTP2"]) == ("0", "Y")
     on = shop.v1("modvs", vs=1, sslacceleration=1)
-    assert (on["TlsType"], on["CertFile"]) == ("7", TEMPORARY)
+    assert (on["TlsType"], on["CertFile"]) == ("3", TEMPORARY)
 
 
 def test_ssl_options_without_ssl_are_ignored(shop: Api) -> None:
@@ -80,8 +80,30 @@ def test_ssl_rewrite_is_refused_while_it_is_not_built(api: Api, form: object) ->
     assert (status, "SSLRewrite=http" in text) == (422, True)
 
 
-def test_a_mask_that_switches_everything_off_is_refused(api: Api) -> None:
-    assert api.v1_error("addvs", {**HTTPS, "sslacceleration": 1, "tlstype": 31})[0] == 422
+@pytest.mark.parametrize("mask", [2, 5, 30, 31, 32])
+def test_a_mask_that_cannot_be_offered_is_refused(api: Api, mask: int) -> None:
+    assert api.v1_error("addvs", {**HTTPS, "sslacceleration": 1, "tlstype": mask})[0] == 422
+
+
+@pytest.mark.parametrize("form", ["0", 0, "00", " 0 "])
+def test_the_0_of_a_record_without_ssl_is_no_protocol_mask(api: Api, form: object) -> None:
+    """Clients write it back, also together with what switches SSL on."""
+    made = api.v2("addvs", {**HTTPS, "sslacceleration": 1, "TlsType": form})
+    assert made["TlsType"] == "7"
+    api.v2("modvs", vs=1, sslacceleration=1, tlstype=3)
+    api.v2("modvs", vs=1, sslacceleration=0, tlstype=form)
+    assert api.v2("modvs", vs=1, tlstype=form)["TlsType"] == "0"
+    assert api.v2("modvs", vs=1, sslacceleration=1, tlstype=form)["TlsType"] == "3", "what was set before"
+
+
+def test_0_for_a_service_with_ssl_is_refused_like_every_even_mask(api: Api) -> None:
+    api.v1("addvs", {**HTTPS, "sslacceleration": 1})
+    for mask in ("0", "2"):
+        status, text = api.v1_error("modvs", vs=1, tlstype=mask, sslacceleration=1)
+        assert status == 422
+        assert text.startswith(f"TLSType '{mask}' leaves SSLv3 on")
+        assert text.endswith(f". Add 1: TLSType={int(mask) + 1} has TLS 1.{int(mask) // 2} to 1.3")
+    assert api.v1("showvs", vs=1)["TlsType"] == "7"
 
 
 def test_the_default_suites_of_tls_1_3_are_accepted_with_any_separator(api: Api) -> None:

@@ -1,0 +1,12 @@
+"""Access lists: who may connect at all (`reference/behaviour.md`, section 13)."""
+
+from __future__ import annotations
+
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family, Part
+from steelyard.model.virtual_service import VirtualService
+
+
+def access_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
+    """The rules of one service."""
+    return Part()

@@ -1,0 +1,12 @@
+"""Content rules that change requests and answers (`reference/behaviour.md`, section 11)."""
+
+from __future__ import annotations
+
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family, Part
+from steelyard.model.virtual_service import VirtualService
+
+
+def rules_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
+    """The rules of one service."""
+    return Part()

@@ -1,0 +1,12 @@
+"""What clients get when no real server is available (`reference/behaviour.md`, section 7.6)."""
+
+from __future__ import annotations
+
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family, Part
+from steelyard.model.virtual_service import VirtualService
+
+
+def unavailable_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
+    """The rules of one service."""
+    return Part()
