@@ -107,9 +107,9 @@ class TlsSettings(Settings):
             "TLSType",
             _SECTION,
             "Supported Protocols",
-            "Sum of the protocols switched off: 1 SSLv3, 2 TLS 1.0, 4 TLS 1.1, 8 TLS 1.2, 16 TLS 1.3. SSLv3 is gone from"
-            " OpenSSL and has to be off; what stays has to be one unbroken range. TLS 1.0 and 1.1 are broken: leave them"
-            " on for clients that know nothing else. LoadMaster's default is 3.",
+            "Sum of the protocols switched off: 1 SSLv3, 2 TLS 1.0, 4 TLS 1.1, 8 TLS 1.2, 16 TLS 1.3. SSLv3 has to be"
+            " off, it is gone from OpenSSL; what stays has to be one unbroken range. TLS 1.0 and 1.1 are broken: leave"
+            " them on for clients that know nothing else. LoadMaster's default is 3.",
             answer="TlsType",
             choices=TLS_TYPES,
             text_number=True,
