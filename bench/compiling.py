@@ -45,7 +45,7 @@ def compiling(findings: Findings) -> None:
     findings.below("compile after one change, p99", slow, 20, "ms", f" (p50 {percentile(compiles, 0.5) * 1000:.2f})")
     findings.figure("command on the configuration, p99", _ms(percentile(commands, 0.99)))
     findings.figure("difference of two plans, p99", _ms(percentile(differences, 0.99)))
-    paths = EnginePaths("/base", "/run", "/certificates", "/lists", "/lua", "/state", "/socket", "/peers")
+    paths = EnginePaths("/base", "/run", "/certificates", "/lists", ("/lua",), "/state", "/socket", "/peers")
     emitter = ConfigurationEmitter(paths)
     text, seconds = _timed(lambda: emitter.text(plan.haproxy))
     findings.figure("configuration text, first time", f"{_ms(seconds)} for {len(text) / 1e6:.2f} MB")

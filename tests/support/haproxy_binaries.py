@@ -48,8 +48,9 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
         self.layout.make()
-        script = Path(__file__).parents[2] / "src/steelyard/engines/haproxy/persistence.lua"
-        self.layout.lua.write_text(script.read_text())
+        package = Path(__file__).parents[2] / "src/steelyard/engines/haproxy"
+        for script in self.layout.scripts:
+            script.write_text((package / script.name).read_text())
         self.layout.state.write_text("1\n")
 
     @property

@@ -235,7 +235,9 @@ class Origin(Listener):
         status = self._status(seen.path)
         media_type, body = self._body(seen)
         bodiless = status in (204, 304)
-        headers = [("Content-Type", media_type), ("X-Origin", self.name)]
+        headers = [("X-Origin", self.name)]
+        if all(name.lower() != "content-type" for name, _ in self.extra_headers):
+            headers.append(("Content-Type", media_type))
         headers += [("Set-Cookie", cookie) for cookie in self.set_cookies]
         headers += self.extra_headers
         if not bodiless:

@@ -13,6 +13,19 @@ _NETWORK = "network"
 _CHECKS = "checks"
 
 
+def _extensions(label: str, explanation: str) -> Setting:
+    """A list of file extensions; LoadMaster has commands of its own for it (`reference/loadmaster-api/09`, 9.9)."""
+    return Setting(
+        None,
+        _L7,
+        label,
+        explanation,
+        separator=" ",
+        pattern=r"\.[A-Za-z0-9_-]{1,32}",
+        pattern_says="extensions with their leading dot, for example .php",
+    )
+
+
 class Layer7Parameters(Settings):
     """Parameters of every layer-7 service."""
 
@@ -32,7 +45,13 @@ class Layer7Parameters(Settings):
         ),
     ] = 0
     add_cookie_port: Annotated[
-        bool, Setting("addcookieport", _L7, "Add Port to Active Cookie", "Mix the client's port in.", built=False)
+        bool,
+        Setting(
+            "addcookieport",
+            _L7,
+            "Add Port to Active Cookie",
+            "An active cookie that is issued has the client's port in its value.",
+        ),
     ] = False
     rfc_conform: Annotated[
         bool, Setting("rfcconform", _L7, "Conform to RFC", "URL ends at the first blank.", built=False)
@@ -102,7 +121,14 @@ class Layer7Parameters(Settings):
         Setting("slowstart", _L7, "Least Connection Slow Start", "", unit="seconds", ge=0, le=600, built=False),
     ] = 0
     share_subvs_persistence: Annotated[
-        bool, Setting("ShareSubVSPersist", _L7, "Share SubVS Persistence", "", built=False)
+        bool,
+        Setting(
+            "ShareSubVSPersist",
+            _L7,
+            "Share SubVS Persistence",
+            "Sub-services of one parent with the same persistence (mode, options, time-out) know each other's clients:"
+            " a client keeps the address of its real server from one to the next.",
+        ),
     ] = False
     authentication_timeout: Annotated[
         int,
@@ -143,8 +169,45 @@ class Layer7Parameters(Settings):
     ] = 31_536_000
     kcd_sha1: Annotated[bool, Setting("kcdciphersha1", _L7, "KCD cipher SHA1", "", built=False)] = False
     cache_size: Annotated[
-        int, Setting("cachesize", _L7, "Maximum Cache Size", "", unit="MB", ge=1, le=409, built=False)
+        int,
+        Setting(
+            "cachesize",
+            _L7,
+            "Maximum Cache Size",
+            "Memory a service's cache may take; the service's Maximum Cache Usage is a share of it.",
+            unit="MB",
+            ge=1,
+            le=409,
+        ),
     ] = 100
+    not_cached: Annotated[
+        tuple[str, ...],
+        _extensions("File Extensions Not to Cache", "Answers to URLs with these endings are not kept."),
+    ] = (".aspx", ".jsp", ".php", ".shtml")
+    not_compressed: Annotated[
+        tuple[str, ...],
+        _extensions("File Extensions Not to Compress", "Answers to URLs with these endings are sent as they are."),
+    ] = (
+        ".asf",
+        ".gif",
+        ".gz",
+        ".jpeg",
+        ".jpg",
+        ".mov",
+        ".mp3",
+        ".mp4",
+        ".mpe",
+        ".mpeg",
+        ".mpg",
+        ".png",
+        ".rar",
+        ".swf",
+        ".webp",
+        ".wmv",
+        ".woff2",
+        ".xz",
+        ".zip",
+    )
     cache_by_host: Annotated[bool, Setting("hostcache", _L7, "Cache Virtual Hosts", "", built=False)] = True
     detection_level: Annotated[
         int,

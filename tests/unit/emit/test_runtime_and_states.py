@@ -24,7 +24,7 @@ from steelyard.plan.operations import (
 )
 
 SERVER = Server("rs1", 1, "10.0.0.1", 80, weight=100, limit=0, enabled=True)
-PATHS = EnginePaths("/b", "/r", "/c", "/l", "/lua", "/s", "/k", "/p")
+PATHS = EnginePaths("/b", "/r", "/c", "/l", ("/lua",), "/s", "/k", "/p")
 
 
 @pytest.mark.parametrize(

@@ -82,5 +82,5 @@ def test_haproxy_reads_the_very_word_back(word: str) -> None:
 def test_a_path_that_needs_quotes_cannot_stand_in_a_certificate_list() -> None:
     with pytest.raises(ValueError, match="cannot stand in a certificate list"):
         quote_path("/var/lib/steel yard/certificates/a.pem")
-    paths = EnginePaths("/b", "/r", "/c", "/l", None, "/s", "/k", "/p")
+    paths = EnginePaths("/b", "/r", "/c", "/l", (), "/s", "/k", "/p")
     assert certificate_list(("a", "b.c"), paths) == "/c/a.pem\n/c/b.c.pem\n"

@@ -13,3 +13,8 @@ class ServiceContext:
     drain_seconds: int
     temporary_certificate: str | None
     lua: bool
+    cache_megabytes: int = 100
+    not_cached: tuple[str, ...] = ()
+    not_compressed: tuple[str, ...] = ()
+    add_cookie_port: bool = False
+    share_persistence: bool = False

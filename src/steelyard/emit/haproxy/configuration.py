@@ -43,7 +43,7 @@ class EnginePaths:
     run: str
     certificates: str
     lists: str
-    lua: str | None
+    lua: tuple[str, ...]
     state: str
     socket: str
     peers: str
@@ -89,8 +89,8 @@ def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
     yield _line(["tune.ssl.default-dh-param", "2048"])
     # HAProxy's own HTTP client (for Lua, unused here) reads all the system's authorities at start: 20 ms with 2.6
     yield _line(["httpclient.ssl.verify", "none"])
-    if paths.lua is not None:
-        yield _line(["lua-load-per-thread", paths.lua])
+    for script in paths.lua:
+        yield _line(["lua-load-per-thread", script])
     for item in settings.directives:
         yield _line(item.words)
     yield _section("backend", SYNC_TABLE)
@@ -152,8 +152,11 @@ def _peers(services: Iterable[ServicePlan], paths: EnginePaths) -> Iterator[str]
     yield _section("peers", PEERS)
     yield _line(["peer", PEERS, f"unix@{paths.peers}"])
     for service in services:
-        if service.backend.table is not None:
-            yield _table(service.key, service.backend.table)
+        for backend in service.backends:
+            if backend.table is not None:
+                yield _table(backend.name, backend.table)
+        for name, table in service.tables:
+            yield _table(name, table)
     yield _line(["table", TAUGHT, *_MARK])
 
 

@@ -121,8 +121,9 @@ class RealHaproxy:
         self._lookups: dict[str, Lookup] = {}
         self._learning: asyncio.Task[None] | None = None
         self._checks = asyncio.Lock()
-        script = importlib.resources.files("steelyard.engines.haproxy").joinpath("persistence.lua")
-        write(layout.lua, script.read_text())
+        package = importlib.resources.files("steelyard.engines.haproxy")
+        for script in layout.scripts:
+            write(script, package.joinpath(script.name).read_text())
 
     @property
     def master_pid(self) -> int | None:

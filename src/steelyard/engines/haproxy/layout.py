@@ -16,6 +16,7 @@ _LONGEST_SOCKET_PATH = 90
 _STRANGE = re.compile(r"[^A-Za-z0-9_./:,@%=+-]")
 #: the end of a file's name while it is written; a killed process leaves one behind
 _HALF = ".new"
+SCRIPTS = ("persistence.lua", "body_replacement.lua")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ class Layout:
         return self.run / "master.sock"
 
     @property
-    def lua(self) -> Path:
-        return self.engine / "persistence.lua"
+    def scripts(self) -> tuple[Path, ...]:
+        """HAProxy's Lua scripts, copied from the package."""
+        return tuple(self.engine / name for name in SCRIPTS)
 
     def paths(self, *, lua: bool, staged: bool = False) -> EnginePaths:
         """The paths the configuration names. A staged one has files of its own."""
@@ -79,7 +81,7 @@ class Layout:
             run=str(self.run),
             certificates=str(base / "certificates"),
             lists=str(base / "lists"),
-            lua=str(self.lua) if lua else None,
+            lua=tuple(str(script) for script in self.scripts) if lua else (),
             state=str(self.state),
             socket=str(self.socket),
             peers=str(self.run / "peers.sock"),

@@ -70,22 +70,35 @@ class AdvancedSettings(Settings):
     alternate_address: Annotated[
         str, Setting("AltAddress", _SECTION, "Alternate Address", "Second address of the service.", built=False)
     ] = ""
-    cache: Annotated[bool, Setting("Cache", _SECTION, "Enable Caching", "Keep answers in memory.", built=False)] = False
+    cache: Annotated[
+        bool,
+        Setting(
+            "Cache",
+            _SECTION,
+            "Enable Caching",
+            "Keep answers in memory that say they may be kept, at most an hour; a reload empties the cache.",
+        ),
+    ] = False
     cache_percent: Annotated[
         int,
         Setting(
             "CachePercent",
             _SECTION,
             "Maximum Cache Usage",
-            "Share of the cache.",
+            "Share of the global cache size this service may take; 0 is all of it.",
             unit="percent",
             ge=0,
             le=100,
-            built=False,
         ),
     ] = 0
     compress: Annotated[
-        bool, Setting("Compress", _SECTION, "Enable Compression", "Compress answers with gzip.", built=False)
+        bool,
+        Setting(
+            "Compress",
+            _SECTION,
+            "Enable Compression",
+            "Compress text with gzip for clients that take it, unless the real server has done so.",
+        ),
     ] = False
     default_gateway: Annotated[
         str,
@@ -129,10 +142,10 @@ class AdvancedSettings(Settings):
             "FollowVSID",
             _SECTION,
             "Port Following",
-            "Index of the service whose persistence is shared.",
+            "Index of the service that this one follows: a client known there goes to the same real server here."
+            " Set it on both for both directions; 0 is off.",
             ge=0,
             le=2**31 - 1,
-            built=False,
         ),
     ] = 0
     port_follow: Annotated[

@@ -1,0 +1,41 @@
+"""Content rules that replace text in the body of answers (`reference/behaviour.md`, section 11).
+
+HAProxy has no such rule; a Lua filter does it (`engines/haproxy/body_replacement.lua`), one for each content rule. It
+sees bodies only as the real server sends them, so compressed ones are not asked for.
+"""
+
+from __future__ import annotations
+
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family, Part
+from steelyard.model.content_rule import ContentRule
+from steelyard.model.regular_expression import expression
+from steelyard.model.virtual_service import VirtualService
+from steelyard.plan.haproxy import Directive, directive
+
+FILTER = "lua.replace_in_body"
+
+
+def bodies_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
+    """The filters of one service, in the order of its rules."""
+    rules = [family.rules[name] for name in service.body_rules if name in family.rules]
+    if not rules or not service.is_http:
+        return Part()
+    filters: list[Directive] = [_filter(rule) for rule in rules]
+    if not service.compress:
+        # compression takes it out itself, once it has seen what the client takes
+        filters.append(directive("http-request", "del-header", "Accept-Encoding"))
+    return Part(backend=tuple(filters))
+
+
+def _filter(rule: ContentRule) -> Directive:
+    """Its words: expression, replacement, case, the flag that has to be set and the one that must not be."""
+    return directive(
+        "filter",
+        FILTER,
+        expression(rule.pattern),
+        rule.replacement,
+        "any-case" if rule.ignore_case else "case",
+        str(rule.only_on_flag),
+        str(rule.only_on_no_flag),
+    )
