@@ -9,7 +9,7 @@ import importlib
 
 import typer
 
-from steelyard.cli import certificates, configuration, history, real_servers, state, virtual_services
+from steelyard.cli import certificates, configuration, history, parameters, real_servers, state, virtual_services
 from steelyard.cli.session import Surroundings, connection_callback
 
 app = typer.Typer(name="steelyard", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -47,6 +47,7 @@ state.register(app)
 app.add_typer(virtual_services.app, name="vs")
 app.add_typer(real_servers.app, name="rs")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(parameters.app, name="parameters")
 configuration.register(app)
 history.register(app)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.model.certificate import Certificate
-from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.user import User
@@ -24,13 +24,11 @@ MODELS: Mapping[str, type[Settings]] = {
     "real-server": RealServer,
     "certificate": Certificate,
     "user": User,
-    "layer7": Layer7Parameters,
-    "network": NetworkParameters,
-    "checks": CheckParameters,
+    **SECTIONS,
 }
 
 #: the sections of /parameters
-PARAMETERS: Mapping[str, type[Settings]] = {name: MODELS[name] for name in ("layer7", "network", "checks")}
+PARAMETERS: Mapping[str, type[Settings]] = SECTIONS
 
 _TYPES = {"boolean": "boolean", "integer": "integer", "text": "string", "list": "array"}
 
