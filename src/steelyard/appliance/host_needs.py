@@ -24,6 +24,22 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
         raise HostLacks(f"{name} needs TLS, which this host's HAProxy was built without", lacks="TLS", remedy=_REMEDY)
     if service.ssl_acceleration:
         _protocols(service, capabilities)
+    if service.compress and not capabilities.compression:
+        raise HostLacks(
+            "Compress needs gzip, which this host's HAProxy was built without", lacks="compression", remedy=_REMEDY
+        )
+    if service.body_rules and not (capabilities.lua and capabilities.pcre):
+        lacks = "Perl's regular expressions" if capabilities.lua else "Lua"
+        raise HostLacks(
+            f"Response body rules need {lacks}, which this host's HAProxy was built without",
+            lacks=lacks,
+            remedy=_REMEDY,
+        )
+    if service.esp_enabled and not capabilities.pcre:
+        lacks = "Perl's regular expressions"
+        raise HostLacks(
+            f"EspEnabled needs {lacks}, which this host's HAProxy was built without", lacks=lacks, remedy=_REMEDY
+        )
     if service.ssl_acceleration and service.allow_http2 and not capabilities.http2:
         raise HostLacks(
             "AllowHTTP2 needs HTTP/2, which this host's HAProxy was built without", lacks="HTTP/2", remedy=_REMEDY

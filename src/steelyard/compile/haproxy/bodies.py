@@ -29,12 +29,15 @@ def bodies_part(service: VirtualService, family: Family, context: ServiceContext
 
 
 def _filter(rule: ContentRule) -> Directive:
-    """Its words: expression, replacement, case, the flag that has to be set and the one that must not be."""
+    """Its words: expression, replacement, case, the flag that has to be set and the one that must not be.
+
+    An empty word would end them (2.6 and 2.8, tried), so the replacement has a sign before it.
+    """
     return directive(
         "filter",
         FILTER,
         expression(rule.pattern),
-        rule.replacement,
+        f"={rule.replacement}",
         "any-case" if rule.ignore_case else "case",
         str(rule.only_on_flag),
         str(rule.only_on_no_flag),

@@ -1,6 +1,6 @@
 -- Replaces what matches a regular expression in the bodies of answers, as they pass. One filter a content rule; its words
--- are the expression, the replacement (\0 to \9 stand for groups), "case" or "any-case", the flag that has to be set and
--- the one that must not be (0 for none).
+-- are the expression, the replacement after a `=` (\0 to \9 stand for groups), "case" or "any-case", the flag that has to
+-- be set and the one that must not be (0 for none).
 --
 -- At most HELD bytes wait for more of the body, so a match may be that long when it is spread over two reads. What
 -- matches at the very end of what has come waits too, for the match may go on.
@@ -9,6 +9,10 @@ local GATHERED = 8192
 --: types of text; a stream of events would wait for its next event to get the last one out
 local TEXTUAL = { "^text/", "json", "xml", "javascript", "x%-www%-form%-urlencoded" }
 local STREAMED = "^text/event%-stream"
+
+-- HAProxy before 2.8 does not come back to a filter that has left data of an ended body, unless it is woken. Newer ones
+-- do, and waking them is not safe (2.8.25 aborts when it is done in the middle of a body).
+local must_be_woken = core.get_info()["Version"]:match("^2%.[0-7]%.") ~= nil
 
 local Replacement = { id = "replace_in_body", flags = filter.FLT_CFG_FL_HTX }
 Replacement.__index = Replacement
@@ -48,6 +52,7 @@ function Replacement:http_headers(txn, message)
   local plain = (first(headers, "content-encoding") or "identity") == "identity"
   self.active = whole and plain and is_text(headers) and wanted(self, txn)
   if not self.active then return end
+  -- without a length HAProxy sends chunks
   message:del_header("content-length")
   -- a digest or a strong validator would be one of another body
   message:del_header("content-md5")
@@ -55,7 +60,6 @@ function Replacement:http_headers(txn, message)
   message:del_header("accept-ranges")
   local tag = headers["etag"] and headers["etag"][0]
   if tag and tag:sub(1, 2) ~= "W/" then message:set_header("etag", "W/" .. tag) end
-  if txn.f:method() ~= "HEAD" then message:set_header("transfer-encoding", "chunked") end
 end
 
 local function expanded(replacement, groups)
@@ -65,9 +69,8 @@ end
 function Replacement:http_payload(txn, message)
   if not self.active or not message.channel:is_resp() then return end
   local done, ended = 0, message:eom()
-  while true do
+  while done < message:input() do
     local text = message:body(done)
-    if text == nil or #text == 0 then break end
     local found, groups = self.regex:match(text)
     if not found then
       done = done + #text - (ended and 0 or math.min(#text, HELD))
@@ -86,6 +89,7 @@ function Replacement:http_payload(txn, message)
       if #by > 0 and message:insert(by, done + before) < 0 then
         -- no room before what is ready has been sent
         done = done + before
+        if ended and must_be_woken then filter.wake_time(1) end
         break
       end
       message:remove(done + before + #by, matched)
@@ -98,7 +102,7 @@ end
 core.register_filter("replace_in_body", Replacement, function(prototype, words)
   local good, regex = Regex.new("^([\\s\\S]*?)(" .. words[1] .. ")", words[3] == "case")
   if not good then error("the expression of a response body rule does not compile: " .. tostring(regex)) end
-  prototype.regex, prototype.replacement = regex, words[2]
+  prototype.regex, prototype.replacement = regex, words[2]:sub(2)
   prototype.only_on, prototype.only_without = words[4], words[5]
   return prototype
 end)

@@ -13,6 +13,7 @@ from typing import Protocol
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
 from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
+from steelyard.emit.haproxy.words import quote_command
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import (
@@ -42,6 +43,8 @@ log = logging.getLogger("steelyard.haproxy")
 SecretSource = Callable[[str], bytes]
 
 _REMOVE_SECONDS = 1.0
+#: changes of a lookup that are told to people one by one
+_TOLD_SINGLY = 20
 _LOOK_SECONDS = 0.01
 #: about a second: what an old worker has to teach its records
 _LEARN_LOOKS = 120
@@ -119,6 +122,7 @@ class RealHaproxy:
         self._staged = ConfigurationEmitter(layout.paths(lua=lua, staged=True))
         self._written: dict[str, CertificateFile] = {}
         self._lookups: dict[str, Lookup] = {}
+        self._rendered_lookups: dict[str, tuple[tuple[tuple[str, str], ...], bytes, str]] = {}
         self._learning: asyncio.Task[None] | None = None
         self._checks = asyncio.Lock()
         package = importlib.resources.files("steelyard.engines.haproxy")
@@ -170,8 +174,16 @@ class RealHaproxy:
         for name, certificate in sorted(plan.certificates.items()):
             digest.update(f"{name}\0{certificate.key_id}\0{certificate.chain_pem}\0".encode())
         for lookup in plan.all_lookups():
-            digest.update(f"{lookup.name}\0{_lookup_text(lookup)}\0".encode())
+            digest.update(f"{lookup.name}\0{self._rendered(lookup)[1]}\0".encode())
         return f"{self._process.worker} {digest.hexdigest()}\n"
+
+    def _rendered(self, lookup: Lookup) -> tuple[bytes, str]:
+        """The text of a lookup and its digest, which is worked out once: there may be 100,000 entries."""
+        kept = self._rendered_lookups.get(lookup.name)
+        if kept is None or kept[0] is not lookup.entries:
+            text = "".join(f"{line}\n" for line in lookup_lines(lookup.entries)).encode()
+            kept = self._rendered_lookups[lookup.name] = (lookup.entries, text, hashlib.sha256(text).hexdigest())
+        return kept[1], kept[2]
 
     def _vouched(self) -> str:
         try:
@@ -224,6 +236,7 @@ class RealHaproxy:
             if before is not None:
                 write(self._layout.configuration, before)
             raise
+        self._tidy(plan)
         self._vouch(plan)
         if taught:
             self._learning = asyncio.create_task(self._learnt())
@@ -275,10 +288,15 @@ class RealHaproxy:
         if not version.isdigit():
             raise EngineRefused("HAProxy refuses to change a lookup", words=answer)
         kind, path = where.split(" ", 1)
-        for payload in _payloads(lookup_lines(operation.entries)):
-            answer = (await ask(self._layout.socket, f"add {kind} @{version} {path}", payload=payload)).strip()
-            if answer:
-                raise EngineRefused("HAProxy refuses an entry of a lookup", words=answer)
+        if not operation.is_map:
+            # `add acl` takes no payload (2.6 and 2.8)
+            for batch in batches([f"add acl @{version} {path} {quote_command(key)}" for key, _ in operation.entries]):
+                await self._tell(batch)
+        else:
+            for payload in _payloads(lookup_lines(operation.entries)):
+                answer = (await ask(self._layout.socket, f"add {kind} @{version} {path}", payload=payload)).strip()
+                if answer:
+                    raise EngineRefused("HAProxy refuses an entry of a lookup", words=answer)
         await self._tell(f"commit {kind} @{version} {path}")
 
     async def _tell(self, command: str) -> None:
@@ -320,7 +338,22 @@ class RealHaproxy:
 
     async def save(self, plan: HaproxyPlan) -> None:
         self._write(plan)
+        self._tidy(plan)
         self._vouch(plan)
+
+    def _tidy(self, plan: HaproxyPlan) -> None:
+        """Remove lookups and pages that nothing in force names any more."""
+        named = {"lookups": {one.name for one in plan.all_lookups()}, "pages": set[str]()}
+        named["pages"] = {page.name for service in plan.services.values() for page in service.pages}
+        for folder, names in named.items():
+            for path in (self._layout.engine / folder).iterdir():
+                if path.name not in names and not path.name.startswith("."):
+                    try:
+                        path.unlink(missing_ok=True)
+                    except OSError as failure:
+                        # it is in nobody's way
+                        log.warning("%s cannot be removed: %s", path, failure.strerror)
+        self._lookups = {name: lookup for name, lookup in self._lookups.items() if name in named["lookups"]}
 
     def require_room(self) -> None:
         require_room(self._layout)
@@ -339,7 +372,7 @@ class RealHaproxy:
                 if self._lookups.get(lookup.name) is lookup:
                     continue
                 self._lookups[lookup.name] = lookup
-            write(base / lookup_path(lookup.name), _lookup_text(lookup))
+            write(base / lookup_path(lookup.name), self._rendered(lookup)[0])
         for service in plan.services.values():
             for page in service.pages:
                 write(base / page_path(page.name), page.content)
@@ -379,15 +412,14 @@ class RealHaproxy:
             elif isinstance(operation, ReplaceLookup):
                 kind = lookup_kind(operation.is_map)
                 lines.append(f"commit {kind} {lookup_path(operation.lookup)} ({len(operation.entries)} entries)")
+            elif isinstance(operation, ChangeLookup) and operation.size > _TOLD_SINGLY:
+                kind = lookup_kind(operation.is_map)
+                lines.append(f"change {kind} {lookup_path(operation.lookup)} ({operation.size} entries)")
             elif isinstance(operation, Release):
                 lines.append(f"{commands(operation)[0]} (by steelyard-health, with its verdict)")
             else:
                 lines.extend(commands(operation))
         return tuple(lines)
-
-
-def _lookup_text(lookup: Lookup) -> str:
-    return "".join(f"{line}\n" for line in lookup_lines(lookup.entries))
 
 
 def _payloads(lines: Iterable[str]) -> Iterator[str]:

@@ -60,6 +60,15 @@ class Layout:
         return self.run / "in-force"
 
     @property
+    def edge_pipe(self) -> Path:
+        """What the edge filter logs on its way from HAProxy to the log files."""
+        return self.run / "edge.pipe"
+
+    @property
+    def edge_logs(self) -> Path:
+        return self.log / "edge"
+
+    @property
     def socket(self) -> Path:
         """The worker's runtime socket."""
         return self.run / "haproxy.sock"
@@ -104,7 +113,7 @@ class Layout:
                 remedy="Choose a shorter path",
             )
         try:
-            for directory in (self.root, self.engine, self.run, self.log, self.staging):
+            for directory in (self.root, self.engine, self.run, self.log, self.edge_logs, self.staging):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 directory.chmod(0o700)
             for base in (self.engine, self.staging):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.haproxy.runtime import ask
+from steelyard.engines.pipe import open_pipe
 from steelyard.engines.running import ended, masters, parent, running_with, runs_with
 from steelyard.model.errors import EngineRefused, HostLacks
 
@@ -113,7 +114,7 @@ class HaproxyProcess:
         with contextlib.suppress(FileNotFoundError):
             self._layout.socket.unlink()
         try:
-            with log.open("ab") as output:
+            with log.open("ab") as output, open_pipe(self._layout.edge_pipe) as events:
                 self._child = subprocess.Popen(  # noqa: ASYNC220 - it must outlive the loop, and is watched by pidfd
                     [
                         self._binary,
@@ -126,7 +127,8 @@ class HaproxyProcess:
                         str(self._layout.configuration),
                     ],
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
+                    # the edge filter's log lines; HAProxy's own messages go to the other one
+                    stdout=events,
                     stderr=output,
                     start_new_session=True,
                     cwd="/",
