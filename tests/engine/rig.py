@@ -33,6 +33,7 @@ from steelyard.engines.haproxy.records import teaches
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.health.engine_text import servers_state
 from steelyard.health.steps import Have
+from steelyard.model.access_list import EVERY_SERVICE, LISTS
 from steelyard.model.certificate import read_upload
 from steelyard.model.commands import (
     AddServer,
@@ -41,8 +42,10 @@ from steelyard.model.commands import (
     ChangeService,
     Command,
     PutCertificate,
+    RemoveRule,
     RemoveServer,
     RemoveService,
+    ReplaceList,
     SetParameters,
 )
 from steelyard.model.user import ADMINISTRATOR
@@ -55,6 +58,8 @@ LAYER7_DEFAULTS: dict[str, Any] = {
     "drop_on_failure": False,
     "drop_at_drain_end": False,
     "drain_time": 300,
+    "add_cookie_port": False,
+    "share_subvs_persistence": False,
 }
 _RECORD = re.compile(r"key=(\S+) .*?exp=(\d+) .*?server_id=(\d+)")
 
@@ -168,8 +173,18 @@ class Rig:
     def clean(self) -> None:
         """Remove every service and go back to the defaults."""
         configuration = self.started.appliance.snapshot().configuration
-        for index in configuration.services:
-            self.do(RemoveService(index), wait=False)
+        for index, service in configuration.services.items():
+            if service.follow_vs:
+                self.do(ChangeService(index, {"follow_vs": 0}), wait=False)
+        for index, service in configuration.services.items():
+            if not service.is_sub:  # those go with their parents
+                self.do(RemoveService(index), wait=False)
+        for name in configuration.rules:
+            self.do(RemoveRule(name, detach=True), wait=False)
+        if EVERY_SERVICE in configuration.access_lists:
+            for which in LISTS:
+                self.do(ReplaceList(EVERY_SERVICE, which), wait=False)
+        self.do(SetParameters("access", {"enabled": True, "drop": True}), wait=False)
         self.do(SetParameters("layer7", LAYER7_DEFAULTS), wait=False)
 
 

@@ -205,6 +205,13 @@ class Connection:
             self.socket.sendall(_request_bytes(method, target, version, pairs, host, body))
         return self._read_reply(method, version, started)
 
+    def raw(self, request: bytes, *, method: str = "GET") -> Reply:
+        """Send a request as it is and read its whole response. Raises what `request` raises."""
+        started = time.perf_counter()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.socket.sendall(request)
+        return self._read_reply(method, "1.1", started)
+
     def _read_reply(self, method: str, version: str, started: float) -> Reply:
         parser = h11.Connection(h11.CLIENT)
         # h11 must know the method to know whether a response has a body. It only writes 1.1; what it writes is dropped.

@@ -14,7 +14,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.support import certificates
@@ -35,6 +37,7 @@ from steelyard.model.commands.command import Command
 from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
 from steelyard.model.user import ADMINISTRATOR, User
+from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
 
@@ -51,6 +54,7 @@ class FakeAppliance:
         self.verdicts: dict[str, Verdict] = {}
         self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
         self.broken: Exception | None = None
+        self.edge_directory: tempfile.TemporaryDirectory[str] | None = None
         self.executed: list[Command] = []
         self._secrets: dict[str, bytes] = {}
         self._revisions: list[tuple[HistoryEntry, Configuration]] = []
@@ -105,6 +109,12 @@ class FakeAppliance:
         change = command.apply(before.configuration)
         differences = _differences(before.configuration, change.configuration)
         return Preview(before.revision, change.configuration, change.key, differences, (), False, ())
+
+    def edge_files(self) -> EdgeFiles:
+        if self.edge_directory is None:
+            # gone with the appliance
+            self.edge_directory = tempfile.TemporaryDirectory(prefix="edge")
+        return EdgeFiles(Path(self.edge_directory.name))
 
     def states(self) -> Mapping[int, ServiceState]:
         return AllStates(self.configuration, self.verdicts)

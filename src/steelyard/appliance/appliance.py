@@ -14,6 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from steelyard import __version__
@@ -26,12 +27,18 @@ from steelyard.appliance.journal import Journal
 from steelyard.appliance.road import Journey, changing_part, check_permission, new_sockets, think_through
 from steelyard.compile.compiler import Compiler
 from steelyard.engines.host import Host
+from steelyard.explain.arriving import find_service
+from steelyard.explain.report import Explanation
+from steelyard.explain.request import Request
+from steelyard.explain.situation import Situation
 from steelyard.model.commands.command import Command
 from steelyard.model.commands.declare import Restore
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotFound, SteelyardError
 from steelyard.model.user import User
 from steelyard.observe.collector import Collector
+from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState
 from steelyard.store.contract import SecretMissing
@@ -43,13 +50,21 @@ class Appliance:
     """What `api/`, `web/` and `cli/` talk to (`appliance.contract.ApplianceApi`)."""
 
     def __init__(
-        self, *, journal: Journal, compiler: Compiler, dataplane: DataPlane, host: Host, collector: Collector
+        self,
+        *,
+        journal: Journal,
+        compiler: Compiler,
+        dataplane: DataPlane,
+        host: Host,
+        collector: Collector,
+        edge_log: EdgeLog,
     ) -> None:
         self._journal = journal
         self._compiler = compiler
         self._dataplane = dataplane
         self._host = host
         self._collector = collector
+        self._edge_log = edge_log
         self._verifier = access.Verifier()
         self._writer = asyncio.Lock()
         self._started_at = time.time()
@@ -65,6 +80,7 @@ class Appliance:
         """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
         plan = self._compiler.compile(snapshot.configuration)
         self._snapshot = self._last_applied = snapshot
+        self._edge_log.start(self._service_name)
         await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
         if not self._dataplane.problems():
             await self._journal.settle()
@@ -79,6 +95,7 @@ class Appliance:
             self._closing = True
         await self._dataplane.finish_reloads()
         await self._dataplane.close(stop_engines=stop_engines)
+        await asyncio.to_thread(self._edge_log.stop)
         self._journal.close()
 
     # --- the road
@@ -254,6 +271,26 @@ class Appliance:
         if found is None:
             raise NotFound("RS", server)
         return await self._dataplane.transcripts(f"vs{service}/{found.engine_name}")
+
+    def edge_files(self) -> EdgeFiles:
+        return self._edge_log.files
+
+    def _service_name(self, index: int) -> str:
+        service = self._snapshot.configuration.services.get(index)
+        return service.name if service is not None else ""
+
+    async def explain(self, request: Request, host: str = "") -> Explanation:
+        # what is committed and waits for a reload is not what clients meet
+        of = self._last_applied if self._dataplane.behind else self._snapshot
+        configuration = of.configuration
+        service = find_service(configuration, request, host)
+        situation = Situation(
+            configuration,
+            AllStates(configuration, self._dataplane.verdicts.for_people()),
+            self._compiler.service_context(configuration),
+            lambda one: self._compiler.family(one, configuration),
+        )
+        return replace(await self._dataplane.explained(situation, service, request), revision=of.revision)
 
     def health(self) -> Health:
         return Health(

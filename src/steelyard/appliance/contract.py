@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from steelyard.explain.report import Explanation
+from steelyard.explain.request import Request
 from steelyard.model.commands.command import Command
 from steelyard.model.configuration import Configuration
 from steelyard.model.user import User
+from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import ServiceState
 
@@ -177,6 +180,17 @@ class ApplianceApi(Protocol):
 
     def new_api_key(self) -> tuple[str, str, bytes]:
         """A new random key of 44 letters and digits: (key, its digest, the bytes to keep)."""
+        ...
+
+    def edge_files(self) -> EdgeFiles:
+        """The logs of the edge filter."""
+        ...
+
+    async def explain(self, request: Request, host: str = "") -> Explanation:
+        """What would happen to a request, step by step; nothing is sent to a real server and nothing changes.
+
+        `host` is the name in the URL where no address is known. Raises `OperatorError` when no service is meant.
+        """
         ...
 
     def health(self) -> Health:

@@ -12,17 +12,22 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from steelyard.appliance.explaining import explained
 from steelyard.appliance.reloads import Reloads
 from steelyard.appliance.verdicts import Verdicts
 from steelyard.compile.compiler import Plan
 from steelyard.diff.haproxy import Difference, apply_operations, difference
 from steelyard.engines.haproxy.engine import HaproxyEngine
 from steelyard.engines.health_process import HealthProcess
+from steelyard.explain.report import Explanation
+from steelyard.explain.request import Request
+from steelyard.explain.situation import Situation
 from steelyard.health.client import HealthClient
 from steelyard.model.errors import EngineRefused, SteelyardError
+from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan, Service
-from steelyard.plan.operations import Operation, Release, RemoveServer
+from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup
 
 log = logging.getLogger("steelyard.dataplane")
 
@@ -95,6 +100,10 @@ class DataPlane:
 
     def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
         return self._haproxy.describe(operations)
+
+    async def explained(self, situation: Situation, service: VirtualService, request: Request) -> Explanation:
+        """What would happen to a request, with what HAProxy has now."""
+        return await explained(self._haproxy, situation, service, request)
 
     def owns(self, pid: int) -> bool:
         """Whether that process is this appliance's HAProxy."""
@@ -218,9 +227,15 @@ class DataPlane:
         return complete
 
     def _is_behind(self, todo: Difference) -> bool:
-        """Whether a service the command's operations name still waits for a reload."""
+        """Whether a service or lookup the command's operations name still waits for a reload."""
         names = {service_key(one.backend) for one in todo.operations if hasattr(one, "backend")}
-        return any(self.applied.services.get(name) != self.wanted.services.get(name) for name in names)
+        if any(self.applied.services.get(name) != self.wanted.services.get(name) for name in names):
+            return True
+        lookups = {one.lookup for one in todo.operations if isinstance(one, ChangeLookup | ReplaceLookup)}
+        if not lookups:
+            return False
+        here = {lookup.name: lookup for lookup in self.applied.all_lookups()}
+        return any(here.get(one.name) != one for one in self.wanted.all_lookups() if one.name in lookups)
 
     async def restore(self, plan: Plan, revision: int) -> None:
         """Bring both engines back to a plan whatever they have now."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from steelyard.appliance.access_differences import PartChange, access_differences
 from steelyard.appliance.contract import ObjectDifference
 from steelyard.model.certificate import Certificate
-from steelyard.model.configuration import Configuration, changed_objects
+from steelyard.model.configuration import ACCESS, Configuration, changed_objects
+from steelyard.model.content_rule import ContentRule
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
 from steelyard.model.user import User
@@ -20,11 +22,19 @@ _MASK = "(not shown)"
 
 def differences(old: Configuration, new: Configuration) -> tuple[ObjectDifference, ...]:
     """What differs between two configurations, counters excepted."""
-    return tuple(
-        compare(kind, key, before, after)
-        for kind, key, before, after in changed_objects(old, new)
-        if kind != "counters"
-    )
+    return told(changed_objects(old, new))
+
+
+def told(changes: Iterable[tuple[str, str, BaseModel | None, BaseModel | None]]) -> tuple[ObjectDifference, ...]:
+    """Object changes (kind, key, before, after) for people; those of access lists are summed up."""
+    found: list[ObjectDifference] = []
+    access: list[PartChange] = []
+    for kind, key, before, after in changes:
+        if kind == ACCESS:
+            access.append((key, before, after))
+        elif kind != "counters":
+            found.append(compare(kind, key, before, after))
+    return (*found, *access_differences(access))
 
 
 def compare(kind: str, key: str, before: BaseModel | None, after: BaseModel | None) -> ObjectDifference:
@@ -40,6 +50,8 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
         return f"virtual service {value.index} {value.title}"
     if isinstance(value, (Certificate, User)):
         return f"{kind} {value.name}"
+    if isinstance(value, ContentRule):
+        return f"content rule {value.name}"
     return f"{key} {kind}"
 
 
@@ -61,6 +73,8 @@ def _line(value: BaseModel, name: str, old: Any, new: Any) -> str:
         return f"{name}: changed {_MASK}"
     if name == "chain_pem":
         return "certificate: new content"
+    if name == "error_page":
+        return f"error_page: {'new content' if new else 'removed'}"
     if name == "key_id":
         return "private key: changed (not shown)"
     return f"{name}: {_text(new)}" if old is None else f"{name}: {_text(old)} -> {_text(new)}"

@@ -15,6 +15,7 @@ def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities:
     for index, service in new.services.items():
         if old.services.get(index) is not service:
             _service(service, capabilities)
+    _limits(old, new, capabilities)
 
 
 def _service(service: VirtualService, capabilities: Capabilities) -> None:
@@ -24,6 +25,8 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
         raise HostLacks(f"{name} needs TLS, which this host's HAProxy was built without", lacks="TLS", remedy=_REMEDY)
     if service.ssl_acceleration:
         _protocols(service, capabilities)
+    if service.bandwidth and not capabilities.bandwidth_limits:
+        raise _lacks_bandwidth("Bandwidth")
     if service.compress and not capabilities.compression:
         raise HostLacks(
             "Compress needs gzip, which this host's HAProxy was built without", lacks="compression", remedy=_REMEDY
@@ -44,6 +47,33 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
         raise HostLacks(
             "AllowHTTP2 needs HTTP/2, which this host's HAProxy was built without", lacks="HTTP/2", remedy=_REMEDY
         )
+
+
+def _limits(old: Configuration, new: Configuration, capabilities: Capabilities) -> None:
+    if capabilities.bandwidth_limits:
+        return
+    wanted = [
+        (new.limits.bandwidth != old.limits.bandwidth and new.limits.bandwidth, "MaxBandwidthLimit"),
+        (
+            new.limits.client_bandwidth != old.limits.client_bandwidth and new.limits.client_bandwidth,
+            "ClientMaxBandwidthLimit",
+        ),
+        (
+            new.limit_entries.bandwidth != old.limit_entries.bandwidth and any(new.limit_entries.bandwidth.values()),
+            "A bandwidth of clients",
+        ),
+    ]
+    for is_wanted, name in wanted:
+        if is_wanted:
+            raise _lacks_bandwidth(name)
+
+
+def _lacks_bandwidth(name: str) -> HostLacks:
+    return HostLacks(
+        f"{name} needs HAProxy 2.7 or newer, which can limit bandwidth; this host's is older",
+        lacks="limits of bandwidth",
+        remedy="Install HAProxy 2.8 or newer",
+    )
 
 
 def _protocols(service: VirtualService, capabilities: Capabilities) -> None:

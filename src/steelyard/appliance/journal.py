@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from steelyard.appliance.contract import Actor, HistoryEntry, Snapshot
-from steelyard.appliance.differences import compare
+from steelyard.appliance.differences import told
 from steelyard.model.configuration import (
     Configuration,
     changed_objects,
@@ -158,8 +158,8 @@ def _entry(record: RevisionRecord) -> HistoryEntry:
         status=record.status,
         detail=record.detail,
         rollback_of=record.rollback_of,
-        differences=tuple(
-            compare(
+        differences=told(
+            (
                 change.kind,
                 change.key,
                 read_document(change.kind, change.key, change.before),

@@ -80,6 +80,12 @@ def think_through(
 def changing_part(old: HaproxyPlan, new: HaproxyPlan) -> HaproxyPlan:
     """The services that differ, with what they need: what HAProxy must read before a change is committed."""
     services = {key: service for key, service in new.services.items() if old.services.get(key) is not service}
+    waiting = list(services.values())
+    while waiting:
+        for key in waiting.pop().needs:
+            if key not in services:
+                services[key] = new.services[key]
+                waiting.append(new.services[key])
     names = {name for service in services.values() for name in service.certificates()}
     names |= {name for name, file in new.certificates.items() if old.certificates.get(name) != file}
     known = {lookup.name: lookup for lookup in old.all_lookups()}

@@ -32,6 +32,8 @@ from steelyard.model.certificate import read_upload
 from steelyard.model.commands import AddUser, Batch, PutCertificate
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.collector import Collector
+from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.edge_log import EdgeLog
 from steelyard.store.sqlite import SqliteStore
 
 PASSWORD_VARIABLE = "STEELYARD_ADMIN_PASSWORD"
@@ -139,7 +141,14 @@ async def start_appliance(
         raise
     threads = min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1
     compiler = Compiler(EngineFacts(threads=threads, lua=capabilities.lua, open_files=open_files))
-    appliance = Appliance(journal=journal, compiler=compiler, dataplane=dataplane, host=host, collector=collector)
+    appliance = Appliance(
+        journal=journal,
+        compiler=compiler,
+        dataplane=dataplane,
+        host=host,
+        collector=collector,
+        edge_log=EdgeLog(layout.edge_pipe, EdgeFiles(layout.edge_logs)),
+    )
     try:
         await appliance.start(snapshot)
     except BaseException:

@@ -9,7 +9,7 @@ from steelyard.diff.haproxy import admin_state
 from steelyard.emit.haproxy.server_state import ServerState
 from steelyard.health.status import Event, TargetStatus
 from steelyard.observe.status import Verdict
-from steelyard.plan.haproxy import Backend, HaproxyPlan
+from steelyard.plan.haproxy import Backend, HaproxyPlan, ServicePlan
 
 
 class Verdicts:
@@ -42,16 +42,27 @@ class Verdicts:
 
     def server_states(self, plan: HaproxyPlan) -> Iterable[ServerState]:
         """What a HAProxy process must start with: never "all up"."""
+        shut = {service.key for service in plan.services.values() if self._is_shut(service)}
         for service in plan.services.values():
             for backend in service.backends:
-                yield from self._states(service.key, backend)
+                yield from self._states(service.key, backend, shut=not shut.isdisjoint((service.key, backend.parent)))
 
-    def _states(self, service: str, backend: Backend) -> Iterator[ServerState]:
+    def _is_shut(self, service: ServicePlan) -> bool:
+        """Whether a critical member is not available, so that the service takes no clients."""
+        return any(
+            not (enabled and self._is_up(f"{service.key}/{name}")) for name, enabled in service.backend.critical
+        )
+
+    def _is_up(self, target: str) -> bool:
+        status = self._known.get(target)
+        return status is not None and status.state in ("up", "unchecked")
+
+    def _states(self, service: str, backend: Backend, *, shut: bool) -> Iterator[ServerState]:
         for server in backend.servers:
             if server.standby:
                 continue
             status = self._known.get(f"{service}/{server.name}")
-            up = not backend.checked or (status is not None and status.state in ("up", "unchecked"))
+            up = not shut and (not backend.checked or self._is_up(f"{service}/{server.name}"))
             admin = admin_state(backend, server)
             if status is not None and admin == "drain" and status.admin == "maint":
                 admin = "maint"

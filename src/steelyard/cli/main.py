@@ -9,7 +9,7 @@ import importlib
 
 import typer
 
-from steelyard.cli import certificates, configuration, history, parameters, real_servers, state, virtual_services
+from steelyard.cli import access_lists, certificates, configuration, history, logs, parameters, real_servers, rules, state, unavailable, virtual_services
 from steelyard.cli.session import Surroundings, connection_callback
 
 app = typer.Typer(name="steelyard", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -44,12 +44,16 @@ for _name, (_module, _has_state_dir, _says) in _LOCAL.items():
     _add_local(_name, _module, _has_state_dir, _says)
 
 state.register(app)
+unavailable.register(virtual_services.app)
 app.add_typer(virtual_services.app, name="vs")
 app.add_typer(real_servers.app, name="rs")
+app.add_typer(rules.app, name="rule")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(access_lists.app, name="access")
 app.add_typer(parameters.app, name="parameters")
 configuration.register(app)
 history.register(app)
+app.add_typer(logs.app, name="logs")
 
 
 def main() -> None:

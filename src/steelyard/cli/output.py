@@ -21,6 +21,9 @@ _STATES: Mapping[str, tuple[str, str, str]] = {
     "Disabled": ("○", "o", "bright_black"),
     "Draining": ("◐", "~", "yellow"),
     "Unchecked": ("◌", ".", "cyan"),
+    "Sorry": ("◐", "~", "yellow"),
+    "Redirect": ("➜", ">", "blue"),
+    "Fail Message": ("▪", "!", "blue"),
 }
 _SIGNS: Mapping[str, tuple[str, str]] = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
 

@@ -50,12 +50,20 @@ class Session:
             output.console().print(people())
 
     def write(
-        self, method: str, path: str, body: Any = None, *, based_on: int | None = None, dry_run: bool | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        based_on: int | None = None,
+        dry_run: bool | None = None,
+        **options: Any,
     ) -> dict[str, Any]:
-        """A change under the options given; `dry_run` True or False overrules."""
+        """A change under the options given; `dry_run` True or False overrules. `options` are those of the request."""
         query: dict[str, Any] = {"reason": self.reason or None, "wait": self.wait}
         if self.dry_run if dry_run is None else dry_run:
             query = {"dry_run": True}
+        query |= options
         found: dict[str, Any] = self.api.request(method, path, body=body, query=query, based_on=based_on)
         return found
 

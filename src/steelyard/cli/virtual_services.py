@@ -17,6 +17,7 @@ from steelyard.model.virtual_service import VirtualService
 app = typer.Typer(no_args_is_help=True, help="Virtual services: what clients connect to.")
 
 _LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers"
+_LONGEST_SHOWN = 2000
 _AVAILABLE = frozenset({"Up", "Unchecked"})
 
 Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.", show_default=False)]
@@ -77,7 +78,8 @@ def _comparable(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}... ({len(text)} characters)"
 
 
 @command(app, "add", change=True)

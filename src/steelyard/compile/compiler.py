@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from steelyard.compile.haproxy.access import SharedAccess, refusal
 from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.limit_rules import limit_lookups, limit_plan, limit_sections
 from steelyard.compile.haproxy.part import Family
 from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.health import compile_health_service
@@ -72,6 +74,7 @@ class Compiler:
         self._services: dict[int, _Compiled] = {}
         self._files: dict[str, tuple[Certificate, CertificateFile]] = {}
         self._rules: Mapping[str, ContentRule] = {}
+        self._access = SharedAccess()
 
     def compile(self, configuration: Configuration) -> Plan:
         """The plan of a configuration. Never fails on a valid one."""
@@ -84,6 +87,8 @@ class Compiler:
                 self._settings(sum(one.listeners for one in compiled)),
                 {one.engine.key: one.engine for one in compiled},
                 self._certificates(configuration, {name for one in compiled for name in one.certificates}),
+                lookups=(*self._access.lookups(configuration), *limit_lookups(configuration)),
+                sections=limit_sections(configuration),
             ),
             HealthPlan.model_construct(
                 services={one.health.key: one.health for one in compiled},
@@ -91,6 +96,14 @@ class Compiler:
                 drop_at_drain_end=configuration.layer7.drop_at_drain_end,
             ),
         )
+
+    def service_context(self, configuration: Configuration) -> ServiceContext:
+        """What every service's plan depends on besides the service and its family."""
+        return self._context(configuration).engine
+
+    def family(self, service: VirtualService, configuration: Configuration) -> Family:
+        """What belongs to a service."""
+        return self._family(service, configuration, None)
 
     def _context(self, configuration: Configuration) -> _Context:
         """The context; an equal one is the very same object, so that services need only compare identities."""
@@ -100,6 +113,16 @@ class Compiler:
                 drain_seconds=configuration.layer7.drain_time,
                 temporary_certificate=next((n for n, c in configuration.certificates.items() if c.temporary), None),
                 lua=self._facts.lua,
+                cache_megabytes=configuration.layer7.cache_size,
+                not_cached=configuration.layer7.not_cached,
+                not_compressed=configuration.layer7.not_compressed,
+                add_cookie_port=configuration.layer7.add_cookie_port,
+                security_header_age=configuration.layer7.security_header_age,
+                close_on_error=configuration.layer7.close_on_error,
+                share_persistence=configuration.layer7.share_subvs_persistence,
+                refusal=refusal(configuration.access),
+                limits=limit_plan(configuration),
+                log_user_agent=configuration.layer7.log_user_agent,
             ),
             configuration.layer7,
             configuration.checks,
@@ -121,8 +144,15 @@ class Compiler:
             rules = cached.family.rules
         else:
             rules = {name: configuration.rules[name] for name in service.rule_names() if name in configuration.rules}
+        parent = configuration.services[service.parent] if service.is_sub else None
+        shares = parent is not None and configuration.layer7.share_subvs_persistence
         return Family(
-            configuration.services[service.parent] if service.is_sub else None, configuration.subs(service), rules
+            parent,
+            configuration.subs(service),
+            rules,
+            configuration.services.get(service.follow_vs) if service.follow_vs else None,
+            configuration.subs(parent) if parent is not None and shares else (),
+            configuration.access_lists.get(service.index),
         )
 
     def _service(self, service: VirtualService, configuration: Configuration, context: _Context) -> _Compiled:
@@ -136,7 +166,7 @@ class Compiler:
         ):
             return cached
         engine = compile_service(service, family, context.engine)
-        health = compile_health_service(service, context.layer7, context.checks)
+        health = compile_health_service(service, context.layer7, context.checks, engine)
         if cached is not None:
             # what came out the same stays the same object: diff and the emitter look at identity first
             engine = cached.engine if cached.engine == engine else engine

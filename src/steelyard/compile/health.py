@@ -7,7 +7,10 @@ from typing import Literal, cast
 
 from steelyard.model.configuration import Configuration
 from steelyard.model.parameters import CheckParameters, Layer7Parameters
+from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
+from steelyard.plan.haproxy import ServicePlan
 from steelyard.plan.health import Check, CheckKind, HealthPlan, Service, Target
 
 _METHODS: tuple[Literal["HEAD", "GET", "POST", "OPTIONS"], ...] = ("HEAD", "GET", "POST", "OPTIONS")
@@ -56,29 +59,64 @@ def _split(header: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def compile_health_service(service: VirtualService, layer7: Layer7Parameters, checks: CheckParameters) -> Service:
-    """One service's part of the health plan."""
+def compile_health_service(
+    service: VirtualService,
+    layer7: Layer7Parameters,
+    checks: CheckParameters,
+    engine: ServicePlan | None = None,
+) -> Service:
+    """One service's part of the health plan. `engine` says which backends have which members; None: its own has all."""
+    own = (service.engine_name,)
+    backends = _backends(engine) if engine is not None else {}
+
+    def places(member: RealServer | Slot) -> tuple[str, ...] | None:
+        found = backends.get(member.engine_name, ()) if engine is not None else own
+        return None if found == own else found
+
+    targets = [
+        Target(
+            key=server.engine_name,
+            address=server.address,
+            port=service.check_port or server.port,
+            weight=server.weight,
+            enabled=server.enabled,
+            backends=places(server),
+        )
+        for server in service.servers
+    ]
+    targets += [
+        Target(
+            key=slot.engine_name,
+            weight=slot.weight,
+            enabled=slot.enabled,
+            backends=places(slot),
+            follows=f"vs{slot.service}",
+            critical=slot.critical,
+        )
+        for slot in service.slots
+    ]
     return Service(
         key=service.engine_name,
         check=compile_check(service, checks),
         persistent=service.persistence != "none",
         fixed=service.schedule == "fixed",
         drop_on_failure=layer7.drop_on_failure,
-        targets=tuple(
-            Target(
-                key=server.engine_name,
-                address=server.address,
-                port=service.check_port or server.port,
-                weight=server.weight,
-                enabled=server.enabled,
-            )
-            for server in service.servers
-        ),
+        targets=tuple(targets),
+        parent=f"vs{service.parent}" if service.is_sub else "",
     )
 
 
+def _backends(engine: ServicePlan) -> dict[str, tuple[str, ...]]:
+    """The backends that have each member, by its name in the engine."""
+    found: dict[str, tuple[str, ...]] = {}
+    for backend in engine.backends:
+        for server in backend.servers:
+            found[server.name] = (*found.get(server.name, ()), backend.name)
+    return found
+
+
 def compile_health(configuration: Configuration) -> HealthPlan:
-    """The whole health plan."""
+    """The whole health plan of services without groups of real servers."""
     return HealthPlan(
         services={
             service.engine_name: compile_health_service(service, configuration.layer7, configuration.checks)

@@ -7,6 +7,7 @@ once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from steelyard.plan.haproxy import Backend, HaproxyPlan, Lookup, Server, ServicePlan
@@ -86,7 +87,7 @@ def _service(old: ServicePlan, new: ServicePlan, operations: list[Operation], re
             else "listens differently"
         )
         reasons.append(f"virtual service {new.key} {what}")
-    if old.sections != new.sections or old.pages != new.pages:
+    if (old.sections, old.tables) != (new.sections, new.tables) or old.pages != new.pages:
         reasons.append(f"tables or pages of {new.key} changed")
     _lookups(old.lookups, new.lookups, operations, reasons)
     groups = {backend.name: backend for backend in old.backends}
@@ -122,7 +123,7 @@ def _lookups(old: tuple[Lookup, ...], new: tuple[Lookup, ...], operations: list[
         return
     before = {lookup.name: lookup for lookup in old}
     if [(one.name, one.is_map) for one in old] != [(one.name, one.is_map) for one in new]:
-        reasons.append("a lookup is new or gone: " + ", ".join(before.keys() ^ {one.name for one in new}))
+        reasons.append("a lookup is new or gone: " + ", ".join(sorted(before.keys() ^ {one.name for one in new})))
     for lookup in new:
         was = before.get(lookup.name)
         if was is not None and was is not lookup and was.is_map == lookup.is_map and was.entries != lookup.entries:
@@ -131,14 +132,42 @@ def _lookups(old: tuple[Lookup, ...], new: tuple[Lookup, ...], operations: list[
 
 def _lookup(old: Lookup, new: Lookup) -> Operation:
     """One change is told alone, several are put in place together where that does not mean sending very many."""
-    before, after = dict(old.entries), dict(new.entries)
+    first, last = _same_ends(old.entries, new.entries)
+    before = dict(old.entries[first : len(old.entries) - last])
+    after = dict(new.entries[first : len(new.entries) - last])
     removed = tuple(key for key in before if key not in after)
     added = tuple((key, value) for key, value in after.items() if key not in before)
     changed = tuple((key, value) for key, value in after.items() if key in before and before[key] != value)
     count = len(removed) + len(added) + len(changed)
-    if new.ordered or (count > 1 and len(after) <= _SENT_WHOLE) or count > len(after):
+    size = len(new.entries)
+    if new.ordered or count > size or (count > 1 and (size <= _SENT_WHOLE or count > size // 2)):
         return ReplaceLookup(new.name, new.is_map, new.entries)
     return ChangeLookup(new.name, new.is_map, removed, added, changed)
+
+
+def _same_ends(old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]) -> tuple[int, int]:
+    """How many entries are the same at the beginning, and at the end of what is left.
+
+    Slices are compared, which costs next to nothing where entries are the very same objects: of 100,000 one differs.
+    """
+    room = min(len(old), len(new))
+    first = _same_run(room, lambda start, stop: old[start:stop] == new[start:stop])
+    last = _same_run(
+        room - first,
+        lambda start, stop: old[len(old) - stop : len(old) - start] == new[len(new) - stop : len(new) - start],
+    )
+    return first, last
+
+
+def _same_run(room: int, same: Callable[[int, int], bool]) -> int:
+    """The length of the longest run from 0 that is the same, up to `room`."""
+    done, step = 0, 1024
+    while step and done < room:
+        if done + step <= room and same(done, done + step):
+            done += step
+        else:
+            step //= 2
+    return done
 
 
 def _added(backend: Backend, server: Server, operations: list[Operation], reasons: list[str]) -> None:
@@ -157,7 +186,7 @@ def _changed(backend: Backend, old: Server, new: Server, operations: list[Operat
         reasons.append(f"the connection to real server {new.name} of {name} changed")
     elif (old.address, old.port) != (new.address, new.port):
         operations.append(SetAddress(name, new.name, new.address, new.port))
-        if backend.checked:
+        if backend.checked and not new.standby:
             operations.append(SetHealth(name, new.name, up=False))
     if old.limit != new.limit:
         operations.append(SetMaxConnections(name, new.name, new.limit))
@@ -231,6 +260,8 @@ def _operated(old: Backend, new: Backend | None) -> Backend:
         drains=new.drains,
         drop_at_once=new.drop_at_once,
         checked=new.checked,
+        critical=new.critical,
+        parent=new.parent,
     )
 
 

@@ -16,6 +16,9 @@ Origin = Literal["configured", "system", "wheel"]
 #: The oldest HAProxy that Steelyard drives. Measured: 2.6.12 takes `add server` without experimental mode.
 OLDEST_HAPROXY = (2, 6)
 
+#: The first with filters that limit bandwidth (its configuration manual, 9.7: bwlim-in, bwlim-out).
+FIRST_WITH_BANDWIDTH_LIMITS = (2, 7)
+
 
 @dataclass(frozen=True, slots=True)
 class HaproxyBuild:
@@ -40,7 +43,7 @@ class Capabilities:
     ("TLSv1.2"). `dynamic_servers`: real servers come and go without a reload. `lowest_port` is the lowest port this
     process may bind, `privileged_ports` that this is 1. `max_open_files` is the hard limit of descriptors, at most
     1,048,576. `nft` and `net_admin`: this process may change nftables and addresses; `ipvs`: the kernel has it;
-    `ping_socket`: ICMP echo requests need no privilege.
+    `ping_socket`: ICMP echo requests need no privilege. `bandwidth_limits`: HAProxy has filters for bandwidth.
     """
 
     haproxy_path: str
@@ -68,6 +71,7 @@ class Capabilities:
     ipvs: bool
     net_admin: bool
     ping_socket: bool
+    bandwidth_limits: bool = False
 
 
 _VERSION = re.compile(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from steelyard.engines.capabilities import (
+    FIRST_WITH_BANDWIDTH_LIMITS,
     OLDEST_HAPROXY,
     Capabilities,
     HaproxyBuild,
@@ -92,6 +93,7 @@ class Survey:
             ipvs=kernel.ipvs,
             net_admin="CAP_NET_ADMIN" in kernel.granted,
             ping_socket=kernel.ping_socket,
+            bandwidth_limits=build.release[:2] >= FIRST_WITH_BANDWIDTH_LIMITS,
         )
 
 

@@ -4,6 +4,9 @@
 - A target with a new address is unknown until it is checked. One whose check changed keeps its verdict until the new
   check has spoken: a change of configuration never takes a live server away.
 - What a killed process knew (`remembered`) is taken up again by targets whose address is the same.
+- A slot has no probe: its state is made from the targets of the sub-service it follows, whenever one of these changes.
+- A service whose critical target is not available is shut: HAProxy is told that all its servers are down, and those of
+  its sub-services, while their verdicts stay what they are.
 """
 
 from __future__ import annotations
@@ -13,7 +16,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from steelyard.health.effects import Standing, Wanted, drain_ends, drops_sessions, standing_at, wanted
+from steelyard.health.effects import (
+    Place,
+    Standing,
+    Wanted,
+    drain_ends,
+    drops_sessions,
+    is_shut,
+    standing_at,
+    wanted,
+)
 from steelyard.health.probe import Prepared, prepared
 from steelyard.health.status import Event, TargetStatus
 from steelyard.health.transcript import Transcript
@@ -49,7 +61,10 @@ class Probe:
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """What is known of one target. `probe` is None when its checks are off."""
+    """What is known of one target. `probe` is None for a slot and when checks are off.
+
+    `told` has what it must be in each backend, `wanted` the first of these.
+    """
 
     target: Target
     probe: Probe | None
@@ -57,6 +72,7 @@ class Known:
     since: float
     standing: Standing
     wanted: Wanted | None = None
+    told: Mapping[Place, Wanted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +89,12 @@ class Memory:
 
 @dataclass(slots=True)
 class Changes:
-    """What a step of the board brought about."""
+    """What a step of the board brought about. `wanted` and `drops` name servers as HAProxy does."""
 
     events: list[Event] = field(default_factory=list)
-    wanted: dict[TargetName, Wanted | None] = field(default_factory=dict)
-    drops: list[TargetName] = field(default_factory=list)
+    wanted: dict[Place, Wanted | None] = field(default_factory=dict)
+    drops: list[Place] = field(default_factory=list)
+    touched: set[TargetName] = field(default_factory=set)
     added: list[Probe] = field(default_factory=list)
     removed: set[Probe] = field(default_factory=set)
 
@@ -93,6 +110,10 @@ class Board:
         self._probes: dict[ProbeKey, Probe] = {}
         self._remembered = dict(remembered or {})
         self._draining: set[TargetName] = set()
+        #: service -> the slots that follow it
+        self._followers: dict[str, set[TargetName]] = {}
+        #: services a critical target of their own shuts
+        self._shut: set[str] = set()
 
     def replace(self, plan: HealthPlan, now: float) -> Changes:
         """Take a whole plan. Raises `OperatorError` for a check that cannot be sent; nothing changes then."""
@@ -117,7 +138,8 @@ class Board:
         if drop_at_drain_end is not None:
             self.drop_at_drain_end = drop_at_drain_end
         changes = Changes()
-        for key, service in services.items():
+        # what others follow comes first and goes last: so a slot never sees a sub-service missing that is there
+        for key, service in sorted(services.items(), key=lambda item: _turn(item[1])):
             self._take(key, service, askers, changes, now)
         changes.removed = {probe for probe in changes.removed if not probe.targets}
         for probe in changes.removed:
@@ -167,13 +189,20 @@ class Board:
         """What is known of one target."""
         return self._known.get(name[0], {}).get(name[1])
 
+    def with_followers(self, services: Iterable[str]) -> list[str]:
+        """These services and those with slots that follow them."""
+        named = dict.fromkeys(services)
+        for service in tuple(named):
+            named.update(dict.fromkeys(follower for follower, _ in self._followers.get(service, ())))
+        return list(named)
+
     def status(self, known: Known) -> TargetStatus:
         """One target as others see it."""
         last = known.probe.last if known.probe is not None else None
         return TargetStatus(
             state=known.state,
             since=known.since,
-            reason=_reason(known.probe),
+            reason=self._why(known),
             checked=None if last is None else last.started,
             duration_ms=None if last is None else last.duration_ms,
             drain_ends=drain_ends(known.standing, self.drain_seconds),
@@ -185,7 +214,8 @@ class Board:
         """Every check that is not asked yet; fails before anything has changed."""
         askers: dict[ProbeKey, Prepared] = {}
         for service in services:
-            for name in (service.key, *(target.key for target in service.targets)):
+            backends = {backend for target in service.targets for backend in target.places(service.key)}
+            for name in (service.key, *backends, *(target.key for target in service.targets)):
                 if not _NAME.fullmatch(name):
                     raise OperatorError(
                         "This is no name for HAProxy", field="key", value=name, allowed="A-Z a-z 0-9 _ . : -"
@@ -194,6 +224,8 @@ class Board:
                 continue
             for target in service.targets:
                 key = (service.check, target.address, target.port)
+                if target.follows:
+                    continue
                 if key not in self._probes and key not in askers:
                     askers[key] = prepared(*key)
         return askers
@@ -206,24 +238,35 @@ class Board:
         for name, known in before.items():
             if known.probe is not None:
                 known.probe.targets.discard((key, name))
+            self._followers.get(known.target.follows, set()).discard((key, name))
         if service is not None:
             self.services[key] = service
             known_now: dict[str, Known] = {}
             self._known[key] = known_now
             for target in service.targets:
                 known_now[target.key] = self._enter(service, target, before.get(target.key), askers, changes, now)
+        else:
+            self._shut.discard(key)
         for name, known in before.items():
             if known.probe is not None and not known.probe.targets:
                 changes.removed.add(known.probe)
             if name not in self._known.get(key, {}):
                 self._draining.discard((key, name))
-                changes.wanted[(key, name)] = None
+                changes.touched.add((key, name))
+                changes.wanted.update(dict.fromkeys(known.told))
                 if service is not None:
                     # the control plane cuts them in the worker of now; workers from before a reload have some too
-                    changes.drops.append((key, name))
-        if service is not None:
+                    changes.drops += known.told
+            else:
+                places = self._known[key][name].target.places(key)
+                changes.wanted.update({place: None for place in known.told if place[0] not in places})
+        if service is None:
+            self._follow(key, changes, now)
+        else:
             self._settle(service, changes, now)
-            changes.wanted.update({(key, name): known.wanted for name, known in self._known[key].items()})
+            for name, known in self._known[key].items():
+                changes.touched.add((key, name))
+                changes.wanted.update(known.told)
 
     def _enter(
         self,
@@ -241,6 +284,8 @@ class Board:
             if memory is not None and memory.address != target.address:
                 memory = None
         probe = self._probe(service, target, askers, changes)
+        if target.follows:
+            self._followers.setdefault(target.follows, set()).add(name)
         if probe is not None:
             probe.targets.add(name)
             if memory is not None and memory.transcript is not None and probe.last is None:
@@ -256,12 +301,15 @@ class Board:
         elif memory is not None:
             state, since = memory.state, memory.since
             standing = Standing(False, memory.disabled_at, memory.drained)
-        told = self._told(probe, state)
+        told = self._followed_state(target.follows) if target.follows else self._told(probe, state)
         if told != state:
             state, since = told, now
         if old is not None and old.state != state:
-            changes.events.append(Event("verdict", "/".join(name), old.state, state, _reason(probe), now))
-        return Known(target, probe, state, since, standing, old.wanted if old is not None else None)
+            why = self._why_followed(target.follows) if target.follows else _reason(probe)
+            changes.events.append(Event("verdict", "/".join(name), old.state, state, why, now))
+        if old is None:
+            return Known(target, probe, state, since, standing)
+        return Known(target, probe, state, since, standing, old.wanted)
 
     @staticmethod
     def _told(probe: Probe | None, state: State) -> State:
@@ -275,7 +323,7 @@ class Board:
     def _probe(
         self, service: Service, target: Target, askers: Mapping[ProbeKey, Prepared], changes: Changes
     ) -> Probe | None:
-        if service.check.kind == "none":
+        if service.check.kind == "none" or target.follows:
             return None
         key = (service.check, target.address, target.port)
         probe = self._probes.get(key)
@@ -310,20 +358,73 @@ class Board:
                 drain_seconds=self.drain_seconds,
                 drop_at_drain_end=self.drop_at_drain_end,
             ):
-                changes.drops.append(name)
+                changes.drops += [(backend, key) for backend in one.target.places(service.key)]
             if drain_ends(after, self.drain_seconds) is None:
                 self._draining.discard(name)
             else:
                 self._draining.add(name)
-        for key, want in wanted(service, {key: one.standing for key, one in known.items()}).items():
-            one, name = known[key], (service.key, key)
-            if one.wanted is not None and one.wanted.admin != want.admin:
-                changes.events.append(
-                    Event("admin", "/".join(name), one.wanted.admin, want.admin, _admin_reason(one, want), now)
-                )
-            if one.wanted != want:
-                changes.wanted[name] = want
-            one.wanted = want
+        standings = {key: one.standing for key, one in known.items()}
+        shut = is_shut(service, standings)
+        opened = shut != (service.key in self._shut)
+        (self._shut.add if shut else self._shut.discard)(service.key)
+        told: dict[str, dict[Place, Wanted]] = {key: {} for key in known}
+        for place, want in wanted(service, standings, shut=shut or service.parent in self._shut).items():
+            told[place[1]][place] = want
+        for key, one in known.items():
+            self._tell((service.key, key), one, told[key], changes, now)
+        if opened:
+            self._settle_all({t.follows for t in service.targets} & self.services.keys(), changes, now)
+        self._follow(service.key, changes, now)
+
+    def _tell(
+        self, name: TargetName, known: Known, told: Mapping[Place, Wanted], changes: Changes, now: float
+    ) -> None:
+        """Note what one target must be in each of its backends."""
+        want = next(iter(told.values()), None)
+        if known.wanted is not None and want is not None and known.wanted.admin != want.admin:
+            reason = _admin_reason(known, want)
+            changes.events.append(Event("admin", "/".join(name), known.wanted.admin, want.admin, reason, now))
+        differing = {place: each for place, each in told.items() if known.told.get(place) != each}
+        if differing:
+            changes.touched.add(name)
+            changes.wanted.update(differing)
+        known.wanted, known.told = want, told
+
+    def _follow(self, service: str, changes: Changes, now: float) -> None:
+        """Bring the slots that follow a service up to date."""
+        state = self._followed_state(service)
+        for name in sorted(self._followers.get(service, ())):
+            known = self.find(name)
+            if known is None or known.state == state:
+                continue
+            why = self._why_followed(service)
+            changes.events.append(Event("verdict", "/".join(name), known.state, state, why, now))
+            changes.touched.add(name)
+            known.state, known.since = state, now
+            self._settle(self.services[name[0]], changes, now)
+
+    def _followed_state(self, service: str) -> State:
+        """The state of a slot: that of the best target of its sub-service that may have new clients."""
+        states = {one.state for one in self._known.get(service, {}).values() if one.target.enabled}
+        order: tuple[State, ...] = ("up", "unchecked", "unknown")
+        return next((state for state in order if state in states), "down")
+
+    def _why_followed(self, service: str) -> str:
+        known = self._known.get(service, {}).values()
+        if not known:
+            return "the sub-service has no real server"
+        live = sum(one.target.enabled and carries(one.state) for one in known)
+        return f"{live or 'none'} of {len(known)} real servers of the sub-service available"
+
+    def _why(self, known: Known) -> str:
+        return self._why_followed(known.target.follows) if known.target.follows else _reason(known.probe)
+
+
+def _turn(service: Service | None) -> int:
+    """Where a service stands among those that are taken together."""
+    if service is None:
+        return 2
+    return int(any(target.follows for target in service.targets))
 
 
 def _reason(probe: Probe | None) -> str:

@@ -193,7 +193,7 @@ class Checker:
         self._wake.set()
         self._drains.set()
         self._plan_saver.soon()
-        self._verdict_file.note(changes.wanted)
+        self._verdict_file.note(changes.touched)
         self._apply(changes, afresh=True)
 
     def _is_unsure(self, name: TargetName) -> bool:
@@ -206,7 +206,7 @@ class Checker:
     def _apply(self, changes: Changes, *, afresh: bool = False) -> None:
         if changes.wanted or changes.drops:
             self.pusher.want(changes.wanted, changes.drops, afresh=afresh)
-            self._verdict_file.note(changes.wanted)
+            self._verdict_file.note(changes.touched)
             self._verdict_saver.soon()
             self._drains.set()
         if changes.events:
@@ -236,7 +236,7 @@ def _names(targets: Iterable[TargetName]) -> str:
 def _log(event: Event, board: Board) -> None:
     """One line in the manner of LoadMaster's: who, where, what, why."""
     known = board.find(_name(event))
-    where = "" if known is None else f" {known.target.address}:{known.target.port}"
+    where = "" if known is None or known.target.follows else f" {known.target.address}:{known.target.port}"
     if event.event == "admin":
         log.info("%s%s now %s: %s", event.target, where, event.after, event.reason)
     elif event.after == "down":

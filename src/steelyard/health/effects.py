@@ -4,7 +4,10 @@
   `maint`; of any other service, or with a drain time of 0, it is in `maint` at once.
 - When a drain ends, sessions are dropped if the drain time is 0 or the operator asked for it; without persistence the
   drain only counts the time until that drop. A drain that ended stays ended until the server is enabled again.
-- Fixed weighting: the enabled live servers of the highest configured weight get weight 1, all others 0.
+- Fixed weighting: of the servers of a backend, the enabled live ones of the highest configured weight get weight 1,
+  all others 0.
+- A critical server or sub-service that is down or disabled takes all others of its service down, and with a parent all
+  servers of its sub-services, whatever their own verdicts are.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ from dataclasses import dataclass
 
 from steelyard.plan.health import Service, Target
 from steelyard.plan.operations import AdminState
+
+
+#: (backend, target key): a server as the engine names it
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,30 @@ def admin_state(service: Service, target: Target, standing: Standing) -> AdminSt
     return "maint" if standing.drained or not service.persistent else "drain"
 
 
-def wanted(service: Service, standings: Mapping[str, Standing]) -> dict[str, Wanted]:
-    """What every server of a service must be. Keys are target keys."""
-    live = [t.weight for t in service.targets if t.enabled and standings[t.key].up] if service.fixed else []
-    best = max(live, default=None)
-    found: dict[str, Wanted] = {}
+def is_shut(service: Service, standings: Mapping[str, Standing]) -> bool:
+    """Whether a service takes no clients because a critical target is down or disabled."""
+    return any(t.critical and not (t.enabled and standings[t.key].up) for t in service.targets)
+
+
+def wanted(service: Service, standings: Mapping[str, Standing], *, shut: bool = False) -> dict[Place, Wanted]:
+    """What every server of a service must be, in every backend that has it. Keys are (backend, target key).
+
+    `shut` says that a critical target, of the service or of its parent, takes all of them down.
+    """
+    live: dict[str, int] = {}
+    for target in service.targets if service.fixed else ():
+        if target.enabled and standings[target.key].up:
+            for backend in target.places(service.key):
+                live[backend] = max(live.get(backend, 0), target.weight)
+    found: dict[Place, Wanted] = {}
     for target in service.targets:
         standing = standings[target.key]
-        weight = None
-        if service.fixed:
-            weight = int(target.enabled and standing.up and target.weight == best)
-        found[target.key] = Wanted(standing.up, admin_state(service, target, standing), weight)
+        admin = admin_state(service, target, standing)
+        for backend in target.places(service.key):
+            weight = None
+            if service.fixed:
+                weight = int(target.enabled and standing.up and target.weight == live.get(backend))
+            found[backend, target.key] = Wanted(standing.up and not shut, admin, weight)
     return found
 
 

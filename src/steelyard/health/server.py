@@ -147,7 +147,7 @@ class ControlServer:
         _refuse_other_names(update.services)
         self._checker.update(update.services, update.drain_seconds, update.drop_at_drain_end)
         await self._checker.first_verdicts(update.services, update.wait)
-        return await self._verdicts(update.services)
+        return await self._verdicts(self._checker.board.with_followers(update.services))
 
     async def _sync(self, request: Answer) -> Answer:
         return {"repaired": await self._checker.pusher.reconcile()}

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from steelyard.model.access_list import AccessLists, AccessPart, changed_parts, from_parts, keyed_parts
 from steelyard.model.certificate import Certificate
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import NotFound
-from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.limits import LimitEntries, LimitParameters
+from steelyard.model.parameters import AccessParameters, CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
 from steelyard.model.slot import Slot
@@ -45,6 +47,11 @@ class Configuration:
     layer7: Layer7Parameters = field(default_factory=Layer7Parameters)
     network: NetworkParameters = field(default_factory=NetworkParameters)
     checks: CheckParameters = field(default_factory=CheckParameters)
+    access: AccessParameters = field(default_factory=AccessParameters)
+    limits: LimitParameters = field(default_factory=LimitParameters)
+    limit_entries: LimitEntries = field(default_factory=LimitEntries)
+    #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
+    access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
 
     def service(self, index: int) -> VirtualService:
@@ -98,6 +105,9 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "layer7": ("parameters", Layer7Parameters),
     "network": ("parameters", NetworkParameters),
     "checks": ("parameters", CheckParameters),
+    "access": ("parameters", AccessParameters),
+    "limits": ("parameters", LimitParameters),
+    "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
 }
 _MANY: Mapping[str, tuple[str, type[Settings]]] = {
@@ -106,6 +116,9 @@ _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "users": ("user", User),
     "rules": ("rule", ContentRule),
 }
+
+#: the kind of the stored parts of access lists
+ACCESS = "access"
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -141,6 +154,8 @@ def read_document(kind: str, key: str, document: Document | None) -> BaseModel |
     for name, model in _MANY.values():
         if name == kind:
             return None if document is None else _read(model, document)
+    if kind == ACCESS:
+        return None if document is None else _read(AccessPart, document)
     return _read(_SINGLE[key][1], document or {})
 
 
@@ -149,6 +164,8 @@ def objects_of(configuration: Configuration) -> Iterator[tuple[str, str, BaseMod
     for attribute, (kind, _) in _MANY.items():
         for key, value in getattr(configuration, attribute).items():
             yield kind, str(key), value
+    for key, part in keyed_parts(configuration.access_lists):
+        yield ACCESS, key, part
     for attribute, (kind, _) in _SINGLE.items():
         yield kind, attribute, getattr(configuration, attribute)
 
@@ -168,6 +185,9 @@ def changed_objects(
         for key, value in after.items():
             if key not in before:
                 yield kind, str(key), None, value
+    if old.access_lists is not new.access_lists:
+        for key, was, part in changed_parts(old.access_lists, new.access_lists):
+            yield ACCESS, key, was, part
     for attribute, (kind, _) in _SINGLE.items():
         value, other = getattr(old, attribute), getattr(new, attribute)
         if value is not other and value != other:
@@ -183,4 +203,5 @@ def from_documents(documents: Documents) -> Configuration:
     parts["services"] = dict(sorted(parts["services"].items()))
     for attribute, (kind, single) in _SINGLE.items():
         parts[attribute] = _read(single, dict(documents.get(kind, {}).get(attribute, {})))
-    return Configuration(**parts)
+    access = {key: _read(AccessPart, dict(document)) for key, document in documents.get(ACCESS, {}).items()}
+    return Configuration(**parts, access_lists=from_parts(access))

@@ -5,12 +5,16 @@ A rule is an object of its own; services, sub-service slots and real servers nam
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from steelyard.model.regular_expression import refuse_dangerous
+from steelyard.model.captures import references, refuse_captures
+from steelyard.model.regular_expression import group_count, is_between_slashes, refuse_dangerous
 from steelyard.model.setting import Setting, Settings
 
 _SECTION = "content rule"
@@ -29,6 +33,27 @@ DEFAULT_RULE = "default"
 #: what a rule looks at when `header` names no header of the request
 PSEUDO_HEADERS = frozenset({"src-ip", "method", "body"})
 MOST_RULES = 20_000
+#: that a replacement in the body can name: HAProxy keeps nine, and two stand around the pattern
+MOST_GROUPS = 7
+
+_REPLACING = (REPLACE_HEADER, MODIFY_URL, REPLACE_BODY)
+_ALL_TYPES = tuple(RULE_TYPES)
+#: setting -> the types that use it, in the order of a record (`reference/loadmaster-api/04`, 4.3 and 4.4)
+USED_BY: Mapping[str, tuple[int, ...]] = {
+    "match_type": (MATCH,),
+    "include_host": (MATCH,),
+    "negate": (MATCH,),
+    "ignore_case": (MATCH, REPLACE_BODY),
+    "include_query": (MATCH,),
+    "header": (MATCH, ADD_HEADER, REPLACE_HEADER),
+    "pattern": (MATCH, DELETE_HEADER, *_REPLACING),
+    "replacement": (ADD_HEADER, *_REPLACING),
+    "set_on_match": (MATCH,),
+    "only_on_flag": _ALL_TYPES,
+    "only_on_no_flag": _ALL_TYPES,
+    "must_fail": (MATCH,),
+}
+_REFERENCE = re.compile(r"\\([0-9])")
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HEADER = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -163,6 +188,11 @@ class ContentRule(Settings):
             raise PydanticCustomError("setting", "{why}", why)
         return value
 
+    @field_validator("header")
+    @classmethod
+    def _spelled(cls, value: str) -> Any:
+        return value.lower() if value.lower() in PSEUDO_HEADERS else value
+
     @model_validator(mode="after")
     def _rules(self) -> Self:
         if self.rule_type != ADD_HEADER and not self.pattern:
@@ -171,16 +201,82 @@ class ContentRule(Settings):
             raise _clash("header", "a rule of this type needs the name of a header")
         if self.rule_type in (ADD_HEADER, REPLACE_HEADER) and self.header in PSEUDO_HEADERS:
             raise _clash("header", f"{self.header!r} can be matched, not changed")
+        if self.only_on_flag and self.only_on_flag == self.only_on_no_flag:
+            raise _clash("only_on_no_flag", f"flag {self.only_on_flag} cannot be set and not set at once")
+        self._check_unused()
+        self._check_pattern()
+        if self.rule_type in _REPLACING:
+            self._check_replacement()
+        return self
+
+    def _check_unused(self) -> None:
+        for name, types in USED_BY.items():
+            if self.rule_type not in types and getattr(self, name) != type(self).declared()[name].default:
+                used = ", ".join(RULE_TYPES[one] for one in types)
+                raise _clash(name, f"a rule of type {RULE_TYPES[self.rule_type]} does not use it; it is for {used}")
+        if self.rule_type == MATCH and self.header:
+            for name in ("include_host", "include_query"):
+                if getattr(self, name):
+                    raise _clash(name, f"it belongs to the URL, and this rule looks at {self.header!r}")
+
+    def _check_pattern(self) -> None:
         if self.uses_expression:
-            problem = refuse_dangerous(self.pattern)
+            lines = self.rule_type == REPLACE_BODY or self.header == "body"
+            problem = refuse_dangerous(self.pattern, ignore_case=self.takes_both_cases, lines=lines)
             if problem is not None:
                 raise _clash("pattern", problem)
-        return self
+        elif self.rule_type == DELETE_HEADER and re.fullmatch(_HEADER, self.pattern) is None:
+            raise _clash(
+                "pattern", "it is neither the name of a header nor, between slashes, a regular expression for names"
+            )
+        elif self.header == "src-ip" and self.match_type == "exact" and self.network is None:
+            raise _clash("pattern", "an exact client address is an address or a network such as 192.0.2.0/24")
+
+    def _check_replacement(self) -> None:
+        groups = group_count(self.pattern)
+        for number in references(self.replacement):
+            if number > groups:
+                has = f"only {groups} groups" if groups > 1 else "only one group" if groups else "no groups"
+                raise _clash("replacement", rf"\{number} stands for a group, and the pattern has {has}")
+            if number > MOST_GROUPS and self.rule_type == REPLACE_BODY:
+                raise _clash("replacement", rf"\{number} is too far; in the body \0 to \{MOST_GROUPS} are possible")
+        problem = refuse_captures(self.pattern, self.replacement)
+        if problem is not None:
+            raise _clash("replacement", problem)
 
     @property
     def uses_expression(self) -> bool:
-        """Whether the pattern is a regular expression."""
+        """Whether the pattern is a regular expression. That of a deleted header is one only between slashes."""
+        if self.rule_type == DELETE_HEADER:
+            return is_between_slashes(self.pattern)
         return self.rule_type != ADD_HEADER and (self.rule_type != MATCH or self.match_type == "regex")
+
+    @property
+    def takes_both_cases(self) -> bool:
+        """Whether upper and lower case are equal to the pattern; in names of headers they always are."""
+        return self.ignore_case or self.rule_type == DELETE_HEADER
+
+    @property
+    def network(self) -> IPv4Network | IPv6Network | None:
+        """The clients a rule on `src-ip` means by an address or a network; None for any other pattern."""
+        if self.header != "src-ip" or self.rule_type != MATCH:
+            return None
+        try:
+            return ip_network(self.pattern, strict=False)
+        except ValueError:
+            return None
+
+
+def replacement_parts(replacement: str) -> Iterator[str | int]:
+    r"""A replacement taken apart: texts, and the numbers of groups (`\0` is the whole match).
+
+    A backslash before anything but a digit stands for itself.
+    """
+    for number, part in enumerate(_REFERENCE.split(replacement)):
+        if number % 2:
+            yield int(part)
+        elif part:
+            yield part
 
 
 def _clash(name: str, why: str) -> PydanticCustomError:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import field_validator, model_validator
 
+from steelyard.model.limits import LimitParameters
 from steelyard.model.setting import Setting, Settings
 
 _L7 = "layer7"
 _NETWORK = "network"
 _CHECKS = "checks"
+_ACCESS = "access"
 
 
 def _extensions(label: str, explanation: str) -> Setting:
@@ -56,7 +59,15 @@ class Layer7Parameters(Settings):
     rfc_conform: Annotated[
         bool, Setting("rfcconform", _L7, "Conform to RFC", "URL ends at the first blank.", built=False)
     ] = True
-    close_on_error: Annotated[bool, Setting("closeonerror", _L7, "Close on Error", "", built=False)] = False
+    close_on_error: Annotated[
+        bool,
+        Setting(
+            "closeonerror",
+            _L7,
+            "Close on Error",
+            "Close the client's connection after an error that Steelyard answers itself (HTTP/1.1).",
+        ),
+    ] = False
     add_via_in_cache: Annotated[bool, Setting("addvia", _L7, "Add Via Header In Cache Responses", "", built=False)] = (
         False
     )
@@ -104,9 +115,9 @@ class Layer7Parameters(Settings):
             "expect100",
             _L7,
             "100-Continue Handling",
-            "",
+            "What is done with Expect: 100-continue. RFC-7231: the real server's own answer decides.",
             choices={0: "RFC-2616", 1: "Require 100-Continue", 2: "RFC-7231"},
-            built=False,
+            unbuilt=frozenset({0, 1}),
         ),
     ] = 2
     allow_empty_posts: Annotated[bool, Setting("allowemptyposts", _L7, "Allow Empty POSTs", "", built=False)] = False
@@ -145,7 +156,13 @@ class Layer7Parameters(Settings):
         int, Setting("logsplitinterval", _L7, "Log Insight Message Split Interval", "", ge=1, le=100, built=False)
     ] = 10
     log_user_agent: Annotated[
-        bool, Setting("loguseragent", _L7, "Include User Agent Header in User Logs", "", built=False)
+        bool,
+        Setting(
+            "loguseragent",
+            _L7,
+            "Include User Agent Header in User Logs",
+            "Whether the edge filter's logs tell the User-Agent header.",
+        ),
     ] = False
     cef_messages: Annotated[bool, Setting("CEFmsgFormat", _L7, "CEF Message Format", "", built=False)] = False
     same_site: Annotated[
@@ -164,7 +181,13 @@ class Layer7Parameters(Settings):
     security_header_age: Annotated[
         int,
         Setting(
-            "securityheaderage", _L7, "Age of the HSTS header", "", unit="seconds", ge=86400, le=94_608_000, built=False
+            "securityheaderage",
+            _L7,
+            "Age of the HSTS header",
+            "How long browsers use nothing but HTTPS.",
+            unit="seconds",
+            ge=86400,
+            le=94_608_000,
         ),
     ] = 31_536_000
     kcd_sha1: Annotated[bool, Setting("kcdciphersha1", _L7, "KCD cipher SHA1", "", built=False)] = False
@@ -325,3 +348,37 @@ class CheckParameters(Settings):
         if self.interval < least:
             object.__setattr__(self, "interval", least)
         return self
+
+
+class AccessParameters(Settings):
+    """The packet filter, as far as it concerns access lists (`reference/loadmaster-api/09`, 9.5)."""
+
+    noun: ClassVar[str] = "packet filter parameter"
+
+    enabled: Annotated[
+        bool,
+        Setting(None, _ACCESS, "Packet Routing Filter", "Access lists are in force. Off: every client is let in."),
+    ] = True
+    drop: Annotated[
+        bool,
+        Setting(
+            None,
+            _ACCESS,
+            "Drop blocked packets",
+            "A refused client gets no answer. Off: its connection is closed at once.",
+        ),
+    ] = True
+    restrict_interfaces: Annotated[
+        bool, Setting(None, _ACCESS, "Restrict traffic to Interfaces", "", built=False)
+    ] = False
+    include_wui: Annotated[bool, Setting(None, _ACCESS, "Include WUI in IP Access Lists", "", built=False)] = False
+
+
+#: section of the global parameters -> its model; the section is its name in every interface
+SECTIONS: Mapping[str, type[Settings]] = {
+    "layer7": Layer7Parameters,
+    "network": NetworkParameters,
+    "checks": CheckParameters,
+    "access": AccessParameters,
+    "limits": LimitParameters,
+}

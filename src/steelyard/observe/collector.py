@@ -3,6 +3,9 @@
 Each new worker counts from zero. Counters are kept growing: when one falls, what was reached is added to its base.
 What an old worker still carries after a reload is not counted.
 
+A real server counts in every backend that has it. A sub-service has no frontend of clients, so what its backends got
+is what it carried, whichever way its parent reached it; a slot shows the same.
+
 A large configuration is mostly idle and is read every few seconds: what has counted nothing costs one look at its line.
 """
 
@@ -13,21 +16,26 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import EngineRefused
+from steelyard.observe.limit_counters import SHOW as SHOW_LIMITS
+from steelyard.observe.limit_counters import LimitCounters, limit_rows, with_limits
 from steelyard.observe.statistics import Statistics, TrafficCounters
-from steelyard.plan.haproxy import PEERS, table_name
+from steelyard.plan.haproxy import PEERS, service_key, table_name
 
 _FRESH_SECONDS = 1.0
 _PERIOD_SECONDS = 5.0
 _TLS_RATE = re.compile(r"^SslRate: (\d+)$", re.MULTILINE)
 _MOST_RECORDS = 20_000
-#: all proxies, but only their frontends (1) and servers (4): a backend's row is nobody's
+#: all proxies, but only their frontends (1) and servers (4); the row of a backend (2) is read for sub-services alone
 _SHOW = "show stat -1 5 -1"
+_SHOW_WITH_BACKENDS = "show stat -1 7 -1"
+_BACKEND = "BACKEND"
 _ROWS_AT_ONCE = 1000
 _TABLE = re.compile(rf"^# table: {PEERS}/(\S+),.* used:(\d+)", re.MULTILINE)
 _RECORD = re.compile(r" server_key=(\S+)")
@@ -49,6 +57,10 @@ class _Row(NamedTuple):
         """This row with what was counted before."""
         return _Row(self.scur, *(now + before for now, before in zip(self[1:], base[1:], strict=True)))
 
+    def with_other(self, other: _Row) -> _Row:
+        """Both together."""
+        return _Row(*(one + two for one, two in zip(self, other, strict=True)))
+
 
 _IDLE = _Row()
 
@@ -63,6 +75,8 @@ class Collector:
         self._last: dict[str, _Row] = {}
         self._before: tuple[float, dict[str, _Row]] | None = None
         self._sample: Statistics | None = None
+        self._show = _SHOW
+        self._limits = LimitCounters()
         self._lock = asyncio.Lock()
 
     def boot_time(self) -> float:
@@ -81,7 +95,8 @@ class Collector:
         """Take in what a worker has counted before it is replaced."""
         with contextlib.suppress(EngineRefused):
             async with self._lock:
-                self._grow(await _rows(await ask(self._socket, _SHOW)))
+                self._grow(await _rows(await ask(self._socket, self._show)))
+                self._limits.grow(limit_rows(await ask(self._socket, SHOW_LIMITS)))
 
     async def sample(self, configuration: Configuration) -> Statistics:
         """Counters at most a second old. Raises `EngineRefused` when HAProxy does not answer."""
@@ -89,16 +104,18 @@ class Collector:
             now = time.time()
             if self._sample is not None and now - self._sample.at < _FRESH_SECONDS:
                 return self._sample
-            totals = self._grow(await _rows(await ask(self._socket, _SHOW)))
+            has_subs = any(service.is_sub for service in configuration.services.values())
+            self._show = _SHOW_WITH_BACKENDS if has_subs else _SHOW
+            totals = self._grow(await _rows(await ask(self._socket, self._show)))
             info = _TLS_RATE.search(await ask(self._socket, "show info"))
             records = await self._records()
+            limits = self._limits.grow(limit_rows(await ask(self._socket, SHOW_LIMITS)))
             at, earlier = self._before or (now, totals)
             period = max(now - at, 0.001)
             if self._before is None or period >= _PERIOD_SECONDS / 2:
                 self._before = (now, totals)
-            self._sample = _statistics(
-                configuration, totals, earlier, records, now, period, int(info[1]) if info else 0
-            )
+            found = _statistics(configuration, totals, earlier, records, now, period, int(info[1]) if info else 0)
+            self._sample = with_limits(found, limits, configuration)
             return self._sample
 
     def _grow(self, rows: dict[str, _Row]) -> dict[str, _Row]:
@@ -118,12 +135,15 @@ class Collector:
             if not name.startswith("vs") or not 0 < int(used) <= _MOST_RECORDS:
                 continue
             for server in _RECORD.findall(await ask(self._socket, f"show table {table_name(name)}")):
-                counts[f"{name}/{server}"] = counts.get(f"{name}/{server}", 0) + 1
+                target = f"{service_key(name)}/{server}"
+                counts[target] = counts.get(target, 0) + 1
         return counts
 
 
 async def _rows(text: str) -> dict[str, _Row]:
-    """The rows of frontends ("vs1") and servers ("vs1/rs2") that have counted something.
+    """What frontends ("vs1"), servers ("vs1/rs2") and backends ("vs1/BACKEND") have counted, if they have.
+
+    Backends of one service, and its servers in them, are added up.
 
     Ten thousand rows take some hundredths of a second; other work goes on in between.
     """
@@ -139,11 +159,12 @@ async def _rows(text: str) -> dict[str, _Row]:
         if number % _ROWS_AT_ONCE == 0:
             await asyncio.sleep(0)
         words = line.split(",", most)
-        if len(words) <= most or words[sv] == "BACKEND":
+        if len(words) <= most:
             continue
         row = _Row(*(int(words[column] or 0) for column in columns))
         if any(row):
-            found[words[px] if words[sv] == "FRONTEND" else f"{words[px]}/{words[sv]}"] = row
+            key = words[px] if words[sv] == "FRONTEND" else f"{service_key(words[px])}/{words[sv]}"
+            found[key] = row.with_other(found[key]) if key in found else row
     return found
 
 
@@ -172,10 +193,17 @@ def _statistics(
             persistence_entries=entries,
         )
 
-    services = {service.index: counters(service.engine_name) for service in configuration.services.values()}
+    services = {
+        service.index: counters(f"{service.engine_name}/{_BACKEND}" if service.is_sub else service.engine_name)
+        for service in configuration.services.values()
+    }
     servers = {
         (service.index, server.index): counters(f"{service.engine_name}/{server.engine_name}")
         for service in configuration.services.values()
         for server in service.servers
     }
+    for service in configuration.services.values():
+        for slot in service.slots:
+            entries = records.get(f"{service.engine_name}/{slot.engine_name}", 0)
+            servers[service.index, slot.index] = replace(services[slot.service], persistence_entries=entries)
     return Statistics(at=now, period=period, services=services, servers=servers, tls_per_second=tls_rate)

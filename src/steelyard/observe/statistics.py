@@ -21,14 +21,35 @@ class TrafficCounters:
     bytes_per_second: int = 0
     requests: int = 0
     persistence_entries: int = 0
+    connections_blocked: int = 0
+    connection_rate_blocked: int = 0
+    request_rate_blocked: int = 0
+
+
+@dataclass(frozen=True)
+class ClientLimitCounters:
+    """What the services that limits concern let in, and what limits of clients and limiting rules refused."""
+
+    connections: int = 0
+    connections_admitted: int = 0
+    requests_admitted: int = 0
+    rules_admitted: int = 0
+    connections_blocked: int = 0
+    connection_rate_blocked: int = 0
+    requests_blocked: int = 0
+    rules_blocked: int = 0
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """One sample. `services` by index, `servers` by (service index, server index); times in seconds since the epoch."""
+    """One sample. `services` by index, `servers` and slots by (service index, their index).
+
+    Times in seconds since the epoch. What a sub-service carried is in the figures of its parent, too.
+    """
 
     at: float
     period: float
     services: Mapping[int, TrafficCounters] = field(default_factory=dict)
     servers: Mapping[tuple[int, int], TrafficCounters] = field(default_factory=dict)
     tls_per_second: int = 0
+    clients: ClientLimitCounters = ClientLimitCounters()

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from steelyard.model.configuration import Configuration
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.instead import status_instead
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ServerState:
-    """One real server. `status` is Up, Down, Disabled, Draining or Unchecked; `reason` says why, for people."""
+    """One real server or slot. `status` is Up, Down, Disabled, Draining or Unchecked; `reason` says why, for people."""
 
     index: int
     status: str
@@ -37,38 +40,106 @@ class ServerState:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """One virtual service. `status` is Up, Down, Disabled or Unchecked."""
+    """One virtual service. `status` is Up, Down, Disabled, Unchecked, Sorry, Redirect or Fail Message.
+
+    `slots` are those of its sub-services.
+    """
 
     index: int
     status: str
     reason: str = ""
     servers: Mapping[int, ServerState] = field(default_factory=dict)
+    slots: Mapping[int, ServerState] = field(default_factory=dict)
 
 
-def target_key(service: VirtualService, server: RealServer) -> str:
-    """The name of a real server in one service, as the checking process knows it."""
+@dataclass(frozen=True)
+class Relatives:
+    """What the state of a service depends on besides itself: its sub-services, or its parent."""
+
+    subs: tuple[VirtualService, ...] = ()
+    parent: VirtualService | None = None
+
+
+_ALONE = Relatives()
+_LIVE = ("Up", "Unchecked")
+
+
+def target_key(service: VirtualService, server: RealServer | Slot) -> str:
+    """The name of a real server or slot in one service, as the checking process knows it."""
     return f"{service.engine_name}/{server.engine_name}"
 
 
-def service_state(service: VirtualService, verdicts: Mapping[str, Verdict]) -> ServiceState:
-    """The state of one service and its real servers."""
+def service_state(
+    service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives = _ALONE
+) -> ServiceState:
+    """The state of one service, its real servers and its slots."""
     servers = {server.index: _server_state(service, server, verdicts) for server in service.servers}
     if not service.enabled:
-        return ServiceState(service.index, "Disabled", "switched off by an administrator", servers)
-    live = [state for state in servers.values() if state.status in ("Up", "Unchecked")]
+        slots = {slot.index: _server_state(service, slot, verdicts) for slot in service.slots}
+        return ServiceState(service.index, "Disabled", "switched off by an administrator", servers, slots)
+    if service.slots:
+        return _parent_state(service, verdicts, relatives.subs)
+    if _switched_off(service, relatives.parent):
+        return ServiceState(service.index, "Disabled", "its slot in the parent is disabled", servers)
+    live = [state for state in servers.values() if state.status in _LIVE]
     if not servers:
-        return ServiceState(service.index, "Down", "it has no real server", servers)
+        return _unavailable(service, "it has no real server")
     if not live:
         reasons = "; ".join(
             f"{server.address}:{server.port}: {servers[server.index].reason or servers[server.index].status}"
             for server in service.servers
         )
-        return ServiceState(service.index, "Down", f"no real server is available ({reasons})", servers)
+        return _unavailable(service, f"no real server is available ({reasons})", servers)
     status = "Unchecked" if service.check_type == "none" else "Up"
     return ServiceState(service.index, status, f"{len(live)} of {len(servers)} real servers available", servers)
 
 
-def _server_state(service: VirtualService, server: RealServer, verdicts: Mapping[str, Verdict]) -> ServerState:
+def _unavailable(
+    service: VirtualService,
+    why: str,
+    servers: Mapping[int, ServerState] = MappingProxyType({}),
+    slots: Mapping[int, ServerState] = MappingProxyType({}),
+) -> ServiceState:
+    """The state of a service that has nothing for its clients, or only what stands in for it."""
+    instead = status_instead(service, has_servers=bool(servers or slots))
+    if instead is None:
+        return ServiceState(service.index, "Down", why, servers, slots)
+    status, what = instead
+    return ServiceState(service.index, status, f"{why}; {what}" if servers or slots else what, servers, slots)
+
+
+def _switched_off(service: VirtualService, parent: VirtualService | None) -> bool:
+    return parent is not None and any(s.service == service.index and not s.enabled for s in parent.slots)
+
+
+def _parent_state(
+    service: VirtualService, verdicts: Mapping[str, Verdict], subs: tuple[VirtualService, ...]
+) -> ServiceState:
+    """Up while one of its sub-services is, and no critical one is not. Those that are dead are named."""
+    slots = {slot.index: _server_state(service, slot, verdicts) for slot in service.slots}
+    names = {sub.index: f"{sub.name} ({sub.index})" if sub.name else str(sub.index) for sub in subs}
+
+    def said(slot: Slot) -> str:
+        return f"{names.get(slot.service, str(slot.service))}: {slots[slot.index].reason or slots[slot.index].status}"
+
+    dead = [slot for slot in service.slots if slots[slot.index].status not in _LIVE]
+    critical = [slot for slot in dead if slot.critical]
+    live = len(slots) - len(dead)
+    if critical:
+        missing = "; ".join(map(said, critical))
+        return _unavailable(service, f"a critical sub-service is not available ({missing})", slots=slots)
+    if not live:
+        return _unavailable(service, f"no sub-service is available ({'; '.join(map(said, dead))})", slots=slots)
+    unchecked = all(state.status == "Unchecked" for state in slots.values() if state.status in _LIVE)
+    reason = f"{live} of {len(slots)} sub-services available"
+    if dead:
+        reason += f"; not available are {'; '.join(map(said, dead))}"
+    return ServiceState(service.index, "Unchecked" if unchecked else "Up", reason, {}, slots)
+
+
+def _server_state(
+    service: VirtualService, server: RealServer | Slot, verdicts: Mapping[str, Verdict]
+) -> ServerState:
     verdict = verdicts.get(target_key(service, server), Verdict("unknown", "not checked yet"))
     if not server.enabled:
         if verdict.drain_ends is not None:
@@ -92,7 +163,9 @@ class AllStates(Mapping[int, ServiceState]):
         self._verdicts = verdicts
 
     def __getitem__(self, index: int) -> ServiceState:
-        return service_state(self._services[index], self._verdicts)
+        service = self._services[index]
+        subs = tuple(self._services[slot.service] for slot in service.slots)
+        return service_state(service, self._verdicts, Relatives(subs, self._services.get(service.parent)))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._services)

@@ -143,7 +143,8 @@ class Backend:
     """Real servers with their balancing and persistence.
 
     `drains` says a disabled server keeps its recorded clients, `drop_at_once` that disabling cuts its connections,
-    `checked` that a server is up only after its first good check.
+    `checked` that a server is up only after its first good check, `critical` names members of the service, each
+    with whether it is enabled, without which no server here is up, and `parent` the service whose critical members count, too.
     """
 
     name: str
@@ -156,6 +157,8 @@ class Backend:
     drains: bool = False
     drop_at_once: bool = False
     checked: bool = True
+    critical: tuple[tuple[str, bool], ...] = ()
+    parent: str = ""
 
     def structure(self) -> tuple[object, ...]:
         """Everything but the servers and what only operations use: a difference here needs a reload."""
@@ -197,6 +200,8 @@ class ServicePlan:
     """One virtual service in HAProxy. A disabled service has no frontend but keeps its backend and its records.
 
     `backend` has its real servers; `groups` are further backends, each with those of them a content rule selects.
+    `tables` are persistence tables by name that several services use; `needs` are keys of services whose tables or
+    backends its rules name.
     """
 
     key: str
@@ -206,6 +211,8 @@ class ServicePlan:
     lookups: tuple[Lookup, ...] = ()
     pages: tuple[Page, ...] = ()
     sections: tuple[Section, ...] = ()
+    tables: tuple[tuple[str, Table], ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def backends(self) -> tuple[Backend, ...]:

@@ -38,24 +38,38 @@ class Check(_Frozen):
 
 
 class Target(_Frozen):
-    """One real server of one service. `key` is its name inside the engine's backend, stable for its life."""
+    """One real server of one service, or the slot of a sub-service. `key` is its name inside the engine's backends.
+
+    A slot has no check: it is up as long as the service it `follows` has an available server. When one that is
+    `critical` is not available, the engine is told that no target of the service is.
+    """
 
     key: str
-    address: str
-    port: int = Field(ge=1, le=65535, description="the port to check, already resolved from check port and server port")
+    address: str = ""
+    port: int = Field(0, ge=0, le=65535, description="the port to check, already resolved; 0 for a slot")
     weight: int = Field(ge=1, le=65535)
     enabled: bool
+    backends: tuple[str, ...] | None = Field(
+        None, description="the engine's backends that have it; None is the one named after the service"
+    )
+    follows: str = Field("", description="key of the sub-service whose slot it is")
+    critical: bool = False
+
+    def places(self, service: str) -> tuple[str, ...]:
+        """The backends of the engine that have it."""
+        return (service,) if self.backends is None else self.backends
 
 
 class Service(_Frozen):
-    """One backend: its check, its real servers and how the engine must hear of changes."""
+    """One service: its check, its real servers and how the engine must hear of changes."""
 
-    key: str = Field(description="the backend's name in the engine, for example vs7")
+    key: str = Field(description="the name of its own backend in the engine, for example vs7")
     check: Check
     persistent: bool = Field(description="a disabled server keeps serving clients with a record until drain time ends")
     fixed: bool = Field(description="fixed weighting: only the best live server carries new connections")
     drop_on_failure: bool
     targets: tuple[Target, ...]
+    parent: str = Field("", description="key of the service it is a sub-service of")
 
 
 class HealthPlan(_Frozen):

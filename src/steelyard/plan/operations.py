@@ -113,6 +113,11 @@ class ChangeLookup:
     added: tuple[tuple[str, str], ...] = ()
     changed: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def size(self) -> int:
+        """How many entries it touches."""
+        return len(self.removed) + len(self.added) + len(self.changed)
+
 
 @dataclass(frozen=True, slots=True)
 class ReplaceLookup:

@@ -14,7 +14,17 @@ from steelyard.compile.compiler import Compiler, EngineFacts
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list, globals_text
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.model import commands
-from steelyard.model.commands import AddService, Batch, Command, PutCertificate, SetParameters
+from steelyard.model.access_list import Entries
+from steelyard.model.commands import (
+    AddRule,
+    AddService,
+    Batch,
+    Command,
+    CreateSubService,
+    PutCertificate,
+    RulePlace,
+    SetParameters,
+)
 from steelyard.model.configuration import Configuration
 from steelyard.plan.haproxy import HaproxyPlan
 
@@ -60,11 +70,15 @@ class Case:
     def configuration(self) -> Configuration:
         """What the operator said at the beginning."""
         data = _yaml(self.start)
-        assert not set(data) - {"engine", "certificates", "parameters", "services"}, f"{self.start}: unknown key"
+        known = {"engine", "certificates", "parameters", "rules", "services", "sub_services", "access_lists"}
+        assert not set(data) - known, f"{self.start}: unknown key"
         made = PutCertificate(TEMPORARY, material("steelyard.invalid"), temporary=True).apply(Configuration())
         steps: list[Command] = [PutCertificate(name, material()) for name in data.get("certificates", ())]
         steps += [SetParameters(section, changes) for section, changes in data.get("parameters", {}).items()]
+        steps += [AddRule(settings) for settings in data.get("rules", ())]
         steps += [AddService(settings) for settings in data["services"]]
+        steps += [CreateSubService(**settings) for settings in data.get("sub_services", ())]
+        steps += [command_of({"command": "AddEntries", **entries}) for entries in data.get("access_lists", ())]
         configuration = made.configuration
         for step in steps:
             configuration = step.apply(configuration).configuration
@@ -98,6 +112,10 @@ def command_of(data: Mapping[str, Any]) -> Command:
         return Batch(tuple(command_of(part) for part in settings["commands"]))
     if name == "PutCertificate":
         settings["material"] = material(generation=2)
+    if "place" in settings:
+        settings["place"] = RulePlace(**settings["place"])
+    if "entries" in settings:
+        settings["entries"] = Entries.of_lines(settings["entries"])
     made: Command = getattr(commands, name)(**settings)
     return made
 

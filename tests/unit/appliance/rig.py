@@ -29,6 +29,8 @@ from steelyard.model.commands.command import Command
 from steelyard.model.errors import EngineRefused
 from steelyard.model.user import ADMINISTRATOR
 from steelyard.observe.collector import Collector
+from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.edge_log import EdgeLog
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.operations import Release, SetHealth, SetState
 from steelyard.store.memory import MemoryStore
@@ -165,6 +167,7 @@ class Rig:
             dataplane=self.dataplane,
             host=self.host,
             collector=self.collector,
+            edge_log=EdgeLog(Path("/nonexistent/edge.pipe"), EdgeFiles(Path("/nonexistent"))),
         )
 
     async def start(self) -> None:

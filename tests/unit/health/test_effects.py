@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steelyard.health.effects import Standing, Wanted, drain_ends, drops_sessions, standing_at, wanted
+from steelyard.health.effects import Standing, Wanted, drain_ends, drops_sessions, is_shut, standing_at, wanted
 from steelyard.plan.health import Check, Service, Target
 
 CHECK = Check(kind="tcp", interval=9, timeout=4, attempts=2)
@@ -29,8 +29,8 @@ UP, DOWN = Standing(True), Standing(False)
 def test_an_enabled_server_is_ready_and_as_healthy_as_its_verdict() -> None:
     service = _service(_target("rs1"), _target("rs2"))
     assert wanted(service, {"rs1": UP, "rs2": DOWN}) == {
-        "rs1": Wanted(True, "ready", None),
-        "rs2": Wanted(False, "ready", None),
+        ("vs1", "rs1"): Wanted(True, "ready", None),
+        ("vs1", "rs2"): Wanted(False, "ready", None),
     }
 
 
@@ -38,24 +38,24 @@ def test_a_disabled_server_of_a_persistent_service_drains_then_is_in_maintenance
     service = _service(_target("rs1", enabled=False))
     at_once = standing_at(UP, enabled=False, drain_seconds=300, now=1000.0)
     assert drain_ends(at_once, 300) == 1300.0
-    assert wanted(service, {"rs1": at_once})["rs1"].admin == "drain"
+    assert wanted(service, {"rs1": at_once})["vs1", "rs1"].admin == "drain"
     before = standing_at(at_once, enabled=False, drain_seconds=300, now=1299.9)
-    assert wanted(service, {"rs1": before})["rs1"].admin == "drain"
+    assert wanted(service, {"rs1": before})["vs1", "rs1"].admin == "drain"
     after = standing_at(before, enabled=False, drain_seconds=300, now=1300.0)
-    assert wanted(service, {"rs1": after})["rs1"].admin == "maint"
+    assert wanted(service, {"rs1": after})["vs1", "rs1"].admin == "maint"
     assert drain_ends(after, 300) is None
 
 
 def test_without_persistence_a_disabled_server_is_in_maintenance_at_once() -> None:
     service = _service(_target("rs1", enabled=False), persistent=False)
     standing = standing_at(UP, enabled=False, drain_seconds=300, now=1000.0)
-    assert wanted(service, {"rs1": standing})["rs1"].admin == "maint"
+    assert wanted(service, {"rs1": standing})["vs1", "rs1"].admin == "maint"
 
 
 def test_a_drain_time_of_zero_is_maintenance_at_once_and_drops_sessions() -> None:
     service = _service(_target("rs1", enabled=False))
     after = standing_at(UP, enabled=False, drain_seconds=0, now=1000.0)
-    assert wanted(service, {"rs1": after})["rs1"].admin == "maint"
+    assert wanted(service, {"rs1": after})["vs1", "rs1"].admin == "maint"
     assert drops_sessions(UP, after, drop_on_failure=False, drain_seconds=0, drop_at_drain_end=False)
 
 
@@ -109,5 +109,30 @@ def test_fixed_weighting_has_a_server_exactly_when_one_is_enabled_and_up(
     standings = {f"rs{n}": Standing(up) for n, (_, _, up) in enumerate(servers)}
     found = wanted(_service(*targets, fixed=True), standings)
     live = [weight for weight, enabled, up in servers if enabled and up]
-    chosen = [servers[n][0] for n in range(len(servers)) if found[f"rs{n}"].weight == 1]
+    chosen = [servers[n][0] for n in range(len(servers)) if found["vs1", f"rs{n}"].weight == 1]
     assert chosen == [weight for weight in live if weight == max(live)]
+
+
+def test_a_server_in_several_backends_is_told_to_each_and_the_best_of_each_carries() -> None:
+    both, alone = _target("rs1", 1000), _target("rs2", 500)
+    targets = (
+        both.model_copy(update={"backends": ("vs1",)}),
+        alone.model_copy(update={"backends": ("vs1", "vs1-a")}),
+        _target("rs3", 2000).model_copy(update={"backends": ()}),
+    )
+    found = wanted(_service(*targets, fixed=True), {"rs1": UP, "rs2": UP, "rs3": UP})
+    assert {place: want.weight for place, want in found.items()} == {
+        ("vs1", "rs1"): 1,
+        ("vs1", "rs2"): 0,
+        ("vs1-a", "rs2"): 1,
+    }
+
+
+@pytest.mark.parametrize(("up", "enabled"), [(False, True), (True, False)])
+def test_a_critical_target_that_is_not_available_takes_the_others_down(up: bool, enabled: bool) -> None:
+    critical = _target("rs1", enabled=enabled).model_copy(update={"critical": True})
+    service = _service(critical, _target("rs2"))
+    standings = {"rs1": Standing(up), "rs2": UP}
+    assert is_shut(service, standings)
+    assert not wanted(service, standings, shut=True)["vs1", "rs2"].up
+    assert not is_shut(service, {"rs1": UP, "rs2": DOWN}) or not enabled

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.unit.model.making import HTTP, SERVER, apply
+
+from steelyard.model.commands import AddServer, AddService, CreateSubService
 from steelyard.observe import collector
 from steelyard.observe.collector import Collector
 
@@ -18,13 +21,43 @@ async def _rows(*lines: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(row) for key, row in (await collector._rows("\n".join((_HEADER, *lines)))).items()}
 
 
-async def test_frontends_and_servers_are_read_and_backends_are_not() -> None:
+async def test_frontends_servers_and_backends_are_read() -> None:
     rows = await _rows(
         _line("vs1", "FRONTEND", 3, 10, 100, 200, 12),
         _line("vs1", "rs7", 2, 9, 90, 180, ""),
         _line("vs1", "BACKEND", 3, 10, 100, 200, 12),
     )
-    assert rows == {"vs1": (3, 10, 100, 200, 12), "vs1/rs7": (2, 9, 90, 180, 0)}
+    assert rows == {
+        "vs1": (3, 10, 100, 200, 12),
+        "vs1/rs7": (2, 9, 90, 180, 0),
+        "vs1/BACKEND": (3, 10, 100, 200, 12),
+    }
+
+
+async def test_the_backends_of_one_service_and_their_servers_are_added_up() -> None:
+    rows = await _rows(
+        _line("vs1", "rs7", 1, 2, 3, 4, 5),
+        _line("vs1", "BACKEND", 1, 2, 3, 4, 5),
+        _line("vs1-7-9", "rs7", 1, 2, 3, 4, 5),
+        _line("vs1-7-9", "rs9", 1, 1, 1, 1, 1),
+        _line("vs1-7-9", "BACKEND", 2, 3, 4, 5, 6),
+        _line("vs10", "rs7", 9, 9, 9, 9, 9),
+    )
+    assert rows == {
+        "vs1/rs7": (2, 4, 6, 8, 10),
+        "vs1/rs9": (1, 1, 1, 1, 1),
+        "vs1/BACKEND": (3, 5, 7, 9, 11),
+        "vs10/rs7": (9, 9, 9, 9, 9),
+    }
+
+
+def test_a_sub_service_shows_what_its_backends_carried_and_its_slot_the_same() -> None:
+    family = apply(AddService(HTTP), CreateSubService(1), AddServer(2, SERVER))
+    totals = {"vs1": collector._Row(1, 9), "vs2/BACKEND": collector._Row(1, 7), "vs2/rs2": collector._Row(1, 6)}
+    found = collector._statistics(family, totals, {}, {"vs1/rs1": 3, "vs2/rs2": 2}, 1.0, 1.0, 0)
+    assert [found.services[index].total_connections for index in (1, 2)] == [9, 7]
+    assert (found.servers[1, 1].total_connections, found.servers[1, 1].persistence_entries) == (7, 3)
+    assert (found.servers[2, 2].total_connections, found.servers[2, 2].persistence_entries) == (6, 2)
 
 
 async def test_what_has_carried_nothing_is_left_out() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.unit.model.making import HTTP, SERVER, apply
 
-from steelyard.model.commands import AddService, ChangeServer, ChangeService
+from steelyard.model.commands import AddService, ChangeServer, ChangeService, ChangeSlot
+from steelyard.model.configuration import Configuration
 from steelyard.observe.status import AllStates, Verdict, service_state
 
 BASE = apply(AddService({**HTTP, "servers": [SERVER, {**SERVER, "address": "10.0.0.2"}]}))
@@ -60,3 +61,46 @@ def test_all_states_are_made_one_by_one() -> None:
     assert states[1].status == "Up"
     with pytest.raises(KeyError):
         states[2]
+
+
+class TestFamilies:
+    FAMILY = apply(
+        AddService({**HTTP, "sub_services": [{"name": "blue", "servers": [SERVER]}, {"servers": [SERVER]}]})
+    )
+
+    def _states(self, configuration: Configuration, **slots: Verdict) -> AllStates:
+        verdicts = {"vs1/rs1": UP, "vs1/rs3": UP, "vs2/rs2": UP, "vs3/rs4": UP}
+        return AllStates(configuration, verdicts | {f"vs1/{name}": verdict for name, verdict in slots.items()})
+
+    def test_a_parent_is_up_while_a_sub_service_is_and_names_the_dead(self) -> None:
+        assert self._states(self.FAMILY)[1].reason == "2 of 2 sub-services available"
+        state = self._states(self.FAMILY, rs1=Verdict("down", "none of 1 real servers available"))[1]
+        assert (state.status, state.slots[1].status) == ("Up", "Down")
+        assert "blue (2): none of 1 real servers" in state.reason
+        state = self._states(self.FAMILY, rs1=DOWN, rs3=DOWN)[1]
+        assert state.status == "Down"
+        assert "blue (2)" in state.reason
+        assert "3: " in state.reason
+
+    def test_a_critical_one_takes_it_down_whether_dead_or_disabled(self) -> None:
+        critical = apply(ChangeSlot(1, 1, {"critical": True}), to=self.FAMILY)
+        assert self._states(critical)[1].status == "Up"
+        state = self._states(critical, rs1=DOWN)[1]
+        assert (state.status, "critical" in state.reason) == ("Down", True)
+        off = apply(ChangeSlot(1, 1, {"enabled": False}), to=critical)
+        assert self._states(off)[1].status == "Down"
+
+    def test_a_disabled_slot_shows_its_sub_service_as_disabled(self) -> None:
+        off = apply(ChangeSlot(1, 1, {"enabled": False}), to=self.FAMILY)
+        states = self._states(off)
+        assert (states[1].slots[1].status, states[2].status, states[3].status) == ("Disabled", "Disabled", "Up")
+        assert states[1].status == "Up"
+
+    def test_a_parent_of_unchecked_sub_services_is_unchecked(self) -> None:
+        unchecked = Verdict("unchecked")
+        assert self._states(self.FAMILY, rs1=unchecked, rs3=unchecked)[1].status == "Unchecked"
+        assert self._states(self.FAMILY, rs1=unchecked)[1].status == "Up"
+
+    def test_a_disabled_parent_is_disabled(self) -> None:
+        off = apply(ChangeService(1, {"enabled": False}), to=self.FAMILY)
+        assert self._states(off)[1].status == "Disabled"

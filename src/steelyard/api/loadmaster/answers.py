@@ -79,4 +79,14 @@ class MessageWithData:
     text: str = COMPLETED
 
 
-Answer: TypeAlias = Data | Message | MessageWithData
+@dataclass(frozen=True)
+class Download:
+    """A file, which is the whole answer in both versions (`reference/loadmaster-api/01`, 1.10)."""
+
+    content: bytes
+    media_type: str = "application/octet-stream"
+
+
+#: what has the envelope of its version
+Enveloped: TypeAlias = Data | Message | MessageWithData
+Answer: TypeAlias = Enveloped | Download

@@ -10,12 +10,12 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, Items, Message, PerVersion, Record, Value, YesNo
+from steelyard.api.loadmaster.answers import ABSENT, Data, Enveloped, Items, Message, PerVersion, Record, Value, YesNo
 
 MEDIA_TYPE = "application/json"
 
 
-def success(answer: Answer) -> bytes:
+def success(answer: Enveloped) -> bytes:
     """The envelope of a command that was carried out."""
     body: dict[str, Any] = {"code": 200}
     if not isinstance(answer, Data):

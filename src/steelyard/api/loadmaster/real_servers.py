@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from steelyard.api.loadmaster.answers import Answer, Data, Message, MessageWithData, Record
+from steelyard.api.loadmaster.answers import Answer, Data, Message, MessageWithData
 from steelyard.api.loadmaster.call import Call, Entry, Parameters
-from steelyard.api.loadmaster.failures import not_built
-from steelyard.api.loadmaster.references import address_or_none, resolved, server_of, service_of
+from steelyard.api.loadmaster.failures import missing
+from steelyard.api.loadmaster.references import address_or_none, member_of, resolved, service_of
 from steelyard.api.loadmaster.server_record import server_record
+from steelyard.api.loadmaster.slot_record import slot_record
 from steelyard.api.loadmaster.values import decoded
 from steelyard.appliance.contract import Outcome
-from steelyard.model.commands import AddServer, ChangeServer, EnableAddress, RemoveServer
+from steelyard.model.commands import (
+    AddServer,
+    AddServerToAll,
+    ChangeServer,
+    ChangeSlot,
+    EnableAddress,
+    RemoveServer,
+    RemoveService,
+)
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import InternalError, NotFound
 from steelyard.model.real_server import RealServer
+from steelyard.model.setting import Settings
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import service_state
 
@@ -22,8 +33,8 @@ from steelyard.observe.status import service_state
 _NO_SETTINGS = frozenset({"rs", "rsport"})
 
 
-def _settings(parameters: Parameters) -> dict[str, Any]:
-    by_wire = RealServer.by_wire()
+def _settings(parameters: Parameters, model: type[Settings] = RealServer) -> dict[str, Any]:
+    by_wire = model.by_wire()
     return {
         by_wire[name].name: decoded(by_wire[name], parameters.raw(name))
         for name in parameters
@@ -31,32 +42,35 @@ def _settings(parameters: Parameters) -> dict[str, Any]:
     }
 
 
-def _record(call: Call, service: VirtualService, server: RealServer) -> Record:
-    state = call.appliance.states().get(service.index)
-    return server_record(service, server, state if state is not None else service_state(service, {}))
+def _record(call: Call, configuration: Configuration, service: VirtualService, member: RealServer | Slot) -> Data:
+    known = call.appliance.states().get(service.index)
+    state = known if known is not None else service_state(service, {})
+    if isinstance(member, Slot):
+        return Data({"Rs": (slot_record(member, state, configuration.services),)})
+    return Data({"Rs": (server_record(service, member, state),)})
 
 
-def _changed(call: Call, service: int, outcome: Outcome) -> Record:
-    """The record of the server a command made or changed, from the very configuration it made."""
-    after = outcome.configuration.service(service)
-    server = after.server(outcome.key) if isinstance(outcome.key, int) else None
-    if server is None:
-        raise InternalError("a command on a real server gave no index")
-    return _record(call, after, server)
+def _changed(call: Call, outcome: Outcome) -> Data:
+    """The record of the member a command made or changed, from the very configuration it made."""
+    for service in outcome.configuration.services.values():
+        for member in service.members:
+            if member.index == outcome.key:
+                return _record(call, outcome.configuration, service, member)
+    raise InternalError("a command on a real server gave no index")
 
 
 async def showrs(call: Call) -> Answer:
-    """One real server, as a list of one."""
-    service = service_of(call.configuration, call.parameters)
-    return Data({"Rs": (_record(call, service, await server_of(service, call.parameters)),)})
+    """One real server, or one slot of a parent, as a list of one."""
+    configuration = call.configuration
+    service = service_of(configuration, call.parameters)
+    member = await member_of(configuration, service, call.parameters)
+    return _record(call, configuration, service, member)
 
 
 async def addrs(call: Call) -> Answer:
     """Add a real server, by address or by name. Answers exactly the new one: clients take the first or the last."""
     parameters = call.parameters
     service = service_of(call.configuration, parameters)
-    if parameters.flag("addtoallsubvs"):
-        raise not_built("Parameter addtoallsubvs (sub-services)")
     named = parameters.required("rs", "Address")
     settings = _settings(parameters.without("forward"))
     address = address_or_none(named)
@@ -65,29 +79,39 @@ async def addrs(call: Call) -> Answer:
         settings["dns_name"] = named
     settings["address"] = address
     port = (parameters.text("rsport") or "").strip()
+    if not port and service.is_sub:
+        raise missing("rsport")
     settings["port"] = decoded(RealServer.by_wire()["rsport"], port) if port else service.port
-    outcome = await call.execute(AddServer(service.index, settings))
-    return Data({"Rs": (_changed(call, service.index, outcome),)})
+    everywhere = parameters.flag("addtoallsubvs")
+    command = AddServerToAll(service.index, settings) if everywhere else AddServer(service.index, settings)
+    return _changed(call, await call.execute(command))
 
 
 async def modrs(call: Call) -> Answer:
     """Change a real server. Record members such as `Addr`, `Port` and `Nrules` come along and are ignored."""
     parameters = call.parameters
     service = service_of(call.configuration, parameters)
-    server = await server_of(service, parameters)
+    member = await member_of(call.configuration, service, parameters)
+    if isinstance(member, Slot):
+        slot_changes = _settings(parameters, Slot)
+        outcome = await call.execute(ChangeSlot(service.index, member.index, slot_changes))
+        return MessageWithData(_changed(call, outcome).members)
     changes = _settings(parameters)
     port = (parameters.text("newport") or "").strip()
     if port:
         changes["port"] = decoded(RealServer.by_wire()["rsport"], port)
-    outcome = await call.execute(ChangeServer(service.index, server.index, changes))
-    return MessageWithData({"Rs": (_changed(call, service.index, outcome),)})
+    outcome = await call.execute(ChangeServer(service.index, member.index, changes))
+    return MessageWithData(_changed(call, outcome).members)
 
 
 async def delrs(call: Call) -> Answer:
-    """Remove a real server from a service."""
+    """Remove a real server from a service; a slot goes with its sub-service."""
     service = service_of(call.configuration, call.parameters)
-    server = await server_of(service, call.parameters)
-    await call.execute(RemoveServer(service.index, server.index))
+    member = await member_of(call.configuration, service, call.parameters)
+    if isinstance(member, Slot):
+        await call.execute(RemoveService(member.service))
+    else:
+        await call.execute(RemoveServer(service.index, member.index))
     return Message()
 
 

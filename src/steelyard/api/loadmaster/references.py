@@ -14,6 +14,7 @@ from steelyard.api.loadmaster.failures import missing
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.text import canonical_address
 from steelyard.model.virtual_service import VirtualService
 
@@ -48,6 +49,29 @@ def address_or_none(text: str) -> str | None:
         return canonical_address(text)
     except ValueError:
         return None
+
+
+async def member_of(
+    configuration: Configuration, service: VirtualService, parameters: Parameters
+) -> RealServer | Slot:
+    """The real server of a service, or the slot of a parent, a request means: a slot goes by its number or its name.
+
+    Raises `Refusal` 400 for what is missing, `NotFound`, `OperatorError`.
+    """
+    if not service.slots:
+        return await server_of(service, parameters)
+    named = parameters.required("rs", "Address")
+    for slot in service.slots:
+        if named == f"!{slot.index}":
+            return slot
+    by_name = [slot for slot in service.slots if configuration.service(slot.service).name == named]
+    if len(by_name) > 1:
+        raise OperatorError(
+            f"{len(by_name)} sub-services are called {named}", field="rs", value=named, remedy="Give ! and the RsIndex"
+        )
+    if not by_name:
+        raise NotFound("RS", named)
+    return by_name[0]
 
 
 async def server_of(service: VirtualService, parameters: Parameters) -> RealServer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from steelyard.api.loadmaster import certificates, parameters, real_servers, statistics, system, users, virtual_services
+from steelyard.api.loadmaster import access_lists, certificates, error_pages, extended_logs, extensions, parameters, real_servers, rules, statistics, system, users, virtual_services
 from steelyard.api.loadmaster.answers import Answer, Data
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, not_built
@@ -24,8 +24,13 @@ async def listapi(call: Call) -> Answer:
 _BUILT: tuple[Entry, ...] = (
     *virtual_services.COMMANDS,
     *real_servers.COMMANDS,
+    *error_pages.COMMANDS,
+    *rules.COMMANDS,
     *certificates.COMMANDS,
     *parameters.COMMANDS,
+    *access_lists.COMMANDS,
+    *extensions.COMMANDS,
+    *extended_logs.COMMANDS,
     *users.COMMANDS,
     *statistics.COMMANDS,
     *system.COMMANDS,
@@ -38,6 +43,7 @@ def _by_name(entries: tuple[Entry, ...]) -> Mapping[str, Entry]:
 
 
 REGISTRY = _by_name(_BUILT)
+_REMEDIES = certificates.REFUSED | extended_logs.REFUSED
 
 
 def find(name: str) -> Entry:
@@ -49,5 +55,5 @@ def find(name: str) -> Entry:
     family = folded.partition("/")[0]
     for known in (folded, f"logging/{folded}", family):
         if known in KNOWN_COMMANDS and known not in REGISTRY:
-            raise not_built(f"Command {known}", certificates.REFUSED.get(known))
+            raise not_built(f"Command {known}", _REMEDIES.get(known))
     raise Refusal(405, "Unknown command")

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from steelyard.api.loadmaster import json_encoding, xml_encoding
-from steelyard.api.loadmaster.answers import Answer
+from steelyard.api.loadmaster.answers import Answer, Download
 from steelyard.api.loadmaster.authentication import CHALLENGE, CREDENTIALS, signed_in
 from steelyard.api.loadmaster.bodies import (
     MAX_FORM_BYTES,
@@ -86,6 +86,8 @@ class _Interface:
         except Exception as error:
             status, text = explained(error)
             return _response(xml_encoding.failure(status, text), status, xml_encoding.MEDIA_TYPE)
+        if isinstance(answer, Download):
+            return _response(answer.content, 200, answer.media_type)
         return _response(xml_encoding.success(answer), 200, xml_encoding.MEDIA_TYPE)
 
     async def v2(self, request: Request) -> Response:
@@ -99,6 +101,8 @@ class _Interface:
         except Exception as error:
             status, text = explained(error)
             return _response(json_encoding.failure(status, text), status, json_encoding.MEDIA_TYPE)
+        if isinstance(answer, Download):
+            return _response(answer.content, 200, answer.media_type)
         return _response(json_encoding.success(answer), 200, json_encoding.MEDIA_TYPE)
 
     async def enable(self, request: Request) -> Response:

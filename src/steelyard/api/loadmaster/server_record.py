@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steelyard.api.loadmaster.answers import Record
+from steelyard.api.loadmaster.answers import ABSENT, Items, Record
 from steelyard.model.real_server import RealServer
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import ServiceState
@@ -26,5 +26,6 @@ def server_record(service: VirtualService, server: RealServer, state: ServiceSta
         "Follow": server.follow,
         "Enable": server.enabled,
         "Critical": server.critical,
-        "Nrules": 0,
+        "Nrules": len(server.rules),
+        "MatchRules": Items("Name", server.rules) if server.rules else ABSENT,
     }

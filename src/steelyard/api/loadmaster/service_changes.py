@@ -30,11 +30,6 @@ _POST = 2
 #: what addvs and modvs do besides settings; these need rules, templates and SubVSs
 _UNBUILT_ACTIONS = (
     "template",
-    "preprocprecedence",
-    "requestprecedence",
-    "responseprecedence",
-    "matchbodyprecedence",
-    "rsruleprecedence",
 )
 _SELF_SIGNED = re.compile(r"[0-9a-f]{32}")
 
@@ -64,8 +59,6 @@ def service_settings(
 
 
 def _refuse_unbuilt_actions(parameters: Parameters) -> None:
-    if "createsubvs" in parameters:
-        raise not_built("createsubvs (sub-services)")
     for name in _UNBUILT_ACTIONS:
         if parameters.text(name):
             raise not_built(f"Parameter {name}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from steelyard.api.loadmaster.answers import ABSENT, Items, PerVersion, Record, Value
 from steelyard.api.loadmaster.server_record import server_record
+from steelyard.api.loadmaster.slot_record import slot_record
 from steelyard.api.loadmaster.values import SSL_REWRITE, shown
 from steelyard.model.configuration import Configuration
 from steelyard.model.virtual_service import VirtualService
@@ -26,6 +27,7 @@ class Shown:
     service: VirtualService
     state: ServiceState
     temporary_certificate: str | None
+    services: Mapping[int, VirtualService]
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,20 @@ def _servers(s: Shown) -> Value:
     return tuple(server_record(s.service, server, s.state) for server in s.service.servers)
 
 
+def _member_rules(s: Shown) -> tuple[str, ...]:
+    """The content rules of its real servers and slots, each once."""
+    return tuple(dict.fromkeys(name for member in s.service.members for name in member.rules))
+
+
+def _names(rules: tuple[str, ...]) -> Value:
+    return Items("Name", rules) if rules else ABSENT
+
+
 #: rows 92 and 94 of the table, rule lists and SubVS slots, exist only where there are rules and SubVSs
 ROWS: tuple[Row, ...] = (
-    Row("Status", lambda s: s.state.status),
+    Row("Status", lambda s: s.state.status.replace(" ", "")),  # FailMessage is one word here
     Row("Index", lambda s: s.service.index),
-    _always("VSAddress", "address"),
+    _when_set("VSAddress", "address"),
     _always("VSPort", "port"),
     Row("Layer", lambda s: 4 if s.service.force_l4 else 7),
     _when_set("NickName", "name"),
@@ -160,16 +171,16 @@ ROWS: tuple[Row, ...] = (
     _with_tls("Ciphers", "ciphers"),
     _with_tls("Tls13CipherSet", "tls13_cipher_set"),
     _always("HTTPReschedule", "http_reschedule"),
-    _fixed("NRules", 0),
-    _fixed("NRequestRules", 0),
-    _fixed("NResponseRules", 0),
-    _fixed("NMatchBodyRules", 0),
-    _fixed("NPreProcessRules", 0),
+    Row("NRules", lambda s: len(_member_rules(s))),
+    Row("NRequestRules", lambda s: len(s.service.request_rules)),
+    Row("NResponseRules", lambda s: len(s.service.response_rules)),
+    Row("NMatchBodyRules", lambda s: len(s.service.body_rules)),
+    Row("NPreProcessRules", lambda s: len(s.service.pre_rules)),
     _always("EspEnabled", "esp_enabled"),
     _always("InputAuthMode", "input_auth_mode"),
     _always("OutputAuthMode", "output_auth_mode"),
-    _fixed("MasterVS", 0),
-    _fixed("MasterVSID", 0),
+    Row("MasterVS", lambda s: len(s.service.slots)),
+    Row("MasterVSID", lambda s: s.service.parent),
     _fixed("IsTransparent", 2),
     _always("AddVia", "add_via"),
     _always("QoS", "qos"),
@@ -191,18 +202,30 @@ ROWS: tuple[Row, ...] = (
     _v1_alone("ResponseRemapMsgFormat", "response_remap_format"),
     _always("EnhancedHealthChecks", "enhanced_checks"),
     _always("RsMinimum", "minimum_servers"),
-    Row("NumberOfRSs", lambda s: len(s.service.servers)),
+    Row("NumberOfRSs", lambda s: len(s.service.members)),
+    Row("RequestRules", lambda s: _names(s.service.request_rules), "request_rules"),
+    Row("ResponseRules", lambda s: _names(s.service.response_rules), "response_rules"),
+    Row("PreProcessRules", lambda s: _names(s.service.pre_rules), "pre_rules"),
+    Row("MatchBodyRules", lambda s: _names(s.service.body_rules), "body_rules"),
+    Row("MatchRules", lambda s: _names(_member_rules(s))),
 )
 
 _TABLED = frozenset(row.field for row in ROWS)
 
 
 def service_record(
-    service: VirtualService, states: Mapping[int, ServiceState], temporary_certificate: str | None
+    service: VirtualService,
+    states: Mapping[int, ServiceState],
+    temporary_certificate: str | None,
+    services: Mapping[int, VirtualService] | None = None,
 ) -> Record:
-    """The record of a service. One the checks have not seen yet is shown as not checked."""
-    state = states.get(service.index)
-    what = Shown(service, state if state is not None else service_state(service, {}), temporary_certificate)
+    """The record of a service; `services` have the names of its sub-services.
+
+    One the checks have not seen yet is shown as not checked.
+    """
+    known = states.get(service.index)
+    state = known if known is not None else service_state(service, {})
+    what = Shown(service, state, temporary_certificate, services if services is not None else {})
     return dict(_members(what))
 
 
@@ -214,6 +237,8 @@ def _members(what: Shown) -> Iterator[tuple[str, Value]]:
         if name not in _TABLED and spelled is not None and value != declared.default:
             yield spelled, shown(declared, value)
     yield "Rs", _servers(what)
+    if what.service.slots:
+        yield "SubVS", tuple(slot_record(slot, what.state, what.services) for slot in what.service.slots)
 
 
 def temporary_certificate(configuration: Configuration) -> str | None:

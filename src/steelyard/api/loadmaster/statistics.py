@@ -5,14 +5,16 @@ Spellings differ from other records: `ActivConns`, `RSIndex`, `VSProt`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
-from steelyard.api.loadmaster.answers import Answer, Data, PerVersion, Record, Value
+from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, PerVersion, Record, Value
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.host_figures import CpuShares, HostFigures, Interface, Memory, Partition
-from steelyard.observe.statistics import Statistics, TrafficCounters
+from steelyard.observe.statistics import TrafficCounters
 from steelyard.observe.status import ServiceState
 
 _KILO = 1024
@@ -24,13 +26,15 @@ async def stats(call: Call) -> Answer:
     sample = await call.appliance.statistics()
     configuration, states = call.configuration, call.appliance.states()
     services = configuration.services.values()
+    top = [sample.services.get(s.index, TrafficCounters()) for s in services if not s.is_sub]
     host = call.host.read()
     members: dict[str, Value] = {
         "CPU": _cpu(host),
         "Memory": _memory(host.memory),
         "Network": _network(host),
         "DiskUsage": {"partition": tuple(_partition(partition) for partition in host.partitions)},
-        "VStotals": _totals(sample),
+        "ClientLimits": _client_limits(sample),
+        "VStotals": _totals(top),
         "Vs": tuple(
             _service(s, states.get(s.index), sample.services.get(s.index, TrafficCounters())) for s in services
         ),
@@ -39,8 +43,14 @@ async def stats(call: Call) -> Answer:
             for s in services
             for r in s.servers
         ),
+        "SubVS": tuple(
+            _slot(s, slot, sample.servers.get((s.index, slot.index), TrafficCounters()))
+            for s in services
+            for slot in s.slots
+        )
+        or ABSENT,
         "TPS": {
-            "Total": sum(counters.connections_per_second for counters in sample.services.values()),
+            "Total": sum(counters.connections_per_second for counters in top),
             "SSL": sample.tls_per_second,
         },
         "Timestamp": {
@@ -59,7 +69,7 @@ def _service(service: VirtualService, state: ServiceState | None, counters: Traf
     """Numbers where the VS record has strings, the status in lower case (07, 7.3). Packets are not counted here."""
     total = counters.bytes_in + counters.bytes_out
     return {
-        "VSAddress": service.address,
+        "VSAddress": service.address if not service.is_sub else ABSENT,
         "VSPort": service.port,
         "VSProt": service.protocol,
         "Index": service.index,
@@ -74,23 +84,39 @@ def _service(service: VirtualService, state: ServiceState | None, counters: Traf
         "BytesRead": counters.bytes_in,
         "BytesWritten": counters.bytes_out,
         "ConnsPerSec": counters.connections_per_second,
-        "ConnsRateBlocked": 0,
-        "RequestsRateBlocked": 0,
-        "MaxConnsBlocked": 0,
+        "ConnsRateBlocked": counters.connection_rate_blocked,
+        "RequestsRateBlocked": counters.request_rate_blocked,
+        "MaxConnsBlocked": counters.connections_blocked,
         "WafEnable": int(service.waf_enabled),
         "InterceptMode": service.waf_mode,
     }
 
 
 def _server(service: VirtualService, server: RealServer, counters: TrafficCounters) -> Record:
-    total = counters.bytes_in + counters.bytes_out
     return {
         "VSIndex": service.index,
         "RSIndex": server.index,
         "Addr": server.address,
         "Port": server.port,
-        "Enable": int(server.enabled),
-        "Weight": server.weight,
+        **_member(server, counters),
+    }
+
+
+def _slot(service: VirtualService, slot: Slot, counters: TrafficCounters) -> Record:
+    """A sub-service as its parent sees it; its own figures are among the services."""
+    return {
+        "VSIndex": service.index,
+        "RSIndex": slot.index,
+        "SubVSIndex": slot.service,
+        **_member(slot, counters),
+    }
+
+
+def _member(member: RealServer | Slot, counters: TrafficCounters) -> Record:
+    total = counters.bytes_in + counters.bytes_out
+    return {
+        "Enable": int(member.enabled),
+        "Weight": member.weight,
         "ActivConns": counters.active_connections,
         "Persist": counters.persistence_entries,
         "Conns": counters.total_connections,
@@ -103,8 +129,8 @@ def _server(service: VirtualService, server: RealServer, counters: TrafficCounte
     }
 
 
-def _totals(sample: Statistics) -> Record:
-    services = sample.services.values()
+def _totals(services: Sequence[TrafficCounters]) -> Record:
+    """The sums; what a sub-service carried is in its parent's figures already."""
     rate = sum(counters.bytes_per_second for counters in services)
     total = sum(counters.bytes_in + counters.bytes_out for counters in services)
     return {

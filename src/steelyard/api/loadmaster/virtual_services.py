@@ -6,18 +6,28 @@ from steelyard.api.loadmaster.answers import Answer, Data, Message, Record
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import missing
 from steelyard.api.loadmaster.references import address_or_none, service_of
+from steelyard.api.loadmaster.rules import precedence_moves, refuse_precedence
 from steelyard.api.loadmaster.service_changes import service_settings
 from steelyard.api.loadmaster.service_record import service_record, temporary_certificate
 from steelyard.api.loadmaster.values import decoded
 from steelyard.appliance.contract import Outcome
-from steelyard.model.commands import AddService, ChangeService, DuplicateService, RemoveService
+from steelyard.model.commands import (
+    AddService,
+    Batch,
+    ChangeService,
+    Command,
+    CreateSubService,
+    DuplicateService,
+    RemoveService,
+)
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import InternalError, OperatorError
 from steelyard.model.virtual_service import VirtualService
 
 
 def _record(call: Call, configuration: Configuration, service: VirtualService) -> Record:
-    return service_record(service, call.appliance.states(), temporary_certificate(configuration))
+    states, temporary = call.appliance.states(), temporary_certificate(configuration)
+    return service_record(service, states, temporary, configuration.services)
 
 
 def _changed(call: Call, outcome: Outcome) -> Data:
@@ -31,7 +41,8 @@ async def listvs(call: Call) -> Answer:
     """All services. Filters are accepted and everything is returned, as observed."""
     configuration = call.configuration
     states, temporary = call.appliance.states(), temporary_certificate(configuration)
-    return Data({"VS": tuple(service_record(s, states, temporary) for s in configuration.services.values())})
+    services = configuration.services
+    return Data({"VS": tuple(service_record(s, states, temporary, services) for s in services.values())})
 
 
 async def showvs(call: Call) -> Answer:
@@ -51,6 +62,7 @@ async def addvs(call: Call) -> Answer:
             "vs is not an address; allowed: an IPv4 or IPv6 address", field="address", allowed="an IPv4 or IPv6 address"
         )
     declared = VirtualService.by_wire()
+    refuse_precedence(parameters)
     settings = service_settings(configuration, parameters.without("vsaddress", "vsport"), None)
     settings["address"] = address
     settings["port"] = decoded(declared["vsport"], port)
@@ -59,26 +71,36 @@ async def addvs(call: Call) -> Answer:
 
 
 async def modvs(call: Call) -> Answer:
-    """Change a service; what is left out keeps its value."""
+    """Change a service; what is left out keeps its value. `createsubvs`, whatever its value, makes a SubVS, too.
+
+    That answers the parent; the new one is the last of its list.
+    """
     configuration = call.configuration
     service = service_of(configuration, call.parameters)
-    changes = service_settings(configuration, call.parameters, service)
-    return _changed(call, await call.execute(ChangeService(service.index, changes)))
+    changes: list[Command] = [*await precedence_moves(configuration, call.parameters, service)]
+    settings = service_settings(configuration, call.parameters, service)
+    creates = "createsubvs" in call.parameters
+    if settings or not (changes or creates):
+        changes.append(ChangeService(service.index, settings))
+    if creates:
+        changes.append(CreateSubService(service.index))
+    outcome = await call.execute(Batch(tuple(changes)) if len(changes) > 1 else changes[0])
+    return Data(_record(call, outcome.configuration, outcome.configuration.service(service.index)))
 
 
 async def delvs(call: Call) -> Answer:
-    """Remove a service with its real servers."""
+    """Remove a service with its real servers; a parent with its SubVSs, a SubVS with its slot."""
     await call.execute(RemoveService(service_of(call.configuration, call.parameters).index))
     return Message()
 
 
 async def dupvs(call: Call) -> Answer:
-    """Copy a service to another address or port."""
+    """Copy a service to another address or port, or a SubVS within its parent."""
     parameters = call.parameters
     service = service_of(call.configuration, parameters)
     address = (parameters.text("newvs") or "").strip() or None
     port = (parameters.text("newport") or "").strip() or None
-    if address is None and port is None:
+    if address is None and port is None and not service.is_sub:
         raise missing("newvs", "Address")
     number = decoded(VirtualService.by_wire()["vsport"], port) if port is not None else None
     await call.execute(DuplicateService(service.index, address, number))
@@ -87,12 +109,13 @@ async def dupvs(call: Call) -> Answer:
 
 async def vstotals(call: Call) -> Answer:
     """How many services and real servers are up, down and disabled. No client was found that reads the tag names."""
-    states = call.appliance.states()
+    states, services = call.appliance.states(), call.configuration.services
     servers = [server.status for service in states.values() for server in service.servers.values()]
+    subs = {index for index, service in services.items() if service.is_sub}
     return Data(
         {
-            "VS": _totals([service.status for service in states.values()]),
-            "SubVS": _totals([]),
+            "VS": _totals([state.status for index, state in states.items() if index not in subs]),
+            "SubVS": _totals([state.status for index, state in states.items() if index in subs]),
             "RS": _totals(servers),
         }
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from xml.sax.saxutils import escape
 
-from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, Items, PerVersion, Record, Value, YesNo
+from steelyard.api.loadmaster.answers import ABSENT, Data, Enveloped, Items, PerVersion, Record, Value, YesNo
 
 #: PowerShell compares for equality, so there is no charset parameter.
 MEDIA_TYPE = "text/xml"
@@ -21,7 +21,7 @@ _DECLARATION = '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def success(answer: Answer) -> bytes:
+def success(answer: Enveloped) -> bytes:
     """The envelope of a command that was carried out."""
     inner = f"<Data>{''.join(_members(answer.members))}</Data>" if isinstance(answer, Data) else _text(answer.text)
     return _document("200", "ok", f"<Success>{inner}</Success>\n")

@@ -15,15 +15,19 @@ from fastapi.routing import APIRoute
 
 from steelyard import __version__
 from steelyard.api.native import (
+    access_lists,
     api_keys,
     certificates,
     configuration,
     faults,
     history,
+    logs,
     parameters,
+    rules,
     servers,
     services,
     state,
+    unavailable,
     users,
 )
 from steelyard.api.native.access import identified
@@ -36,12 +40,16 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     services.router,
     servers.router,
+    unavailable.router,
+    rules.router,
     certificates.router,
     parameters.router,
+    access_lists.router,
     users.router,
     api_keys.router,
     configuration.router,
     history.router,
+    logs.router,
     state.router,
 )
 

@@ -11,13 +11,17 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from steelyard.api.native.batch_operations import MEMBERS
+from steelyard.api.native.access_lists import entries_of, list_named, scope_named
+from steelyard.api.native.batch_operations import MEMBERS, RULE_OPERATIONS
 from steelyard.api.native.bodies import mapping, number, objects, only, text
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import material_of
+from steelyard.api.native.rules import batch_command
 from steelyard.api.native.services import duplicate, new_service, service_changes
 from steelyard.api.native.writing import settings_given
+from steelyard.model.access_list import ListName
 from steelyard.model.commands import (
+    AddEntries,
     AddServer,
     AddService,
     Batch,
@@ -27,8 +31,10 @@ from steelyard.model.commands import (
     EnableAddress,
     PutCertificate,
     RemoveCertificate,
+    RemoveEntries,
     RemoveServer,
     RemoveService,
+    ReplaceList,
     SetParameters,
 )
 from steelyard.model.commands.parameters import Section
@@ -119,6 +125,10 @@ def _parameters(item: Item) -> Command:
     return SetParameters(cast(Section, section), settings_given(PARAMETERS[section], mapping(item, "changes")))
 
 
+def _list_of(item: Item) -> tuple[int, ListName]:
+    return scope_named(text(item, "scope")), list_named(text(item, "list"))
+
+
 _READERS: Mapping[str, Callable[[Item], Command]] = {
     "add-service": lambda item: AddService(new_service(mapping(item, "settings"))),
     "change-service": lambda item: ChangeService(number(item, "index"), service_changes(mapping(item, "changes"))),
@@ -136,5 +146,9 @@ _READERS: Mapping[str, Callable[[Item], Command]] = {
     "add-certificate": lambda item: _certificate(item, False),
     "replace-certificate": lambda item: _certificate(item, True),
     "remove-certificate": lambda item: RemoveCertificate(text(item, "name")),
+    **dict.fromkeys(RULE_OPERATIONS, batch_command),
+    "add-entries": lambda item: AddEntries(*_list_of(item), entries_of(item)),
+    "remove-entries": lambda item: RemoveEntries(*_list_of(item), entries_of(item)),
+    "replace-access-list": lambda item: ReplaceList(*_list_of(item), entries_of(item)),
     "set-parameters": _parameters,
 }

@@ -5,17 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from steelyard.api.native.catalogue import PARAMETERS, Schema
+from steelyard.model.access_list import LISTS
 
 _INDEX: Schema = {"type": "integer", "minimum": 1}
 _TEXT: Schema = {"type": "string"}
 _ANY: Schema = {"type": "object"}
 _MATERIAL = {"name": _TEXT, "pem": _TEXT, "data": _TEXT, "password": _TEXT}
 _SERVER = {"service": _INDEX, "server": _INDEX}
+#: the ways to say entries
+_SAID: Mapping[str, Schema] = {
+    "address": _TEXT,
+    "comment": _TEXT,
+    "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+    "text": _TEXT,
+}
+_ENTRIES: Mapping[str, Schema] = {"scope": _TEXT, "list": {"enum": list(LISTS)}, **_SAID}
 
 
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
+
+_ATTACHED: Mapping[str, Schema] = {
+    "service": _INDEX,
+    "list": {"enum": ["pre", "request", "response", "body"]},
+    "member": _INDEX,
+    "rule": _TEXT,
+}
+
+RULE_OPERATIONS: Mapping[str, Mapping[str, Schema]] = {
+    "add-rule": {"settings": _ref("NewContentRule")},
+    "change-rule": {"name": _TEXT, "changes": _ref("ContentRuleChanges")},
+    "remove-rule": {"name": _TEXT, "detach": {"type": "boolean"}},
+    "attach-rule": {**_ATTACHED, "position": _INDEX},
+    "move-rule": {**_ATTACHED, "position": _INDEX},
+    "detach-rule": _ATTACHED,
+}
 
 #: operation -> its members besides `op`; those in `OPTIONAL` may be left out
 MEMBERS: Mapping[str, Mapping[str, Schema]] = {
@@ -33,10 +58,19 @@ MEMBERS: Mapping[str, Mapping[str, Schema]] = {
     "add-certificate": _MATERIAL,
     "replace-certificate": _MATERIAL,
     "remove-certificate": {"name": _TEXT},
+    **RULE_OPERATIONS,
+    "add-entries": _ENTRIES,
+    "remove-entries": _ENTRIES,
+    "replace-access-list": _ENTRIES,
     "set-parameters": {"section": {"type": "string", "enum": list(PARAMETERS)}, "changes": _ANY},
 }
 
 OPTIONAL: Mapping[str, frozenset[str]] = {
+    "remove-rule": frozenset({"detach"}),
+    "attach-rule": frozenset({"list", "member", "position"}),
+    "move-rule": frozenset({"list", "member"}),
+    "detach-rule": frozenset({"list", "member"}),
+    **dict.fromkeys(("add-entries", "remove-entries", "replace-access-list"), frozenset(_SAID)),
     "duplicate-service": frozenset({"address", "port"}),
     "add-certificate": frozenset({"pem", "data", "password"}),
     "replace-certificate": frozenset({"pem", "data", "password"}),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.model.certificate import Certificate
+from steelyard.model.content_rule import ContentRule
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
@@ -22,6 +23,7 @@ Schema = dict[str, Any]
 MODELS: Mapping[str, type[Settings]] = {
     "virtual-service": VirtualService,
     "real-server": RealServer,
+    "rule": ContentRule,
     "certificate": Certificate,
     "user": User,
     **SECTIONS,

@@ -1,4 +1,4 @@
-"""Global parameters: `/parameters/{layer7|network|checks}`."""
+"""Global parameters: `/parameters/{layer7|network|checks|access|limits}`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steelyard.model.configuration import Configuration
 
 router = APIRouter(prefix="/parameters", tags=["parameters"])
 
-Section = Literal["layer7", "network", "checks"]
+Section = Literal["layer7", "network", "checks", "access", "limits"]
 
 _ANY = {"anyOf": [ref(f"{name.capitalize()}Parameters") for name in PARAMETERS]}
 _CHANGES = {"anyOf": [ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS]}

@@ -7,7 +7,9 @@ from typing import Any
 
 from steelyard.api.native.batch_operations import operation_schemas
 from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema
+from steelyard.model.access_list import LISTS, MAX_COMMENT
 from steelyard.model.certificate import Certificate
+from steelyard.model.content_rule import ContentRule
 from steelyard.model.real_server import RealServer
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
@@ -54,6 +56,11 @@ def _services() -> dict[str, Schema]:
         "RealServerChanges": object_schema(RealServer, changes=True),
         "RealServer": object_schema(RealServer, extra={"index": _INDEX, **state, **since}),
         "Copy": _object({name: _named(VirtualService, name) for name in ("address", "port")}),
+        "NewRedirector": _object({"port": _named(VirtualService, "port")}),
+        "ErrorPage": _object({"data": {**_TEXT, "format": "byte"}, "media_type": _TEXT}),
+        "NewErrorPage": _object(
+            {"text": {**_TEXT, "description": "The page as text."}, "data": {**_TEXT, "format": "byte"}}
+        ),
         "Check": {
             "type": "object",
             "description": "One attempt of a check: what was sent, what came back, the verdict.",
@@ -97,6 +104,39 @@ def _users() -> dict[str, Schema]:
     }
 
 
+def _access_lists() -> dict[str, Schema]:
+    address = {**_TEXT, "description": "An address or network; without a prefix it is one address."}
+    lines = {**_TEXT, "description": "One address a line, a comment after #."}
+    entry = {"address": address, "comment": {**_TEXT, "maxLength": MAX_COMMENT}}
+    counts = {"scope": {**_TEXT, "description": "all, or the index of a virtual service."}}
+    held = {**_TEXTS, "description": "One entry each, a comment after #."}
+    return {
+        "Entry": _object(entry, "address"),
+        "NewEntries": _object({**entry, "entries": list_of("Entry"), "text": lines}),
+        "AccessListCounts": _object({**counts, "block": _NUMBER, "allow": _NUMBER, "otherwise": {"enum": list(LISTS)}}),
+        "AccessDecision": _object({"allowed": _FLAG, "why": _TEXT}),
+        "AccessLists": _object(
+            {
+                "service": _object({"address": _TEXT, "port": _NUMBER, "protocol": _TEXT}, "address", "port"),
+                "block": held,
+                "allow": held,
+            }
+        ),
+    }
+
+
+def _rules() -> dict[str, Schema]:
+    position = {"type": "integer", "minimum": 1, "description": "Counted from 1; beyond the end is last."}
+    used = {"used_by": {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."}}
+    return {
+        "NewContentRule": object_schema(ContentRule),
+        "ContentRuleChanges": object_schema(ContentRule, changes=True),
+        "ContentRule": object_schema(ContentRule, extra=used),
+        "Attachment": _object({"rule": _TEXT, "position": position}, "rule"),
+        "Position": _object({"position": position}, "position"),
+    }
+
+
 def _configuration() -> dict[str, Schema]:
     parameters = {name: object_schema(model) for name, model in PARAMETERS.items()}
     return {
@@ -106,6 +146,11 @@ def _configuration() -> dict[str, Schema]:
             {
                 "services": list_of("NewVirtualService"),
                 "certificates": {**list_of("NewCertificate"), "description": "By name alone: keep the one there is."},
+                "access_lists": {
+                    **list_of("AccessLists"),
+                    "description": "Without a service: the lists for all services.",
+                },
+                "rules": list_of("NewContentRule"),
                 "parameters": _object({name: ref(f"{name.capitalize()}Parameters") for name in PARAMETERS}),
             }
         ),
@@ -148,7 +193,8 @@ def _answers() -> dict[str, Schema]:
 
 def components() -> dict[str, Schema]:
     """Every component by name."""
-    return {**_services(), **_certificates(), **_users(), **_configuration(), **_answers()}
+    objects = {**_services(), **_certificates(), **_users(), **_access_lists(), **_rules()}
+    return {**objects, **_configuration(), **_answers()}
 
 
 def body(name: str, *, required: bool = True) -> dict[str, Any]:

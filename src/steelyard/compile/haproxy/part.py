@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from steelyard.model.access_list import AccessLists
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Directive, Lookup, Page, Section
@@ -34,21 +35,32 @@ class Part:
 class Family:
     """What a service's plan depends on besides itself: its parent, its sub-services, the content rules it names.
 
-    `rules` has the rules of the service and of its members, by name.
+    `rules` has the rules of the service and of its members, by name. `leader` is the service whose persistence it
+    follows. `siblings` are all sub-services of its parent, where they share persistence. `access` are
+    the access lists of its own, if there is an entry.
     """
 
     parent: VirtualService | None = None
     subs: tuple[VirtualService, ...] = ()
     rules: Mapping[str, ContentRule] = field(default_factory=dict)
+    leader: VirtualService | None = None
+    siblings: tuple[VirtualService, ...] = ()
+    access: AccessLists | None = None
 
     def same(self, other: Family) -> bool:
         """Whether all of it is the very same: objects are immutable, so identity is enough."""
         return (
             self.parent is other.parent
-            and len(self.subs) == len(other.subs)
-            and all(one is two for one, two in zip(self.subs, other.subs, strict=True))
+            and self.leader is other.leader
+            and self.access is other.access
+            and _same_services(self.subs, other.subs)
+            and _same_services(self.siblings, other.siblings)
             and (self.rules is other.rules or _same_rules(self.rules, other.rules))
         )
+
+
+def _same_services(one: tuple[VirtualService, ...], two: tuple[VirtualService, ...]) -> bool:
+    return len(one) == len(two) and all(first is second for first, second in zip(one, two, strict=True))
 
 
 def _same_rules(one: Mapping[str, ContentRule], two: Mapping[str, ContentRule]) -> bool:

@@ -11,50 +11,104 @@ dumps, and a type that HAProxy 2.6 can also set through its runtime socket (bina
 
 A new process has no records until the old one has taught it (HAProxy's local peer), some milliseconds after it takes
 its first connection. `lua.await_persistence` holds a client's first request for just that time.
+
+Which tables a backend has, and whose records it follows besides, stands in `sharing`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.part import Family
+from steelyard.compile.haproxy.sharing import Tables, listening_address, persistence_table, tables_of
 from steelyard.model.errors import InternalError
-from steelyard.model.virtual_service import DEFAULT_ACTIVE_COOKIE, VirtualService
-from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Table, directive, table_name
-
-ENTRIES = 1_000_000
+from steelyard.model.virtual_service import VirtualService
+from steelyard.plan.haproxy import SYNC_KEY, SYNC_TABLE, Directive, Lookup, Table, directive, table_name
 
 _OR_SOURCE = frozenset({"cookie-src", "active-cook-src", "cookie-hash-src", "rdp-src"})
 
 
 @dataclass(frozen=True)
 class Persistence:
-    """What a backend needs for one persistence mode."""
+    """What a backend needs for one persistence mode. `table` is its own, unless it is one its parent keeps."""
 
-    table: Table | None
-    directives: tuple[Directive, ...]
-
-
-def compile_persistence(service: VirtualService, *, always: int, can_wait: bool) -> Persistence:
-    """Table and rules of a service. `always` is Always Check Persist (0, 1, 2); `can_wait` that HAProxy has Lua."""
-    if service.persistence == "none":
-        return Persistence(None, ())
-    if service.is_http:
-        return _http(service, always, can_wait)
-    return _tcp(service, can_wait)
+    table: Table | None = None
+    directives: tuple[Directive, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
 
-def _table(service: VirtualService, kind: str) -> Table:
-    expire = service.persistence_timeout
-    if kind == "digest":
-        return Table("digest", ENTRIES, expire)
-    return Table("ipv6" if ":" in service.address else "ip", ENTRIES, expire)
+@dataclass(frozen=True)
+class _Place:
+    """The backend that rules are written for."""
+
+    service: VirtualService
+    family: Family
+    context: ServiceContext
+    backend: str
+    tables: Tables
+
+    @property
+    def memory(self) -> str:
+        """The session variable that holds the server of a client connection."""
+        return memory_of(self.backend)
+
+    @property
+    def source(self) -> str:
+        """The sample expression of the client's address, masked."""
+        bits = self.service.persistence_mask
+        if ":" in listening_address(self.service, self.family):
+            return "src" if bits == 32 else f"src,ipmask(32,{bits * 4})"
+        return "src" if bits == 32 else f"src,ipmask({bits})"
+
+    def stick(self, what: str, key: str, *condition: str) -> list[Directive]:
+        """A stick rule for each table."""
+        return [directive("stick", what, key, "table", table_name(name), *condition) for name in self.tables.all]
+
+    def follow(self, keyword: str, key: str, *condition: str) -> list[Directive]:
+        """The rules that follow records of others, for a key that has no record here.
+
+        The name stands in a variable first: `use-server` of 2.6 and 2.8 works its expression out in buffers that
+        converters of texts use too, and finds nothing (tried).
+        """
+        followed = self.tables.followed
+        if followed is None:
+            return []
+        unknown = () if self.tables.is_shared else ("!{", f"{key},in_table({table_name(self.tables.own)})", "}")
+        return [
+            directive(*keyword.split(), "set-var(txn.follow)", followed.server(key), *_condition(*unknown, *condition)),
+        ]
+
+    def go_there(self) -> list[Directive]:
+        """The rule that sends a client to the server that `follow` found."""
+        if self.tables.followed is None:
+            return []
+        return [directive("use-server", "%[var(txn.follow)]", "if", *_set("var(txn.follow) -m found"))]
+
+    def wait(self, keyword: str, *first: str) -> list[Directive]:
+        """The rule that waits until all records are there."""
+        if not self.context.lua:
+            return []
+        ready = f"str({SYNC_KEY}),in_table({SYNC_TABLE})"
+        content = ("content",) if keyword == "tcp-request" else ()
+        return [directive(keyword, *content, "lua.await_persistence", "if", *first, "!{", ready, "}")]
 
 
-def _source(service: VirtualService) -> str:
-    bits = service.persistence_mask
-    if ":" in service.address:
-        return "src" if bits == 32 else f"src,ipmask(32,{bits * 4})"
-    return "src" if bits == 32 else f"src,ipmask({bits})"
+def memory_of(backend: str) -> str:
+    """The session variable that holds the server of a client connection: names of variables know no dash."""
+    return f"sess.{backend.replace('-', '_')}"
+
+
+def compile_persistence(service: VirtualService, family: Family, context: ServiceContext, backend: str) -> Persistence:
+    """Table and rules of one backend of a service."""
+    table = persistence_table(service, family)
+    if table is None:
+        return Persistence()
+    tables = tables_of(service, family, context, backend)
+    place = _Place(service, family, context, backend, tables)
+    directives = _http(place) if service.is_http else _tcp(place)
+    lookups = (tables.followed.lookup,) if tables.followed is not None else ()
+    return Persistence(table if tables.own == backend else None, tuple(directives), lookups)
 
 
 def _digest(expression: str) -> str:
@@ -71,18 +125,6 @@ def _set(text: str) -> tuple[str, ...]:
 
 def _unset(text: str) -> tuple[str, ...]:
     return ("!{", *text.split(), "}")
-
-
-def _stick(service: VirtualService, what: str, key: str, *condition: str) -> Directive:
-    return directive("stick", what, key, "table", table_name(service.engine_name), *condition)
-
-
-def _wait(service: VirtualService, keyword: str, first: tuple[str, ...], can_wait: bool) -> list[Directive]:
-    if not can_wait:
-        return []
-    ready = f"str({SYNC_KEY}),in_table({SYNC_TABLE})"
-    content = ("content",) if keyword == "tcp-request" else ()
-    return [directive(keyword, *content, "lua.await_persistence", "if", *first, "!{", ready, "}")]
 
 
 def key_as_received(service: VirtualService) -> tuple[Directive, ...]:
@@ -115,17 +157,21 @@ def _request_key(service: VirtualService) -> str:
             raise InternalError(f"Persistence {other} has no key in a request")
 
 
-def _key(service: VirtualService, first: tuple[str, ...], always: int) -> list[Directive]:
+def _key(place: _Place, first: tuple[str, ...]) -> list[Directive]:
     """Rules that put the key of a request into `txn.key`; it stays unset when the request has none."""
-    rules: list[Directive] = []
+    service, rules = place.service, list[Directive]()
     if service.persistence in ("active-cookie", "active-cook-src"):
-        name = service.cookie or DEFAULT_ACTIVE_COOKIE
+        name = service.active_cookie
         absent = _unset("var(txn.cookie) -m found")
-        missing = (*first, *absent) if always == 0 else absent
+        missing = absent if place.context.always_check_persistence else (*first, *absent)
         rules.append(directive("http-request", "set-var(txn.cookie)", f"req.cook({name})"))
-        rules.append(directive("http-request", "set-var(txn.issued)", "uuid()", *_condition(*missing)))
+        issued = "uuid()"
+        if place.context.add_cookie_port:
+            rules.append(directive("http-request", "set-var(txn.port)", "src_port"))
+            issued = "uuid(),concat(-,txn.port)"
+        rules.append(directive("http-request", "set-var(txn.issued)", issued, *_condition(*missing)))
     if service.persistence in ("super", "super-src"):
-        start = "var(txn.agent)" if service.persistence == "super" else f"{_source(service)},concat(|,txn.agent)"
+        start = "var(txn.agent)" if service.persistence == "super" else f"{place.source},concat(|,txn.agent)"
         rules += [
             directive("http-request", "set-var(txn.agent)", "req.fhdr(user-agent)"),
             directive("http-request", "set-var(txn.authorization)", "req.fhdr(authorization)"),
@@ -139,7 +185,7 @@ def _key(service: VirtualService, first: tuple[str, ...], always: int) -> list[D
     rules.append(directive("http-request", "set-var(txn.key)", _digest(_request_key(service))))
     instead = None
     if service.persistence in _OR_SOURCE:
-        instead = _source(service)
+        instead = place.source
     elif service.persistence == "active-cookie":
         instead = "var(txn.issued)"
     if instead is not None:
@@ -154,86 +200,97 @@ def _key(service: VirtualService, first: tuple[str, ...], always: int) -> list[D
     return rules
 
 
-def _memory(service: VirtualService) -> str:
-    """The session variable that holds the server of a client connection."""
-    return f"sess.{service.engine_name}"
-
-
-def remembered_server(service: VirtualService) -> list[Directive]:
+def remembered_server(backend: str) -> list[Directive]:
     """Rules that keep a client connection on its server while that is up."""
-    memory = _memory(service)
+    memory = memory_of(backend)
     return [
         directive("use-server", f"%[var({memory})]", *_condition(*_set(f"var({memory}) -m found"))),
         directive("http-response", f"set-var({memory})", "srv_name"),
     ]
 
 
-def _http(service: VirtualService, always: int, can_wait: bool) -> Persistence:
-    memory = _memory(service)
+def _http(place: _Place) -> list[Directive]:
+    service, memory, always = place.service, place.memory, place.context.always_check_persistence
+    known = _set(f"var({memory}) -m found")
     first = _unset(f"var({memory}) -m found")
     looked_up = first if always == 0 else ()
     plain = service.persistence == "src"
-    table = _table(service, "ip" if plain else "digest")
-    key = _source(service) if plain else "var(txn.key)"
-    follow = _set(f"var({memory}) -m found")
+    key = place.source if plain else "var(txn.key)"
+    remembered = known
     if always:
-        follow += ("!{", f"{key},in_table({table_name(service.engine_name)})", "}")
-    rules = _wait(service, "http-request", first, can_wait)
+        remembered += ("!{", f"{key},in_table({table_name(place.tables.own)})", "}")
+    rules = place.wait("http-request", *first)
     if not plain:
-        rules += _key(service, first, always)
-    rules.append(directive("use-server", f"%[var({memory})]", "if", *follow))
-    rules.append(_stick(service, "match", key, *_condition(*looked_up)))
+        rules += _key(place, first)
+    rules.append(directive("use-server", f"%[var({memory})]", "if", *remembered))
+    rules += place.follow("http-request", key, *looked_up)
+    rules += place.go_there()
+    if always and place.tables.is_shared:
+        # the record is there, but of a server that only another sub-service has
+        rules.append(directive("use-server", f"%[var({memory})]", "if", *known))
+    # on a request that has its server already, a match only restarts the record's timer (2.6, `process_sticking_rules`)
+    rules += place.stick("match", key, *(() if service.refresh_persistence else _condition(*looked_up)))
     if always == 2:
-        rules.append(_stick(service, "store-request", key))
+        rules += place.stick("store-request", key)
     else:
         # a cookie that is issued without a record would bring its client to any server
         issued = ("or", *_set("var(txn.issued) -m found")) if always and service.persistence == "active-cookie" else ()
-        moved = (*_set(f"var({memory}) -m found"), *_unset(f"srv_name,strcmp({memory}) eq 0"))
-        rules.append(_stick(service, "store-request", key, *_condition(*first, *issued)))
+        moved = (*known, *_unset(f"srv_name,strcmp({memory}) eq 0"))
+        rules += place.stick("store-request", key, *_condition(*first, *issued))
         # store rules see the memory as it was before this response (2.6, order of the response's analysers)
-        rules.append(_stick(service, "store-response", key, *_condition(*moved)))
+        rules += place.stick("store-response", key, *_condition(*moved))
     if service.persistence in ("cookie", "cookie-src"):
-        rules.append(_stick(service, "store-response", _digest(f"res.cook({service.cookie})")))
-    rules += _issue_cookie(service)
+        rules += place.stick("store-response", _digest(f"res.cook({service.cookie})"))
+    rules += _issue_cookie(place)
     rules.append(directive("http-response", f"set-var({memory})", "srv_name"))
-    return Persistence(table, tuple(rules))
-
-
-def _issue_cookie(service: VirtualService) -> list[Directive]:
-    if service.persistence not in ("active-cookie", "active-cook-src"):
-        return []
-    name = service.cookie or DEFAULT_ACTIVE_COOKIE
-    issued = _condition(*_set("var(txn.issued) -m found"))
-    rules = [directive("http-response", "add-header", "Set-Cookie", f"{name}=%[var(txn.issued)]; path=/", *issued)]
-    if service.persistence == "active-cook-src":
-        rules.append(_stick(service, "store-response", _digest("var(txn.issued)")))
     return rules
 
 
-def _tcp(service: VirtualService, can_wait: bool) -> Persistence:
-    rules = _wait(service, "tcp-request", (), can_wait)
+def _issue_cookie(place: _Place) -> list[Directive]:
+    service = place.service
+    if service.persistence not in ("active-cookie", "active-cook-src"):
+        return []
+    name = service.active_cookie
+    issued = _condition(*_set("var(txn.issued) -m found"))
+    rules = [directive("http-response", "add-header", "Set-Cookie", f"{name}=%[var(txn.issued)]; path=/", *issued)]
+    if service.persistence == "active-cook-src":
+        rules += place.stick("store-response", _digest("var(txn.issued)"))
+    return rules
+
+
+def _tcp(place: _Place) -> list[Directive]:
+    service, rules = place.service, place.wait("tcp-request")
     if service.persistence == "src":
         # a content rule may wait only while an inspection delay runs (2.6, `tcp_inspect_request`)
         rules.insert(0, directive("tcp-request", "inspect-delay", "1s"))
-        rules.append(_stick(service, "on", _source(service)))
-        return Persistence(_table(service, "ip"), tuple(rules))
+        rules += place.follow("tcp-request content", place.source)
+        rules += place.go_there()
+        rules += place.stick("on", place.source)
+        return rules
     if service.persistence == "ssl":
         hello, answer = _set("req.ssl_hello_type 1"), _set("res.ssl_hello_type 2")
+        asked = _digest("req.payload_lv(43,1)")
         rules += [
             directive("tcp-request", "inspect-delay", "5s"),
+            *place.follow("tcp-request content", asked, *hello),
             directive("tcp-request", "content", "accept", "if", *hello),
             directive("tcp-response", "inspect-delay", "5s"),
             directive("tcp-response", "content", "accept", "if", *answer),
-            _stick(service, "on", _digest("req.payload_lv(43,1)"), "if", *hello),
-            _stick(service, "store-response", _digest("res.payload_lv(43,1)"), "if", *answer),
+            *place.go_there(),
+            *place.stick("on", asked, "if", *hello),
+            *place.stick("store-response", _digest("res.payload_lv(43,1)"), "if", *answer),
         ]
-        return Persistence(_table(service, "digest"), tuple(rules))
-    key = "req.rdp_cookie(mstshash)"
+        return rules
+    user = "req.rdp_cookie(mstshash)"
     rules += [
         directive("tcp-request", "inspect-delay", "1s"),
-        directive("tcp-request", "content", "accept", "if", *_set(f"{key} -m found")),
-        _stick(service, "on", _digest(key)),
+        *place.follow("tcp-request content", _digest(user), *_set(f"{user} -m found")),
+        directive("tcp-request", "content", "accept", "if", *_set(f"{user} -m found")),
+        *place.go_there(),
+        *place.stick("on", _digest(user)),
     ]
     if service.persistence == "rdp-src":
-        rules.append(_stick(service, "on", _digest(_source(service)), "if", *_unset(f"{key} -m found")))
-    return Persistence(_table(service, "digest"), tuple(rules))
+        absent = _unset(f"{user} -m found")
+        rules += place.follow("tcp-request content", _digest(place.source), *absent)
+        rules += place.stick("on", _digest(place.source), "if", *absent)
+    return rules

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from steelyard.compile.haproxy.access import access_part
 from steelyard.compile.haproxy.balancing import balance, hashes, weights
+from steelyard.compile.haproxy.bodies import bodies_part
 from steelyard.compile.haproxy.caching import caching_part
 from steelyard.compile.haproxy.compression import compression_part
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.edge import edge_part
+from steelyard.compile.haproxy.edge_log import edge_log_part
 from steelyard.compile.haproxy.headers import headers_part
 from steelyard.compile.haproxy.limits import limits_part
 from steelyard.compile.haproxy.part import Family, Part, at_entry
-from steelyard.compile.haproxy.persistence import Persistence, compile_persistence, key_as_received, remembered_server
+from steelyard.compile.haproxy.persistence import (
+    Persistence,
+    compile_persistence,
+    key_as_received,
+    memory_of,
+    remembered_server,
+)
 from steelyard.compile.haproxy.rules import rules_part
-from steelyard.compile.haproxy.switching import compile_switching
-from steelyard.compile.haproxy.tls import listener_tls, server_tls
-from steelyard.compile.haproxy.unavailable import unavailable_part
+from steelyard.compile.haproxy.security_headers import answer_headers_part
+from steelyard.compile.haproxy.sharing import shared_tables
+from steelyard.compile.haproxy.switching import compile_switching, is_balanced, switches
+from steelyard.compile.haproxy.tls import listener_tls, name_asked, passes_name, server_tls
+from steelyard.compile.haproxy.unavailable import go_to_sorry, leave_sorry, sorry_server, unavailable_part
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
@@ -34,23 +44,28 @@ def engine_port(service: VirtualService, server: RealServer) -> int | None:
 def compile_service(service: VirtualService, family: Family, context: ServiceContext) -> ServicePlan:
     """The plan of one service."""
     switching = compile_switching(service, family, context)
-    persistence = compile_persistence(service, always=context.always_check_persistence, can_wait=context.lua)
     # the order is that in which a request meets them
     part = (
-        at_entry(service, access_part(service, family, context))
+        edge_log_part(service, family, context)
+        + at_entry(service, access_part(service, family, context))
         + at_entry(service, Part(frontend=key_as_received(service)))
         + at_entry(service, limits_part(service, family, context))
         + at_entry(service, edge_part(service, family, context))
-        + at_entry(service, switching.part)
+        # a sub-service that switches content has a frontend of its own, where backends can be chosen
+        + (switching.part if switches(service) else at_entry(service, switching.part))
         + at_entry(service, rules_part(service, family, context))
         + at_entry(service, headers_part(service, family, context))
+        + answer_headers_part(service, family, context)
+        + bodies_part(service, family, context)
         + caching_part(service, family, context)
         + compression_part(service, family, context)
         + unavailable_part(service, family, context)
     )
     groups = ((group.name, group.members) for group in switching.groups)
     backends = tuple(
-        _backend(service, family, context, name, members, persistence, part.backend)
+        _backend(
+            service, family, context, name, members, compile_persistence(service, family, context, name), part.backend
+        )
         for name, members in ((service.engine_name, switching.own), *groups)
     )
     return ServicePlan(
@@ -58,9 +73,11 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         _frontend(service, family, context, part.frontend),
         backends[0],
         backends[1:],
-        part.lookups,
+        part.lookups + compile_persistence(service, family, context, service.engine_name).lookups,
         part.pages,
         part.sections,
+        shared_tables(service, family, context),
+        tuple(other.engine_name for other in (family.parent, family.leader, *family.subs) if other is not None),
     )
 
 
@@ -79,21 +96,17 @@ def _frontend(
         binds=tuple(Bind(service.address, first, last) for first, last in service.port_ranges),
         tls=None if service.is_sub else listener_tls(service, context.temporary_certificate),
         idle_seconds=service.idle_time,
-        directives=directives,
+        directives=_after_connection_rules(directives, name_asked(service, family.parent)),
         inner=service.is_sub,
     )
 
 
-def is_balanced(service: VirtualService, family: Family) -> bool:
-    """Whether a sub-service is reached as a server of its parent, which balances among several of them."""
-    parent = family.parent
-    if parent is None:
-        return False
-    if not parent.switches_content:
-        return True
-    mine = next((slot for slot in parent.slots if slot.service == service.index), None)
-    others = [slot for slot in parent.slots if slot is not mine]
-    return mine is not None and any(rule in other.rules for rule in mine.rules for other in others)
+def _after_connection_rules(
+    directives: tuple[Directive, ...], more: tuple[Directive, ...]
+) -> tuple[Directive, ...]:
+    """Rules of a session stand between those of connections and all others."""
+    first = sum(one.words[:2] == ("tcp-request", "connection") for one in directives)
+    return (*directives[:first], *more, *directives[first:])
 
 
 def _backend(
@@ -105,40 +118,60 @@ def _backend(
     persistence: Persistence,
     directives: tuple[Directive, ...],
 ) -> Backend:
+    sorry = sorry_server(service, family)
+    before, after = _sorry_rules(service, name) if sorry is not None else ((), ())
     return Backend(
         name=name,
         mode=_mode(service),
         balance=balance(service),
-        servers=_servers(service, family, members),
+        servers=_servers(service, family, members) + ((sorry,) if sorry is not None else ()),
         idle_seconds=service.idle_time,
-        # the groups share the table of the service: a record names a server by its name, which is the same in each
-        table=persistence.table if name == service.engine_name else None,
-        directives=(*_connection_rules(service), *directives, *persistence.directives),
-        drains=persistence.table is not None and context.drain_seconds > 0,
+        table=persistence.table,
+        directives=(
+            *_connection_rules(service, name, has_sorry=sorry is not None),
+            *directives,
+            *before,
+            *persistence.directives,
+            *after,
+        ),
+        drains=service.persistence != "none" and context.drain_seconds > 0,
         drop_at_once=context.drain_seconds == 0,
         checked=service.check_type != "none" or bool(service.slots),
+        critical=tuple((slot.engine_name, slot.enabled) for slot in service.slots if slot.critical),
+        parent=f"vs{service.parent}" if service.is_sub else "",
     )
 
 
-def _connection_rules(service: VirtualService) -> tuple[Directive, ...]:
+def _connection_rules(service: VirtualService, backend: str, *, has_sorry: bool) -> tuple[Directive, ...]:
     """LoadMaster gives each client connection its own server connection and keeps it for the connection's life.
 
     So nothing is shared between clients (`http-reuse never`, which also keeps NTLM sound) and the last server is
-    preferred.
+    preferred; the sorry server, which is to be left at once, would be too, so that there a variable takes its place.
     """
     rules: list[Directive] = []
     if hashes(service):
         rules.append(directive("hash-type", "consistent"))
     if service.is_http and not service.http_reschedule:
-        rules += [directive("http-reuse", "never"), directive("option", "prefer-last-server")]
-        if service.schedule == "uhash" and service.persistence == "none":
-            rules += remembered_server(service)
+        rules.append(directive("http-reuse", "never"))
+        if not has_sorry:
+            rules.append(directive("option", "prefer-last-server"))
+        if (has_sorry or service.schedule == "uhash") and service.persistence == "none":
+            rules += remembered_server(backend)
     return tuple(rules)
 
 
+def _sorry_rules(service: VirtualService, backend: str) -> tuple[tuple[Directive, ...], tuple[Directive, ...]]:
+    """Rules before those that choose a server, and after those that remember it."""
+    if not service.is_http:
+        return go_to_sorry(None), ()
+    if service.http_reschedule and service.persistence == "none":
+        return go_to_sorry(None), ()
+    return go_to_sorry(memory_of(backend)), leave_sorry(memory_of(backend))
+
+
 def _servers(service: VirtualService, family: Family, members: tuple[RealServer | Slot, ...]) -> tuple[Server, ...]:
-    # a sub-service has no TLS settings of its own
-    tls = server_tls(family.parent if family.parent is not None else service)
+    tls = server_tls(service, family.parent)
+    inner_options = ("proxy-v2-options", "authority") if passes_name(service) else ()
     by_health = service.schedule == "fixed"
     found: list[Server] = []
     for member, weight in zip(members, weights(service.schedule, members), strict=True):
@@ -155,6 +188,7 @@ def _servers(service: VirtualService, family: Family, members: tuple[RealServer 
                 tls=None if slot else tls,
                 weight_by_health=by_health,
                 inner=f"vs{member.service}" if isinstance(member, Slot) else "",
+                options=inner_options if slot else (),
             )
         )
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steelyard.model.errors import InternalError
 from steelyard.model.virtual_service import VirtualService
-from steelyard.plan.haproxy import BindTls, ServerTls
+from steelyard.plan.haproxy import BindTls, Directive, ServerTls, directive
 
 NEWEST = "TLSv1.3"
 #: Protocols whose handshakes are signed with MD5 and SHA-1, which OpenSSL 3 refuses above security level 0 (seen with
@@ -35,12 +35,37 @@ def listener_tls(service: VirtualService, temporary: str | None) -> BindTls | No
     )
 
 
-def server_tls(service: VirtualService) -> ServerTls | None:
-    """TLS towards the real servers, with the name to ask for: a fixed one, the client's, or none."""
-    if not service.reencrypts and not service.ssl_reverse:
+#: the name a client asked for, kept for servers that stand behind an inner listener
+_NAME_ASKED = "sess.sni"
+
+
+def server_tls(service: VirtualService, parent: VirtualService | None = None) -> ServerTls | None:
+    """TLS towards the real servers, with the name to ask for: a fixed one, the client's, or none.
+
+    A sub-service has no TLS settings of its own, its `parent`'s count.
+    """
+    settings = service if parent is None else parent
+    if not settings.reencrypts and not settings.ssl_reverse:
         return None
-    if service.reencrypt_sni:
-        return ServerTls(f"str({service.reencrypt_sni})")
-    if service.reencrypts and service.pass_sni:
-        return ServerTls("ssl_fc_sni")
+    if settings.reencrypt_sni:
+        return ServerTls(f"str({settings.reencrypt_sni})")
+    if passes_name(settings):
+        return ServerTls("ssl_fc_sni" if parent is None else f"var({_NAME_ASKED})")
     return ServerTls(None)
+
+
+def passes_name(service: VirtualService) -> bool:
+    """Whether real servers are asked for the name the client asked for."""
+    return service.reencrypts and service.pass_sni and not service.reencrypt_sni
+
+
+def name_asked(service: VirtualService, parent: VirtualService | None) -> tuple[Directive, ...]:
+    """The rule that keeps the name a client asked for where sub-services need it.
+
+    Over an inner connection it comes as the authority of the PROXY protocol.
+    """
+    settings = service if parent is None else parent
+    if not passes_name(settings) or not (settings.slots or service.is_sub):
+        return ()
+    source = "ssl_fc_sni" if parent is None else "fc_pp_authority"
+    return (directive("tcp-request", "session", f"set-var({_NAME_ASKED})", source),)

@@ -14,6 +14,7 @@ from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certifica
 from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.emit.haproxy.words import quote_command
+from steelyard.emit.haproxy.words import quote_command
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import (
@@ -108,6 +109,10 @@ class HaproxyEngine(Protocol):
 
     def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
         """The operations as they would be run, for people."""
+        ...
+
+    async def show(self, *words: str) -> str:
+        """The running worker's answer to `show` with these words, which changes nothing in it."""
         ...
 
 
@@ -403,6 +408,9 @@ class RealHaproxy:
         if self._learning is not None:
             self._learning.cancel()
         await self._process.stop()
+
+    async def show(self, *words: str) -> str:
+        return await ask(self._layout.socket, " ".join(["show", *(quote_command(word) for word in words)]))
 
     def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
         lines: list[str] = []

@@ -104,6 +104,8 @@ class FakeHaproxy:
         self.starts: list[HaproxyPlan] = []
         self.reloads: list[HaproxyPlan] = []
         self.saved: list[HaproxyPlan] = []
+        #: persistence records: (table, key) to (number of the server, milliseconds left)
+        self.records: dict[tuple[str, str], tuple[int, int]] = {}
         self._worker: _Worker | None = None
         self._ended = asyncio.Event()
         self._ended.set()
@@ -218,6 +220,17 @@ class FakeHaproxy:
     async def stop(self) -> None:
         self.end()
 
+    async def show(self, *words: str) -> str:
+        if self._worker is None:
+            raise EngineRefused("HAProxy does not answer", words="Connection refused")
+        match words:
+            case ("servers", "state", backend):
+                return _servers_state(backend, self._worker.backends.get(backend))
+            case ("table", table, "key", key):
+                return _table(table, key, self.records.get((table, key)))
+            case _:
+                return f"Unknown command: 'show {' '.join(words)}'"
+
     def describe(self, operations: Sequence[Operation]) -> tuple[str, ...]:
         lines: list[str] = []
         for operation in operations:
@@ -271,6 +284,26 @@ class FakeHaproxy:
         if found.connected:
             raise _refusal("Server still has connections attached to it, cannot remove it.")
         del worker.backends[backend][name]
+
+
+def _servers_state(backend: str, servers: Mapping[str, RunningServer] | None) -> str:
+    if servers is None:
+        return "Can't find backend.\n"
+    lines = ["1", "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"]
+    for name, running in servers.items():
+        admin = {"ready": 0, "maint": 1, "drain": 8}[running.admin]
+        up = 2 if running.up and running.admin != "maint" else 0
+        server = running.server
+        lines.append(f"1 {backend} {server.id} {name} {server.address or '-'} {up} {admin} {running.weight}")
+    return "\n".join(lines) + "\n"
+
+
+def _table(table: str, key: str, record: tuple[int, int] | None) -> str:
+    if record is None:
+        return "\n"
+    server, left = record
+    head = f"# table: {table}, type: string, size:1000000, used:1\n"
+    return f"{head}0x1: key={key} use=0 exp={left} server_id={server} server_key=rs{server}\n"
 
 
 def _change_lookup(worker: _Worker, operation: ChangeLookup | ReplaceLookup) -> None:

@@ -14,12 +14,16 @@ from typing import Any, ClassVar
 from pydantic_core import PydanticCustomError
 
 from steelyard.model.certificate import Material
+from steelyard.model.commands.access_lists import DeclaredLists, with_declared
 from steelyard.model.commands.certificates import PutCertificate
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
+from steelyard.model.commands.rules import declared_rules
 from steelyard.model.commands.services import AddService, new_server, with_service
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError, located
-from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.limits import LimitParameters
+from steelyard.model.parameters import AccessParameters, CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.real_server import RealServer, checked_address
 from steelyard.model.setting import Settings
 from steelyard.model.virtual_service import VirtualService
@@ -29,13 +33,15 @@ from steelyard.model.virtual_service import VirtualService
 class Declare:
     """The configuration an operator wants, whole. Certificates without material must exist; absent ones are removed.
 
-    `services` are plain settings with `servers`; they are recognised by address, port and protocol, their servers by
-    address and port. A setting that is left out takes its default.
+    `services` are plain settings with `servers` or `sub_services`; they are recognised by address, port and protocol,
+    their servers by address and port, their sub-services by name. A setting that is left out takes its default.
     """
 
     services: Sequence[Mapping[str, Any]]
     certificates: Mapping[str, Material | None] = field(default_factory=dict)
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    access_lists: Sequence[DeclaredLists] = field(default=(), repr=False)
+    rules: Sequence[Mapping[str, Any]] = ()
     permission: ClassVar[str] = "root"
 
     @property
@@ -47,8 +53,9 @@ class Declare:
         old = configuration
         wanted = self._parameters(configuration)
         wanted, secrets = self._certificates(wanted)
-        wanted = replace(wanted, services={})
-        known = {_identity(s.address, s.port, s.protocol): s for s in old.services.values()}
+        wanted = replace(wanted, services={}, rules=declared_rules(configuration, tuple(self.rules)))
+        known = {_identity(s.address, s.port, s.protocol): s for s in old.services.values() if not s.is_sub}
+        families: list[DeclaredSubs] = []
         fresh: list[tuple[int, Mapping[str, Any]]] = []
         for number, settings in enumerate(self.services):
             key = _identity(settings.get("address"), settings.get("port"), settings.get("protocol", "tcp"))
@@ -58,16 +65,30 @@ class Declare:
                 continue
             with located(f"services[{number}]"):
                 wanted = self._keep(wanted, before, settings)
+            families.append(DeclaredSubs(number, before, tuple(settings.get("sub_services", ()))))
+        wanted = place_subs(wanted, old, [one for one in families if one.declared], _kept_servers)
         for number, settings in fresh:
             with located(f"services[{number}]"):
                 wanted = AddService(_plain(settings)).apply(wanted).configuration
-        return Change(wanted, None, secrets)
+        return Change(with_declared(self._followings(wanted), self.access_lists), None, secrets)
+
+    def _followings(self, wanted: Configuration) -> Configuration:
+        """Services may follow each other, so who follows whom is said when all are there."""
+        for number, settings in enumerate(self.services):
+            if settings.get("follow_vs"):
+                key = _identity(settings.get("address"), settings.get("port"), settings.get("protocol", "tcp"))
+                found = next(s for s in wanted.services.values() if _identity(s.address, s.port, s.protocol) == key)
+                with located(f"services[{number}]"):
+                    wanted = with_service(wanted, found.changed({"follow_vs": settings["follow_vs"]}))
+        return wanted
 
     def _parameters(self, configuration: Configuration) -> Configuration:
         models: dict[str, type[Settings]] = {
             "layer7": Layer7Parameters,
             "network": NetworkParameters,
             "checks": CheckParameters,
+            "access": AccessParameters,
+            "limits": LimitParameters,
         }
         for section in self.parameters:
             if section not in models:
@@ -113,21 +134,30 @@ class Declare:
     def _keep(self, wanted: Configuration, before: VirtualService, settings: Mapping[str, Any]) -> Configuration:
         """The declared service with the index, and the servers with the indexes, of the one that exists."""
         data = _plain(settings)
-        known = {_identity(server.address, server.port): server for server in before.servers}
-        servers: list[RealServer] = []
-        for number, declared in enumerate(data.pop("servers", ())):
-            old = known.get(_identity(declared.get("address"), declared.get("port")))
-            with located(f"servers[{number}]"):
-                if old is None:
-                    wanted, made = new_server(wanted, declared)
-                else:
-                    made = RealServer.make({**declared, "index": old.index})
-            servers.append(old if made == old else made)
+        data.pop("sub_services", None)
+        wanted, servers = _kept_servers(wanted, before, data.pop("servers", ()))
         empty = replace(wanted, services={})
         change = AddService(data).apply(empty)
         (declared_service,) = change.configuration.services.values()
-        made_service = declared_service.changed({"index": before.index, "servers": tuple(servers)})
+        made_service = declared_service.changed({"index": before.index, "servers": servers})
         return with_service(wanted, before if made_service == before else made_service)
+
+
+def _kept_servers(
+    wanted: Configuration, before: VirtualService, declared: Sequence[Mapping[str, Any]]
+) -> tuple[Configuration, tuple[RealServer, ...]]:
+    """The declared servers with the indexes of those that exist."""
+    known = {_identity(server.address, server.port): server for server in before.servers}
+    servers: list[RealServer] = []
+    for number, settings in enumerate(declared):
+        old = known.get(_identity(settings.get("address"), settings.get("port")))
+        with located(f"servers[{number}]"):
+            if old is None:
+                wanted, made = new_server(wanted, settings)
+            else:
+                made = RealServer.make({**settings, "index": old.index})
+        servers.append(old if made == old else made)
+    return wanted, tuple(servers)
 
 
 def _identity(address: Any, *others: Any) -> tuple[str, ...]:
@@ -138,7 +168,7 @@ def _identity(address: Any, *others: Any) -> tuple[str, ...]:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "index"}
+    return {name: value for name, value in settings.items() if name not in ("index", "follow_vs")}
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from steelyard.model.commands.command import Change
 from steelyard.model.configuration import Configuration
+from steelyard.model.limits import LimitParameters, refuse_above_global
 from steelyard.model.setting import Settings
 
-Section = Literal["layer7", "network", "checks"]
+Section = Literal["layer7", "network", "checks", "access", "limits"]
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,8 @@ class SetParameters:
         after = before.changed(self.changes)
         if after == before:
             return Change(configuration, self.section)
+        if isinstance(after, LimitParameters):
+            for service in configuration.services.values():
+                refuse_above_global(after, service)
         parts: dict[str, Any] = {self.section: after}
         return Change(replace(configuration, **parts), self.section)

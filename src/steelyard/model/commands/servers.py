@@ -42,6 +42,13 @@ class AddServer:
 
     def apply(self, configuration: Configuration) -> Change:
         service = configuration.service(self.service)
+        if service.slots:
+            raise OperatorError(
+                f"Couldn't create RS: {service.title} has sub-services, and these have the real servers",
+                field="servers",
+                value=self.service,
+                remedy="Add it to one of the sub-services",
+            )
         configuration, server = new_server(configuration, self.settings)
         return Change(_with_servers(configuration, service, (*service.servers, server)), server.index)
 

@@ -7,11 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from steelyard.model.commands.access_lists import copied, without_service
+from steelyard.model.commands.attachments import check_attachments
 from steelyard.model.commands.command import Change
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError, located
+from steelyard.model.family import check_family, refuse_parents_settings, servers_behind
+from steelyard.model.following import check_following, refuse_removal
+from steelyard.model.limits import refuse_above_global
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import DEFAULT_PERSISTENCE_TIMEOUT, HTTP_PERSISTENCE, VirtualService
+from steelyard.model.virtual_service.refusals import HTTP_ONLY
 
 #: longer numbers are out of every range; the model says so
 _NUMBER = re.compile(r"\s*[0-9]{1,9}\s*")
@@ -37,6 +44,10 @@ def with_service(configuration: Configuration, service: VirtualService) -> Confi
     services[service.index] = service
     if fresh:
         services = dict(sorted(services.items()))
+    check_following(services, service, configuration.services.get(service.index))
+    check_attachments(services, configuration.rules, service)
+    check_family(services, service)
+    refuse_above_global(configuration.limits, service)
     return replace(configuration, services=services)
 
 
@@ -69,11 +80,13 @@ def _check_circles(configuration: Configuration, service: VirtualService) -> Non
 
     One connection would go round until the engine has none left for any service.
     """
+    services = {**configuration.services, service.index: service}
+    subject = services.get(service.parent, service)
     listening: dict[str, list[VirtualService]] = {}
-    for other in {**configuration.services, service.index: service}.values():
+    for other in services.values():
         listening.setdefault(other.address, []).append(other)
     seen: set[int] = set()
-    waiting = [(server, server) for server in service.servers]
+    waiting = [(server, server) for server in (*service.servers, *servers_behind(services, subject))]
     while waiting:
         first, server = waiting.pop()
         loopback = server.address == "::1" or server.address.startswith("127.")
@@ -81,7 +94,7 @@ def _check_circles(configuration: Configuration, service: VirtualService) -> Non
             for other in listening.get(address, ()):
                 if other.index in seen or not any(low <= server.port <= high for low, high in other.port_ranges):
                     continue
-                if other.index == service.index:
+                if other.index == subject.index:
                     raise OperatorError(
                         f"Real server {first.address} port {first.port} leads back to the virtual service itself,"
                         " so that a connection would go round without end",
@@ -90,7 +103,7 @@ def _check_circles(configuration: Configuration, service: VirtualService) -> Non
                         remedy="Give another address or port",
                     )
                 seen.add(other.index)
-                waiting.extend((first, further) for further in other.servers)
+                waiting.extend((first, further) for further in servers_behind(services, other))
 
 
 def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[str, Any]:
@@ -105,6 +118,10 @@ def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[
                 settled.setdefault("persistence", "none")
             if before.schedule == "uhash":
                 settled.setdefault("schedule", "rr")
+            if before.refresh_persistence:
+                settled.setdefault("refresh_persistence", False)
+            for name, default in HTTP_ONLY.items():
+                settled.setdefault(name, default)
     timeout = settled.get("persistence_timeout")
     if isinstance(timeout, str) and _NUMBER.fullmatch(timeout):
         timeout = settled["persistence_timeout"] = int(timeout)
@@ -123,6 +140,8 @@ def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[
         settled["persistence_timeout"] = 0
     if before is not None and before.ssl_acceleration and settled.get("ssl_acceleration") is False:
         settled["certificates"] = ()
+    if settled.get("standby_address") == "":
+        settled.setdefault("standby_port", 0)
     return settled
 
 
@@ -143,10 +162,8 @@ def _check_needs(changes: Mapping[str, Any], service: VirtualService) -> None:
 
 def new_server(configuration: Configuration, settings: Mapping[str, Any]) -> tuple[Configuration, RealServer]:
     """A real server from plain data, with the next number of the appliance's counter."""
-    number = configuration.counters.next_server
-    server = RealServer.make({**settings, "index": number})
-    counters = configuration.counters.model_copy(update={"next_server": number + 1})
-    return replace(configuration, counters=counters), server
+    configuration, number = _next_number(configuration)
+    return configuration, RealServer.make({**settings, "index": number})
 
 
 def new_servers(
@@ -182,10 +199,15 @@ class AddService:
             data["idle_time"] = configuration.network.connection_timeout
         data["index"] = configuration.lowest_free_index()
         servers = list(data.pop("servers", ()))
+        subs = list(data.pop("sub_services", ()))
         configuration, data["servers"] = new_servers(configuration, servers)
         service = VirtualService.make(data)
         _check_needs(self.settings, service)
-        return Change(with_service(configuration, service), service.index)
+        configuration = with_service(configuration, service)
+        for number, settings in enumerate(subs):
+            with located(f"sub_services[{number}]"):
+                configuration, _ = add_sub_service(configuration, service.index, settings)
+        return Change(configuration, service.index)
 
 
 @dataclass(frozen=True)
@@ -207,6 +229,8 @@ class ChangeService:
         for fixed in ("index", "servers", "slots", "parent"):
             if fixed in self.changes:
                 raise OperatorError(f"{fixed!r} cannot be changed here", field=fixed, remedy="Use the commands for it")
+        if before.is_sub:
+            refuse_parents_settings(self.changes, before)
         changes = _settled(self.changes, before)
         if changes.get("idle_time") in (0, "0"):
             changes["idle_time"] = configuration.network.connection_timeout
@@ -219,7 +243,7 @@ class ChangeService:
 
 @dataclass(frozen=True)
 class RemoveService:
-    """Remove a virtual service with its real servers."""
+    """Remove a virtual service with its real servers; a parent with its sub-services, a sub-service with its slot."""
 
     index: int
     permission: ClassVar[str] = "vs"
@@ -229,14 +253,25 @@ class RemoveService:
         return f"remove virtual service {self.index}"
 
     def apply(self, configuration: Configuration) -> Change:
-        configuration.service(self.index)
-        services = {key: value for key, value in configuration.services.items() if key != self.index}
+        service = configuration.service(self.index)
+        refuse_removal(configuration.services, self.index)
+        gone = {self.index, *(slot.service for slot in service.slots)}
+        services = {key: value for key, value in configuration.services.items() if key not in gone}
+        if service.is_sub:
+            parent = configuration.service(service.parent)
+            slots = tuple(slot for slot in parent.slots if slot.service != self.index)
+            services[parent.index] = parent.changed({"slots": slots})
+        for index in gone:
+            configuration = without_service(configuration, index)
         return Change(replace(configuration, services=services), self.index)
 
 
 @dataclass(frozen=True)
 class DuplicateService:
-    """Copy a virtual service with its real servers to another address or port."""
+    """Copy a virtual service with its real servers and sub-services to another address or port.
+
+    A sub-service is copied within its parent, with everything its slot has.
+    """
 
     index: int
     address: str | None = None
@@ -251,19 +286,92 @@ class DuplicateService:
 
     def apply(self, configuration: Configuration) -> Change:
         source = configuration.service(self.index)
-        keep = set(RealServer.model_fields) - {"index"}
-        configuration, servers = new_servers(
-            configuration, [{name: getattr(server, name) for name in keep} for server in source.servers]
-        )
+        if source.is_sub:
+            if self.address is not None or self.port is not None:
+                raise OperatorError(
+                    "A sub-service has no address and no port; its copy is another sub-service of the same parent",
+                    field="address" if self.address is not None else "port",
+                    remedy="Leave address and port out",
+                )
+            (slot,) = (slot for slot in configuration.service(source.parent).slots if slot.service == self.index)
+            configuration, index = _copied_sub(configuration, source, slot, source.parent)
+            return Change(configuration, index)
+        configuration, servers = _copied_servers(configuration, source)
         service = source.changed(
             {
                 "index": configuration.lowest_free_index(),
                 "address": self.address if self.address is not None else source.address,
                 "port": self.port if self.port is not None else source.port,
                 "servers": servers,
+                "slots": (),
             }
         )
-        return Change(with_service(configuration, service), service.index)
+        subs = [(configuration.services[slot.service], slot) for slot in source.slots]
+        configuration = with_service(configuration, service)
+        for sub, slot in subs:
+            configuration, _ = _copied_sub(configuration, sub, slot, service.index)
+        return Change(copied(configuration, self.index, service.index), service.index)
 
 
-__all__ = ["AddService", "ChangeService", "DuplicateService", "RemoveService", "with_service"]
+def _copied_servers(
+    configuration: Configuration, source: VirtualService
+) -> tuple[Configuration, tuple[RealServer, ...]]:
+    keep = set(RealServer.model_fields) - {"index"}
+    return new_servers(configuration, [{name: getattr(server, name) for name in keep} for server in source.servers])
+
+
+def _copied_sub(
+    configuration: Configuration, source: VirtualService, slot: Slot, parent: int
+) -> tuple[Configuration, int]:
+    configuration, number = _next_number(configuration)
+    configuration, servers = _copied_servers(configuration, source)
+    sub = source.changed({"index": configuration.lowest_free_index(), "parent": parent, "servers": servers})
+    return _placed(configuration, sub, slot.changed({"index": number, "service": sub.index})), sub.index
+
+
+def _next_number(configuration: Configuration) -> tuple[Configuration, int]:
+    """The next number of the counter that real servers and slots share."""
+    number = configuration.counters.next_server
+    counters = configuration.counters.model_copy(update={"next_server": number + 1})
+    return replace(configuration, counters=counters), number
+
+
+def _placed(configuration: Configuration, sub: VirtualService, slot: Slot) -> Configuration:
+    configuration = with_service(configuration, sub)
+    parent = configuration.service(sub.parent)
+    return with_service(configuration, parent.changed({"slots": (*parent.slots, slot)}))
+
+
+def add_sub_service(
+    configuration: Configuration, parent: int, settings: Mapping[str, Any]
+) -> tuple[Configuration, int]:
+    """A new sub-service at the end of a parent's, and its index. `settings` may hold `servers` and a `slot`."""
+    above = configuration.service(parent)
+    if above.is_sub:
+        raise OperatorError(
+            "A sub-service has no sub-services of its own", field="parent", value=parent, remedy="Name the parent"
+        )
+    if above.servers:
+        raise OperatorError(
+            f"{above.title} has real servers; a virtual service has these or sub-services, never both",
+            field="servers",
+            value=parent,
+            remedy="Remove the real servers first",
+        )
+    refuse_parents_settings(settings, None)
+    data = _settled(settings, None)
+    for name in ("service_type", "check_type", "idle_time"):
+        data.setdefault(name, getattr(above, name))
+    if data["idle_time"] in (0, "0"):
+        data["idle_time"] = configuration.network.connection_timeout
+    slot, servers = dict(data.pop("slot", {})), list(data.pop("servers", ()))
+    configuration, number = _next_number(configuration)
+    configuration, data["servers"] = new_servers(configuration, servers)
+    index = configuration.lowest_free_index()
+    sub = VirtualService.make({**data, "index": index, "parent": parent, "address": "", "port": 0})
+    with located("slot"):
+        made = Slot.make({**slot, "index": number, "service": index})
+    return _placed(configuration, sub, made), index
+
+
+__all__ = ["AddService", "ChangeService", "DuplicateService", "RemoveService", "add_sub_service", "with_service"]

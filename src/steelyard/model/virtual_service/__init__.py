@@ -18,6 +18,7 @@ from steelyard.model.virtual_service.advanced import AdvancedSettings
 from steelyard.model.virtual_service.basic import BasicSettings
 from steelyard.model.virtual_service.checks import CheckSettings
 from steelyard.model.virtual_service.esp import EspSettings
+from steelyard.model.virtual_service.refusals import refusals
 from steelyard.model.virtual_service.standard import StandardSettings
 from steelyard.model.virtual_service.tls import TlsSettings
 from steelyard.model.virtual_service.waf import WafSettings
@@ -79,6 +80,16 @@ class VirtualService(
         """Whether content rules select among its members."""
         return any(member.rules for member in self.members)
 
+    def persistence_options(self) -> tuple[str | int, ...]:
+        """The persistence mode with those settings that make its keys; equal ones give equal keys."""
+        cookie = self.active_cookie if self.persistence in ("active-cookie", "active-cook-src") else ""
+        return (
+            self.persistence,
+            self.persistence_mask,
+            self.cookie if self.persistence in NAMED_PERSISTENCE else cookie,
+            self.query_tag if self.persistence == "query-hash" else "",
+        )
+
     def rule_names(self) -> Iterator[str]:
         """The content rules it and its members name; some more than once."""
         yield from self.pre_rules
@@ -87,6 +98,11 @@ class VirtualService(
         yield from self.body_rules
         for member in self.members:
             yield from member.rules
+
+    @property
+    def active_cookie(self) -> str:
+        """The name of the cookie it issues. Its parent may issue one too; siblings may share their records."""
+        return self.cookie or (f"{DEFAULT_ACTIVE_COOKIE}-sub" if self.is_sub else DEFAULT_ACTIVE_COOKIE)
 
     @property
     def engine_name(self) -> str:
@@ -167,12 +183,24 @@ class VirtualService(
             raise _clash(
                 "persistence", f"{self.persistence!r} reads the RDP cookie; the service type must be ts or gen"
             )
+        if self.refresh_persistence and not self.is_http:
+            raise _clash(
+                "refresh_persistence",
+                "records are refreshed by requests, which only a service of type http reads; HAProxy cannot restart a"
+                " record's time while bytes flow",
+            )
         if self.schedule == "uhash" and not self.is_http:
             raise _clash("schedule", "'uhash' reads the URL; the service type must be http")
         if self.ssl_reverse and self.ssl_acceleration:
             raise _clash("ssl_reverse", "reversed SSL and SSL acceleration exclude each other; use re-encryption")
+        for name, why in refusals(self):
+            raise _clash(name, why)
         if self.check_post_data and self.check_method != 2:
             raise _clash("check_post_data", "POST data needs the check method POST (2)")
+        if self.esp_enabled and not self.is_http:
+            raise _clash("esp_enabled", "the edge filter reads HTTP requests; the service type must be http")
+        if self.esp_enabled and not self.ssl_acceleration and any(a <= 443 <= b for a, b in self.port_ranges):
+            raise _clash("esp_enabled", "port 443 carries TLS, so the edge filter needs SSL acceleration there")
         return self
 
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
+
+from steelyard.model.error_page import MAX_BYTES, decoded_page
+from steelyard.model.real_server import checked_address
 from steelyard.model.setting import Setting, Settings
+from steelyard.model.text import TOKEN, TOKEN_SAYS
+from steelyard.model.virtual_service.refusals import (
+    HEADER_VALUE,
+    HEADER_VALUE_SAYS,
+    REDIRECT_URL,
+    REDIRECT_URL_SAYS,
+)
 
 _SECTION = "advanced"
+_PAGE_SAYS = f"base64 of a page of at most {MAX_BYTES:,} bytes"
 
 ADD_VIA = {
     0: "Legacy Operation",
@@ -53,19 +66,52 @@ class AdvancedSettings(Settings):
         ),
     ] = 0
     copy_header_from: Annotated[
-        str, Setting("CopyHdrFrom", _SECTION, "Copy Header in Request", "Header to copy.", built=False)
+        str,
+        Setting(
+            "CopyHdrFrom",
+            _SECTION,
+            "Copy Header in Request",
+            "Header to copy; of several lines the last one. Without it nothing is changed.",
+            max_length=127,
+            pattern=TOKEN,
+            pattern_says=TOKEN_SAYS,
+        ),
     ] = ""
     copy_header_to: Annotated[
-        str, Setting("CopyHdrTo", _SECTION, "To Header", "Header it is copied to.", built=False)
+        str,
+        Setting(
+            "CopyHdrTo",
+            _SECTION,
+            "To Header",
+            "Header it is copied to, in place of one the client sent.",
+            max_length=127,
+            pattern=TOKEN,
+            pattern_says=TOKEN_SAYS,
+        ),
     ] = ""
     extra_header_name: Annotated[
         str,
         Setting(
-            "ExtraHdrKey", _SECTION, "Add Header to Request", "Name of a header added to each request.", built=False
+            "ExtraHdrKey",
+            _SECTION,
+            "Add Header to Request",
+            "Name of a header added to each request.",
+            max_length=127,
+            pattern=TOKEN,
+            pattern_says=TOKEN_SAYS,
         ),
     ] = ""
     extra_header_value: Annotated[
-        str, Setting("ExtraHdrValue", _SECTION, "Value", "Value of the added header.", built=False)
+        str,
+        Setting(
+            "ExtraHdrValue",
+            _SECTION,
+            "Value",
+            "Value of the added header.",
+            max_length=255,
+            pattern=HEADER_VALUE,
+            pattern_says=HEADER_VALUE_SAYS,
+        ),
     ] = ""
     alternate_address: Annotated[
         str, Setting("AltAddress", _SECTION, "Alternate Address", "Second address of the service.", built=False)
@@ -112,12 +158,12 @@ class AdvancedSettings(Settings):
             "ErrorCode",
             _SECTION,
             "Error Code",
-            "Status sent when no real server is available; 0 is the usual 503.",
+            "Status sent when no real server is available; 0 is the usual 503. 301, 302, 303, 307 and 308 send clients"
+            " to ErrorUrl, the others come with ErrorPage.",
             ge=200,
             le=505,
             or_zero=True,
             text_number=True,
-            built=False,
         ),
     ] = 0
     error_url: Annotated[
@@ -126,14 +172,22 @@ class AdvancedSettings(Settings):
             "ErrorUrl",
             _SECTION,
             "Redirect URL",
-            "Where clients are sent when no real server is available.",
-            built=False,
+            "Where clients are sent when no real server is available and ErrorCode is a redirect. %h is the host the"
+            " client asked for, without a port, and %s path and query: https://%h%s.",
+            max_length=1024,
+            pattern=REDIRECT_URL,
+            pattern_says=REDIRECT_URL_SAYS,
         ),
     ] = ""
     error_page: Annotated[
         str,
         Setting(
-            "ErrorPage", _SECTION, "Error page", "Page sent when no real server is available, base64.", built=False
+            "ErrorPage",
+            _SECTION,
+            "Error page",
+            "Page sent when no real server is available and ErrorCode is no redirect, in base64. Without it a plain one"
+            " is sent.",
+            pattern_says=_PAGE_SAYS,
         ),
     ] = ""
     follow_vs: Annotated[
@@ -178,12 +232,19 @@ class AdvancedSettings(Settings):
             _SECTION,
             "Sorry Server",
             "Server used when no real server is available; never checked.",
-            built=False,
+            pattern_says="an IPv4 or IPv6 address",
         ),
     ] = ""
     standby_port: Annotated[
         int,
-        Setting("StandbyPort", _SECTION, "Sorry Server port", "Port of the sorry server.", ge=0, le=65535, built=False),
+        Setting(
+            "StandbyPort",
+            _SECTION,
+            "Sorry Server port",
+            "Port of the sorry server; 0 is the port the client connected to.",
+            ge=0,
+            le=65535,
+        ),
     ] = 0
     non_local_sorry_server: Annotated[
         bool,
@@ -191,8 +252,8 @@ class AdvancedSettings(Settings):
             "NonLocalSorryServer",
             _SECTION,
             "Non-Local Sorry Server",
-            "The sorry server is on no attached network.",
-            built=False,
+            "Says that the sorry server is on no attached network. Steelyard reaches it by the routes of its host, with"
+            " or without this.",
         ),
     ] = False
     intrusion_detection: Annotated[
@@ -250,12 +311,11 @@ class AdvancedSettings(Settings):
             "Bandwidth",
             _SECTION,
             "Bandwidth limit",
-            "Limit of the service; 0 is none.",
+            "Bytes of the service, in either direction; 0 is no limit. Needs HAProxy 2.7 or newer.",
             unit="kbit/s",
             ge=16,
             le=99_999_999,
             or_zero=True,
-            built=False,
         ),
     ] = 0
     connections_per_second: Annotated[
@@ -264,10 +324,9 @@ class AdvancedSettings(Settings):
             "ConnsPerSecLimit",
             _SECTION,
             "Connections per second",
-            "Limit of new connections; 0 is none.",
+            "New connections; 0 is no limit.",
             ge=0,
             le=1_000_000,
-            built=False,
         ),
     ] = 0
     requests_per_second: Annotated[
@@ -276,10 +335,9 @@ class AdvancedSettings(Settings):
             "RequestsPerSecLimit",
             _SECTION,
             "Requests per second",
-            "Limit of requests; 0 is none.",
+            "Requests; 0 is no limit.",
             ge=0,
             le=1_000_000,
-            built=False,
         ),
     ] = 0
     max_connections: Annotated[
@@ -288,10 +346,9 @@ class AdvancedSettings(Settings):
             "MaxConnsLimit",
             _SECTION,
             "Concurrent connections",
-            "Limit of connections; 0 is none.",
+            "Connections at a time; 0 is no limit. Of a sub-service that reads HTTP: requests it is serving.",
             ge=0,
             le=100_000_000,
-            built=False,
         ),
     ] = 0
     response_status_remap: Annotated[
@@ -322,3 +379,17 @@ class AdvancedSettings(Settings):
     response_remap_messages: Annotated[
         str, Setting("ResponseRemapMsgMap", _SECTION, "Remap messages", "Which messages become which.", built=False)
     ] = ""
+
+    @field_validator("standby_address", mode="before")
+    @classmethod
+    def _canonical_standby(cls, value: Any) -> Any:
+        return value if value == "" else checked_address(value)
+
+    @field_validator("error_page")
+    @classmethod
+    def _page(cls, value: str) -> str:
+        try:
+            decoded_page(value)
+        except ValueError as failure:
+            raise PydanticCustomError("setting", "{why}", {"why": str(failure), "allowed": _PAGE_SAYS}) from None
+        return value

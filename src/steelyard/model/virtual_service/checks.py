@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
+from steelyard.model.regular_expression import refuse_dangerous_check
 from steelyard.model.setting import Setting, Settings
 from steelyard.model.text import HOST, HOST_SAYS, PRINTABLE_PATH, PRINTABLE_PATH_SAYS, TOKEN
 
@@ -214,9 +214,7 @@ class CheckSettings(Settings):
     @field_validator("check_pattern")
     @classmethod
     def _pattern(cls, value: str) -> Any:
-        try:
-            # as the checking process does it: on bytes, where `\u0041` and `(?u)` are errors
-            re.compile(value.encode())
-        except (re.error, ValueError, OverflowError, RecursionError) as failure:
-            raise PydanticCustomError("setting", "{why}", {"why": f"is not a regular expression: {failure}"}) from None
+        problem = refuse_dangerous_check(value)
+        if problem is not None:
+            raise PydanticCustomError("setting", "{why}", {"why": problem})
         return value

@@ -1,24 +1,37 @@
-"""Edge Security Pack parameters of a virtual service (`reference/loadmaster-api/02`, 2.8)."""
+"""Edge Security Pack parameters of a virtual service (`reference/loadmaster-api/02`, 2.8).
+
+Built is the filter without sign-in, which LoadMaster calls Delegate to Server.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
+
+from steelyard.model.edge_filter import DIRECTORIES_SAY, HOSTS_SAY, refuse_directories, refuse_hosts
 from steelyard.model.setting import Setting, Settings
 
 _SECTION = "esp"
 
 
 class EspSettings(Settings):
-    """All of these keep their defaults until edge sign-in is built."""
+    """What is let in, and what is logged. All else keeps its default until edge sign-in is built."""
 
     esp_enabled: Annotated[
-        bool, Setting("EspEnabled", _SECTION, "Enable ESP", "Pre-authentication on.", built=False)
+        bool,
+        Setting("EspEnabled", _SECTION, "Enable ESP", "Let in only the hosts and directories that are allowed."),
     ] = False
     esp_logs: Annotated[
         int,
         Setting(
-            "ESPLogs", _SECTION, "ESP Logging", "1 user access, 2 security, 4 connection.", ge=0, le=7, built=False
+            "ESPLogs",
+            _SECTION,
+            "ESP Logging",
+            "What is logged: the sum of 1 user access, 2 security, 4 connection.",
+            ge=0,
+            le=7,
         ),
     ] = 7
     input_auth_mode: Annotated[
@@ -38,7 +51,7 @@ class EspSettings(Settings):
                 7: "pass post",
                 8: "OIDC",
             },
-            built=False,
+            unbuilt=frozenset({1, 2, 4, 5, 6, 7, 8}),
         ),
     ] = 0
     output_auth_mode: Annotated[
@@ -49,7 +62,7 @@ class EspSettings(Settings):
             "Server Authentication Mode",
             "How the real server is told.",
             choices={0: "none", 1: "basic", 2: "form", 3: "KCD", 4: "server token"},
-            built=False,
+            unbuilt=frozenset({1, 2, 3, 4}),
         ),
     ] = 0
     sso_domain: Annotated[str, Setting("Domain", _SECTION, "SSO Domain", "Domain of the sign-in.", built=False)] = ""
@@ -60,12 +73,25 @@ class EspSettings(Settings):
         str, Setting("OutConf", _SECTION, "Server Side configuration", "Outbound domain.", built=False)
     ] = ""
     allowed_hosts: Annotated[
-        str, Setting("AllowedHosts", _SECTION, "Allowed Virtual Hosts", "Hosts that may pass.", built=False)
+        str,
+        Setting(
+            "AllowedHosts",
+            _SECTION,
+            "Allowed Virtual Hosts",
+            "Hosts that are let in, case and port ignored; none at all refuses every request.",
+            max_length=16384,
+            pattern_says=HOSTS_SAY,
+        ),
     ] = ""
     allowed_directories: Annotated[
         str,
         Setting(
-            "AllowedDirectories", _SECTION, "Allowed Virtual Directories", "Directories that may pass.", built=False
+            "AllowedDirectories",
+            _SECTION,
+            "Allowed Virtual Directories",
+            "Directories of those hosts that are let in, case ignored; left empty, all are.",
+            max_length=254,
+            pattern_says=DIRECTORIES_SAY,
         ),
     ] = ""
     excluded_directories: Annotated[
@@ -74,8 +100,9 @@ class EspSettings(Settings):
             "ExcludedDirectories",
             _SECTION,
             "Pre-Authorization Excluded Directories",
-            "Directories without sign-in.",
-            built=False,
+            "Directories that are let in without sign-in, and without being among those allowed.",
+            max_length=4096,
+            pattern_says=DIRECTORIES_SAY,
         ),
     ] = ""
     excluded_domains: Annotated[
@@ -190,3 +217,19 @@ class EspSettings(Settings):
     password_expiry_days: Annotated[
         int, Setting("UserPwdExpiryWarnDays", _SECTION, "Days of warning", "Days of warning.", ge=1, le=30, built=False)
     ] = 15
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> Any:
+        return _list(value, refuse_hosts(value), HOSTS_SAY)
+
+    @field_validator("allowed_directories", "excluded_directories")
+    @classmethod
+    def _directories(cls, value: str) -> Any:
+        return _list(value, refuse_directories(value), DIRECTORIES_SAY)
+
+
+def _list(value: str, refusal: str | None, allowed: str) -> str:
+    if refusal is not None:
+        raise PydanticCustomError("setting", "{why}", {"why": f"cannot be used: {refusal}", "allowed": allowed})
+    return " ".join(value.split())

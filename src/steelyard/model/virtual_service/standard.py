@@ -142,9 +142,9 @@ class StandardSettings(Settings):
             "Refreshpersist",
             _SECTION,
             "Refresh Persist",
-            "Keep refreshing records of long connections.",
+            "Restart the time of a client's record at each request, not only at the first of a connection; needs a"
+            " service that reads requests.",
             answer="RefreshPersist",
-            built=False,
         ),
     ] = False
     persistence: Annotated[

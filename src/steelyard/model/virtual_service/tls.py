@@ -136,7 +136,14 @@ class TlsSettings(Settings):
         ),
     ] = 0
     pass_cipher: Annotated[
-        bool, Setting("PassCipher", _SECTION, "Add Received Cipher Name", "Add X-SSL headers.", built=False)
+        bool,
+        Setting(
+            "PassCipher",
+            _SECTION,
+            "Add Received Cipher Name",
+            "Tell real servers what the client's TLS is: X-SSL-Cipher, X-SSL-Protocol, X-SSL-Serialid,"
+            " X-SSL-ClientSerialid and X-SSL-SNIHost, in place of those the client sent.",
+        ),
     ] = False
     ssl_reencrypt: Annotated[
         bool,
@@ -176,9 +183,8 @@ class TlsSettings(Settings):
             "SSLRewrite",
             _SECTION,
             "Rewrite Redirects",
-            "Scheme written into Location headers.",
+            "Scheme written into the Location headers of answers.",
             choices={"": "none", "http": "", "https": ""},
-            built=False,
         ),
     ] = ""
     security_header_options: Annotated[
@@ -187,9 +193,9 @@ class TlsSettings(Settings):
             "SecurityHeaderOptions",
             _SECTION,
             "Strict Transport Security",
-            "HSTS header on answers.",
+            "HSTS header on answers, those Steelyard gives itself included; needs SSL acceleration. Its age is the"
+            " parameter securityheaderage.",
             choices={0: "none", 1: "add", 2: "with subdomains", 4: "with preload", 6: "with both"},
-            built=False,
         ),
     ] = 0
     ocsp_verify: Annotated[

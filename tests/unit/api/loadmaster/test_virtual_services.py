@@ -41,7 +41,7 @@ def test_addvs_needs_address_and_port_and_assumes_tcp(api: Api) -> None:
         ({"persist": "cookie"}, "Cookie"),
         ({"certfile": "nothing"}, ""),
         ({"template": "Exchange"}, "Parameter template is known but not built"),
-        ({"rsruleprecedence": "r"}, "rsruleprecedence"),
+        ({"rsruleprecedence": "r"}, "RSRulePrecedence"),
         ({"createsubvs": ""}, "createsubvs"),
     ],
 )
