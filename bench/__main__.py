@@ -14,6 +14,7 @@ from steelyard.engines.kernel import raise_open_files
 #: part -> module and function; imported only when the part runs
 PARTS = {
     "data-plane": ("bench.data_plane", "data_plane"),
+    "features": ("bench.features", "features"),
     "scale": ("bench.scale", "scale"),
     "changes": ("bench.changes", "changes"),
 }

@@ -29,10 +29,11 @@ _EXPIRE_SECONDS = 360
 
 @dataclass(frozen=True)
 class Running:
-    """A contender that serves: its port, and the processes whose CPU time counts."""
+    """A contender that serves: its URL, the processes whose CPU time counts, and more words for `wrk`."""
 
     url: str
     pids: Callable[[], list[int]]
+    asking: tuple[str, ...] = ()
 
 
 def _url(work: Work, port: int) -> str:

@@ -84,19 +84,20 @@ def measure(work: Work, origins: Origins, cores: Cores, haproxy: Haproxy, effort
                 for name, start in CONTENDERS.items()
             }
             for one in running.values():
-                _turn(one, 1)  # not counted: connections, caches and tables get warm
+                turn(one, 1)  # not counted: connections, caches and tables get warm
             for number in range(effort.rounds):
                 order = list(running) if number % 2 == 0 else list(running)[::-1]
-                turns = {name: _turn(running[name], effort.seconds) for name in order}
+                turns = {name: turn(running[name], effort.seconds) for name in order}
                 rounds.append(turns)
     return rounds
 
 
-def _turn(contender: Running, seconds: int) -> Turn:
+def turn(contender: Running, seconds: int) -> Turn:
+    """Load one contender for so long. Raises `RuntimeError` when an answer is not what it should be."""
     pids = contender.pids()
     before = cpu_seconds(pids)
     finished = subprocess.run(
-        [program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", contender.url],
+        [program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *contender.asking, contender.url],
         capture_output=True,
         text=True,
         check=True,

@@ -30,7 +30,11 @@ def lm(steelyard: SteelyardProcess) -> Iterator[LoadMasterClient]:
 
 def _empty(client: LoadMasterClient) -> None:
     for service in client.must("listvs").data.findall("VS"):
-        client.must("delvs", vs=service.findtext("Index"))
+        # sub-services go with their parents
+        if service.findtext("MasterVSID") == "0":
+            client.must("delvs", vs=service.findtext("Index"))
+    for rule in client.must("showrule").data.findall("*/Name"):
+        client.must("delrule", name=rule.text)
     for certificate in client.must("listcert").data.findall("cert"):
         client.must("delcert", cert=certificate.findtext("name"))
     for user in client.must("userlist").data.findall("User"):

@@ -212,8 +212,6 @@ def test_the_administrators_password_is_changed() -> None:
         ("lm.reset_logs()", "resetlogs"),
         ("lm.new_user_cert('bal')", "usernewcert"),
         ("lm.get_adaptive_parameters()", "showadaptive"),
-        ("lm.acl.whitelist", "aclcontrol"),
-        ("vs.acl", "aclcontrol"),
     ],
 )
 def test_a_command_that_is_not_built_is_refused_by_name(

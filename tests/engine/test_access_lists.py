@@ -12,6 +12,7 @@ from tests.support.certificates import leaf
 from tests.support.clients import fetch
 from tests.support.load import Load
 from tests.support.origin import Origin
+from tests.support.ports import free_port
 
 from steelyard.model.access_list import EVERY_SERVICE, Entries, ListName, decision
 from steelyard.model.commands import (
@@ -172,7 +173,7 @@ def test_an_index_used_again_does_not_inherit_lists(rig: Rig, one: Origin) -> No
 
 def test_an_entry_right_after_the_first_service_is_in_force_when_that_is(rig: Rig, one: Origin) -> None:
     """The rule comes with a reload that is put off; the entry must not be said to be in force before it."""
-    outcome = rig.do(AddService({"address": "127.0.0.1", "port": 28_471, "service_type": "http"}), wait=False)
+    outcome = rig.do(AddService({"address": "127.0.0.1", "port": free_port(), "service_type": "http"}), wait=False)
     rig.do(AddEntries(EVERY_SERVICE, "block", Entries.of_lines(["127.1.0.0/16"])), wait=True)
     assert isinstance(outcome.key, int)
     service = Service(rig, outcome.key)

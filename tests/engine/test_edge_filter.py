@@ -64,7 +64,7 @@ def test_hosts_and_directories_change_without_a_reload(rig: Rig, lync: Service) 
         assert ask(lync, "new7.example.org", "/owa").status == 200
         assert ask(lync, "[::1]:80", "/owa").status == 200
         assert ask(lync, "x_y.example.net", "/owa").status == 200
-        lync.change(allowed_directories="/ecp /a*b#".replace("#", ""), excluded_directories="/public/*/pictures")
+        lync.change(allowed_directories="/ecp /a*b", excluded_directories="/public/*/pictures")
         assert [ask(lync, "[::1]", path).status for path in ("/owa", "/ecp", "/ecp/x", "/ecpx", "/axb", "/ax")] == [
             *(403, 200, 200, 403, 200, 403)
         ]
@@ -76,7 +76,7 @@ def test_entries_of_every_sign_come_through_the_runtime_socket(rig: Rig, lync: S
     lync.change(allowed_directories="/owa*")
     with rig.without_reload():
         lync.change(allowed_directories=f"/owa* {odd} /q.+(*)x")
-    assert ask(lync, "meet.example.com", odd[:-1].replace("#", "") + "z").status == 200
+    assert ask(lync, "meet.example.com", odd[:-1] + "z").status == 200
     assert ask(lync, "meet.example.com", "/q.+()x").status == 200
     assert ask(lync, "meet.example.com", "/qa+()x").status == 403
     # and the same from the files, after a reload

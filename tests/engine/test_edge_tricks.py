@@ -83,6 +83,20 @@ REFUSED_PATHS = {
     "parameters before": "/;x/public",
 }
 
+#: as long as they may be, where regular expressions run out of stack
+LONG = {
+    "dots": "." * 14_000,
+    "encoded dots": "%2e" * 4_500,
+    "blanks, then dots": "%20" * 4_500 + "..",
+    "dots and blanks": ".%20" * 3_500,
+    "full-width dots": "%ef%bc%8e" * 1_500,
+    "eight encoded blanks, then eight dots": "%20" * 8 + "%2e" * 8,
+    "nine encoded dots": "%2e" * 9,
+    "many directories, then up": "a/" * 7_000 + "..",
+}
+REFUSED_PATHS |= {f"a segment of {name}": f"/public/{segment}/private" for name, segment in LONG.items()}
+REFUSED_PATHS |= {f"a segment of {name}, and an escape": f"/public/{segment}/%41" for name, segment in LONG.items()}
+
 #: paths that pass, as the real server reads them below /public; ordinary clients send such
 PASSED_PATHS = {
     "plain": "/public/x",
@@ -139,7 +153,8 @@ def said(service: Service, text: bytes) -> bytes:
 
 
 def statuses(text: bytes) -> list[int]:
-    """The status of each answer."""
+    """The status of each answer, all of them the proxy's or of requests that were understood."""
+    assert b"cannot read this" not in text, "the real server got something it did not understand"
     return [int(found) for found in re.findall(rb"HTTP/1\.[01] (\d\d\d)", text)]
 
 
@@ -225,6 +240,8 @@ REFUSED_REQUESTS = {
     "a path in the host": get(b"/public", b"Host: a.example/b"),
     "a longer host": get(b"/public", b"Host: a.example.b.example"),
     "a host before ours": get(b"/public", b"Host: b.example#a.example"),
+    "a name of 14,000 labels": get(b"/public", b"Host: " + b"a." * 7_000 + b"example"),
+    "a name that is too long": get(b"/public", b"Host: " + b"a" * 253 + b".example"),
     "two last dots": get(b"/public", b"Host: a.example.."),
     "a NUL in the host": get(b"/public", b"Host: a.example\0.b.example"),
     "a control character in the host": get(b"/public", b"Host: a.example\x0b"),
@@ -247,6 +264,7 @@ REFUSED_REQUESTS = {
     "a folded header line": get(b"/public", b"Host: b.example\r\n a.example"),
     "a blank before the colon": get(b"/public", OURS, b"Content-Length : 5"),
     "a NUL in a header": get(b"/public", OURS, b"X: a\0b"),
+    "a vertical tab in a header": get(b"/public", OURS, b"X: a\x0bb"),
     "a line break alone in a header": get(b"/public", OURS, b"X: a\nHost: b.example"),
     "HTTP/0.9": b"GET /private\r\n\r\n",
     "HTTP/3.7": get(b"/public", version=b"3.7"),
@@ -381,3 +399,11 @@ def test_web_sockets_pass(filtered: Service, one: Origin) -> None:
     request = get(b"/public", OURS, b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     said(filtered, request.replace(b"Connection: close", b"Connection: Upgrade"))
     assert [seen.header("upgrade") for seen in one.requests] == ["websocket"]
+
+
+def test_long_paths_cost_no_worker_its_life(rig: Rig, filtered: Service, one: Origin) -> None:
+    filtered.change(allowed_directories="/a*d")
+    before = rig.worker
+    for inside in ("%41" * 4_700, "b" * 14_000, "%" * 14_000, "%3" * 7_000, "/" * 14_000):
+        assert set(statuses(said(filtered, get(b"/a" + inside.encode() + b"d")))) <= {200, 403}
+    assert rig.worker == before

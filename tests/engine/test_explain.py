@@ -47,11 +47,40 @@ RULES: list[dict[str, Any]] = [
 ]
 
 PATHS = [
-    *("/", "/images/a.png", "/images/../etc", "/Index.Php", "/item/17", "/item/x", "/v1/users", "/flag/x", "/old/a?b=1"),
+    *(
+        "/",
+        "/images/a.png",
+        "/images/../etc",
+        "/Index.Php",
+        "/item/17",
+        "/item/x",
+        "/v1/users",
+        "/flag/x",
+        "/old/a?b=1",
+    ),
     *("/x?debug=1", "/x?user=ann&user=bob", "/x?user=", "/x;user=1?user=bob", "/etc/passwd", "/private/a", "/%2e%2e/a"),
     *("//a", "/public/a", "/public", "/publicity"),
 ]
-HOSTS = ["shop.example.com", "SHOP.example.com:8080", "api.example.com", "www.example.org", "a_b.example", "127.0.0.1", ""]
+HOSTS = [
+    "shop.example.com",
+    "SHOP.example.com:8080",
+    "api.example.com",
+    "www.example.org",
+    "a_b.example",
+    "127.0.0.1",
+    "",
+]
+ODD_COOKIES = [
+    'JS="a\\";b"; c',
+    "a=b,JS=4",
+    "JS=",
+    "JS=;x",
+    "$JS=1; JS=5",
+    'JS="never ends; x=1',
+    "=; JS=6",
+    "JS",
+    "xJS=7",
+]
 AGENTS = ["Mozilla", "Mobile Safari", "", "curl/8"]
 
 
@@ -79,7 +108,9 @@ def site(rig: Rig) -> Iterator[Site]:
     """Four hosts with four real servers each, of which some are down or disabled."""
     made = Site(rig)
     origins = {
-        (host, number): Origin(f"{host}-{number}", address=f"127.0.93.{host}") for host in range(1, 5) for number in range(4)
+        (host, number): Origin(f"{host}-{number}", address=f"127.0.93.{host}")
+        for host in range(1, 5)
+        for number in range(4)
     }
     made.origins = {(origin.address, origin.port): origin.name for origin in origins.values()}
     try:
@@ -106,7 +137,9 @@ def _build(site: Site, origins: dict[tuple[int, int], Origin]) -> None:
     add(
         "switched",
         persistence="src",
-        servers=members(0, h1=["images", "php"], h2=["php", "beta"], h3=["numbered", "default"], h4=["query", "default"]),
+        servers=members(
+            0, h1=["images", "php"], h2=["php", "beta"], h3=["numbered", "default"], h4=["query", "default"]
+        ),
         pre_rules=["attack", "flags"],
     )
     rig.do(AddEntries(site.services["switched"].index, "block", Entries.of([("127.0.94.16/29", "")])))
@@ -121,9 +154,12 @@ def _build(site: Site, origins: dict[tuple[int, int], Origin]) -> None:
         servers=members(1),
     )
     parent = add("parent", check_type="none")
-    _sub(site, parent, members(0)[:2], ["shop-host", "flagged"], persistence="cookie-src", cookie="JS", schedule="fixed")
+    _sub(
+        site, parent, members(0)[:2], ["shop-host", "flagged"], persistence="cookie-src", cookie="JS", schedule="fixed"
+    )
     _sub(site, parent, members(1)[:3], ["images", "unflagged"], persistence="super-src")
-    _sub(site, parent, members(2)[2:], ["images", "near", "api-host"], schedule="sh")
+    hashed = _sub(site, parent, members(2)[1:], ["images", "near", "api-host"], schedule="sh")
+    site.services["hashed sub"] = hashed
     off = [settings | {"enabled": False} for settings in members(3)[:2]]
     _sub(site, parent, off, ["posts"], error_code=307, error_url="https://%h/elsewhere%s")
     add("urls", schedule="uhash", servers=members(2))
@@ -148,22 +184,23 @@ def _build(site: Site, origins: dict[tuple[int, int], Origin]) -> None:
     origins[3, 2].refuse()
     for name in ("sources", "hosts", "header", "super"):
         site.services[name].server(origins[2, 3]).wait_until("down")
-    for name in ("query", "urlkey", "urls"):
+    for name in ("query", "urlkey", "urls", "hashed sub"):
         site.services[name].server(origins[3, 2]).wait_until("down")
 
 
-def _sub(site: Site, parent: Service, servers: list[dict[str, Any]], rules: list[str], **settings: Any) -> None:
-    data = {"service_type": "http", "servers": servers} | settings
+def _sub(site: Site, parent: Service, servers: list[dict[str, Any]], rules: list[str], **settings: Any) -> Service:
+    data = {"service_type": "http", "check_type": "http", "servers": servers} | settings
     outcome = site.rig.do(CreateSubService(parent.index, data, {"rules": rules}))
     assert isinstance(outcome.key, int)
     sub = Service(site.rig, outcome.key)
     for server in sub.servers:
         if server.setting("enabled"):
             server.wait_until("up")
+    return sub
 
 
 def _random_request(site: Site, chance: random.Random, cookies: list[str]) -> tuple[Service, Request]:
-    service = site.services[chance.choice(list(site.services))]
+    service = chance.choice([service for service in site.services.values() if service.port])
     headers = []
     host = chance.choice(HOSTS)
     if host:
@@ -176,7 +213,18 @@ def _random_request(site: Site, chance: random.Random, cookies: list[str]) -> tu
         ("X-Group", ["beta", "alpha"]),
         ("X-Flag", ["on", "off"]),
         ("Authorization", ["Basic YTox"]),
-        ("Cookie", ["JS=1", "JS=2; steelyard=x", "steelyard=x; steelyard=y", "a=b; JS = 3", 'JS="q;r"', *cookies[-5:]]),
+        (
+            "Cookie",
+            [
+                "JS=1",
+                "JS=2; steelyard=x",
+                "steelyard=x; steelyard=y",
+                "a=b; JS = 3",
+                'JS="q;r"',
+                *ODD_COOKIES,
+                *cookies[-5:],
+            ],
+        ),
     ):
         for _ in range(chance.choice((0, 0, 1, 2 if name in ("X-User", "X-Group") else 1))):
             headers.append((name, chance.choice(values)))
@@ -186,6 +234,8 @@ def _random_request(site: Site, chance: random.Random, cookies: list[str]) -> tu
         method=chance.choice(("GET", "GET", "GET", "POST", "HEAD")),
         target=chance.choice(PATHS),
         headers=tuple(headers),
+        # a real server would refuse HTTP/1.1 without a host
+        version="1.1" if host else "1.0",
     )
     return service, request
 
@@ -194,7 +244,10 @@ def _send(service: Service, request: Request) -> Reply | None:
     """The real thing; None when the connection ends without an answer."""
     try:
         with Connection(service.address, service.port, source=request.client) as connection:
-            lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{n}: {v}" for n, v in request.headers)]
+            lines = [
+                f"{request.method} {request.target} HTTP/{request.version}",
+                *(f"{n}: {v}" for n, v in request.headers),
+            ]
             if request.method == "POST":
                 lines.append("Content-Length: 0")
             return connection.raw("\r\n".join([*lines, "", ""]).encode(), method=request.method)
@@ -223,7 +276,7 @@ def test_what_is_explained_is_what_comes(site: Site) -> None:
     chance = random.Random(SEED)
     cookies: list[str] = []
     kinds: Counter[str] = Counter()
-    wrong = []
+    wrong, records = [], 0
     for number in range(REQUESTS):
         service, request = _random_request(site, chance, cookies)
         before = site.records() if number % 10 == 0 else None
@@ -234,11 +287,23 @@ def test_what_is_explained_is_what_comes(site: Site) -> None:
         kinds[told.result.kind] += 1
         if _came(reply) not in _said(site, told):
             wrong.append((request, told, _came(reply)))
+        if reply is not None and reply.header("x-origin") and _makes_a_record(told):
+            # the record that was made is found by the key that was worked out
+            again = site.explain(request)
+            assert _said(site, again) == {_came(reply)}, _shown(request, again, _came(reply))
+            records += 1
         if reply is not None and "steelyard" in (reply.header("set-cookie") or ""):
             cookies.append((reply.header("set-cookie") or "").partition(";")[0])
     assert not wrong, f"{len(wrong)} of {REQUESTS}: " + "\n".join(_shown(*one) for one in wrong[:5])
+    assert records > REQUESTS // 5
     # each kind of result was really met
     assert min(kinds[kind] for kind in ("server", "candidates", "answered", "closed")) >= REQUESTS // 50, kinds
+
+
+def _makes_a_record(told: Explanation) -> bool:
+    """Whether the request has a key, and one service alone may serve it."""
+    keys = [line for step in told.steps for line in step.details if line.startswith("key: ")]
+    return bool(keys) and len({server.service for server in told.result.servers if server.index}) == 1
 
 
 def _shown(request: Request, told: Explanation, came: str) -> str:

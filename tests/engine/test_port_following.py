@@ -68,9 +68,7 @@ def test_set_on_both_it_works_in_both_directions(rig: Rig, web: list[Origin], ot
         assert one.name(source=f"127.0.92.{n}") == then.name(source=f"127.0.92.{n}")
 
 
-def test_services_of_bytes_follow_services_of_requests(
-    rig: Rig, web: list[Origin], line: list[TcpOrigin]
-) -> None:
+def test_services_of_bytes_follow_services_of_requests(rig: Rig, web: list[Origin], line: list[TcpOrigin]) -> None:
     leader = rig.http(*web[:2], persistence="src")
     follower = rig.tcp(*reversed(line), persistence="src", follow_vs=leader.index)
     for n in range(1, 9):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from tests.engine.rig import Rig, Service, eventually, hold, member
+from tests.engine.test_streams import _UPGRADE, Scripted, _head, upgrading
 from tests.support.certificates import leaf
 from tests.support.clients import Http2Client, fetch_h2
 from tests.support.listener import Listener
@@ -16,10 +20,21 @@ from tests.support.ports import free_port
 
 from steelyard.appliance.contract import Outcome
 from steelyard.health.engine_text import servers_state
-from steelyard.model.commands import AddService, ChangeSlot, CreateSubService, RemoveService
+from steelyard.model.commands import (
+    AddRule,
+    AddService,
+    AttachRule,
+    ChangeSlot,
+    CreateSubService,
+    RemoveService,
+    RulePlace,
+)
+from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import ServiceState
 
 pytestmark = pytest.mark.engine
+
+__all__ = ["upgrading"]
 
 FORWARDED = 5
 CLIENT, OTHER = "127.0.0.77", "127.0.0.78"
@@ -333,3 +348,123 @@ def test_traffic_is_encrypted_again_with_the_name_the_client_asked_for(rig: Rig,
     assert family.parent.fetch().json["sni"] is None
     family.parent.change(reencrypt_sni="fixed.example")
     assert family.parent.fetch(sni="shop.example", connect_to=address).json["sni"] == "fixed.example"
+
+
+def test_an_upgraded_connection_is_a_tunnel_through_both(rig: Rig, upgrading: Scripted) -> None:
+    family = Family(rig, [upgrading], idle_time=1, check_type="tcp")
+    with family.parent.connect() as connection:
+        connection.socket.sendall(_UPGRADE)
+        assert _head(connection).startswith("HTTP/1.1 101")
+        assert connection.socket.recv(5) == b"hello"
+        for text in (b"not http\r\n\r\n", b"\x81\x05bytes"):
+            connection.socket.sendall(text)
+            assert connection.socket.recv(100) == text.upper()
+        connection.socket.sendall(b"push")
+        for _ in range(4):
+            assert connection.socket.recv(1) == b"!"
+
+
+# --- what a restart must not lose, and figures ---------------------------------------------------------------------
+
+
+def test_a_killed_checking_process_goes_on_with_what_it_knew(own_rig: Rig, one: Origin, two: Origin) -> None:
+    family = Family(own_rig, [one], [two])
+    one.stop()
+    eventually(lambda: not family.slot_in_engine(f"rs{family.parent.setting('slots')[0].index}"), "the slot is down")
+    before = family.state
+    process = own_rig.started.appliance.health().health_pid
+    assert process is not None
+    time.sleep(0.5)
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: own_rig.started.appliance.health().health_pid not in (None, process), "it is started again")
+    for _ in range(20):
+        assert family.parent.name() == "two"
+    assert family.state.slots == before.slots
+
+
+def test_haproxy_begins_again_with_what_is_known_of_slots(own_rig: Rig, one: Origin, two: Origin) -> None:
+    family = Family(own_rig, [one], [two])
+    one.stop()
+    eventually(lambda: not family.slot_in_engine(f"rs{family.parent.setting('slots')[0].index}"), "the slot is down")
+    before = own_rig.worker
+    family.parent.change(idle_time=500)
+    eventually(lambda: own_rig.worker != before, "HAProxy is reloaded")
+    assert family.parent.spread(8) == {"two": 8}
+
+
+def test_a_sub_service_has_figures_of_its_own(rig: Rig, one: Origin, two: Origin, three: Origin) -> None:
+    family = Family(rig, [one], [two, three])
+    family.parent.spread(12)
+
+    def figures() -> Statistics | None:
+        found: Statistics = rig._background.run(rig.started.appliance.statistics())
+        return found if found.services[family.parent.index].total_connections >= 12 else None
+
+    found = eventually(figures, "the parent has counted")
+    first, second = (sub.index for sub in family.subs)
+    assert [found.services[index].total_connections for index in (first, second)] == [6, 6]
+    slots = [found.servers[family.parent.index, slot.index] for slot in family.parent.setting("slots")]
+    assert [slot.total_connections for slot in slots] == [6, 6]
+    servers = [found.servers[second, server.index].total_connections for server in family.subs[1].servers]
+    assert servers == [3, 3]
+    assert found.services[first].bytes_out > 0
+
+
+# --- servers in several backends -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def halves(rig: Rig, one: Origin, two: Origin, three: Origin) -> Service:
+    """Requests for /a go to the first or the second real server, those for /b to the second or the third."""
+    service = rig.service((one, two, three), service_type="http", persistence="none")
+    for name, pattern, members in (("a", "/^\\/a/", (one, two)), ("b", "/^\\/b/", (two, three))):
+        rig.do(AddRule({"name": name, "pattern": pattern}))
+        for origin in members:
+            rig.do(AttachRule(RulePlace(service.index, member=service.server(origin).index), name))
+    eventually(lambda: (service.spread(8, "/a"), service.spread(8, "/b")) == HALVES, "all serve")
+    return service
+
+
+HALVES = ({"one": 4, "two": 4}, {"two": 4, "three": 4})
+
+
+def test_a_verdict_reaches_every_group_that_has_the_server(rig: Rig, halves: Service, two: Origin) -> None:
+    with rig.without_reload():
+        port = two.port
+        two.stop()
+        eventually(lambda: halves.fetch("/a").status == 200 and halves.spread(8, "/a") == {"one": 8}, "one alone")
+        eventually(lambda: halves.spread(8, "/b") == {"three": 8}, "three alone")
+        with Origin("two", port=port):
+            eventually(lambda: (halves.spread(8, "/a"), halves.spread(8, "/b")) == HALVES, "all serve again")
+
+
+def test_switching_a_server_off_and_on_reaches_every_group(rig: Rig, halves: Service, two: Origin) -> None:
+    with rig.without_reload():
+        halves.server(two).change(enabled=False)
+        assert (halves.spread(8, "/a"), halves.spread(8, "/b")) == ({"one": 8}, {"three": 8})
+        halves.server(two).change(enabled=True)
+        eventually(lambda: (halves.spread(8, "/a"), halves.spread(8, "/b")) == HALVES, "all serve again")
+
+
+def test_each_group_has_its_best_server_under_fixed_weighting(
+    rig: Rig, halves: Service, one: Origin, two: Origin
+) -> None:
+    halves.change(schedule="fixed")
+    halves.server(one).change(weight=3000)
+    halves.server(two).change(weight=2000)
+    eventually(lambda: (halves.spread(4, "/a"), halves.spread(4, "/b")) == ({"one": 4}, {"two": 4}), "the best serve")
+    one.stop()
+    eventually(lambda: halves.fetch("/a").status == 200 and halves.spread(4, "/a") == {"two": 4}, "the next serves")
+    assert halves.spread(4, "/b") == {"two": 4}
+
+
+def test_a_group_s_servers_have_one_figure(rig: Rig, halves: Service, two: Origin) -> None:
+    halves.spread(8, "/a")
+    halves.spread(8, "/b")
+    index = halves.server(two).index
+
+    def counted() -> bool:
+        found: Statistics = rig._background.run(rig.started.appliance.statistics())
+        return found.servers[halves.index, index].requests >= 8
+
+    eventually(counted, "both groups are counted")

@@ -31,6 +31,9 @@ from steelyard.appliance.contract import (
     Preview,
     Snapshot,
 )
+from steelyard.explain.arriving import find_service
+from steelyard.explain.report import Chosen, Explanation, Result, Step
+from steelyard.explain.request import Request
 from steelyard.model.certificate import read_upload
 from steelyard.model.commands import AddUser, PutCertificate, Restore, required_permissions
 from steelyard.model.commands.command import Command
@@ -118,6 +121,14 @@ class FakeAppliance:
 
     def states(self) -> Mapping[int, ServiceState]:
         return AllStates(self.configuration, self.verdicts)
+
+    async def explain(self, request: Request, host: str = "") -> Explanation:
+        """Only where the request arrives: there is no engine that could be asked."""
+        service = find_service(self.configuration, request, host)
+        step = Step("virtual service", f"{service.title} takes the connection", (f"for {request.client}",), service.index)
+        server = Chosen(service.index, 1, "10.0.0.1", 8080)
+        result = Result("server", f"asked for {request.method} {request.target}", (server,))
+        return Explanation((step,), result, len(self._revisions))
 
     async def statistics(self) -> Statistics:
         return self.sample

@@ -13,7 +13,7 @@ import pytest
 from steelyard.emit.haproxy.configuration import EnginePaths, certificate_list, globals_text
 from steelyard.emit.haproxy.runtime import lookup_lines
 from steelyard.engines.haproxy.layout import Layout
-from steelyard.plan.haproxy import Globals, HaproxyPlan, lookup_path
+from steelyard.plan.haproxy import Globals, HaproxyPlan, lookup_path, page_path
 
 NAMES = ("system", "wheel")
 _HEADER = Globals(max_connections=1000, threads=2)
@@ -63,7 +63,7 @@ class Reader:
         return globals_text(_HEADER, self.paths)
 
     def put_certificates(self, plan: HaproxyPlan, private_key: Callable[[str], bytes]) -> None:
-        """Write the certificates, lists and lookups a plan names. `private_key` finds a key by its digest."""
+        """Write the certificates, lists, lookups and pages a plan names. `private_key` finds a key by its digest."""
         for name, certificate in plan.certificates.items():
             pem = private_key(certificate.key_id) + certificate.chain_pem.encode()
             Path(self.paths.certificate(name)).write_bytes(pem)
@@ -71,6 +71,8 @@ class Reader:
             names = service.certificates()
             if names:
                 Path(self.paths.certificate_list(service.key)).write_text(certificate_list(names, self.paths))
+            for page in service.pages:
+                (self.layout.engine / page_path(page.name)).write_bytes(page.content)
         for lookup in plan.all_lookups():
             lines = lookup_lines(lookup.entries)
             (self.layout.engine / lookup_path(lookup.name)).write_text("".join(f"{line}\n" for line in lines))

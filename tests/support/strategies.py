@@ -6,6 +6,7 @@ valid or refused. Ports are given out in blocks, so that services never claim th
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.model.virtual_service import HTTP_PERSISTENCE
 from steelyard.model.virtual_service.standard import LONGEST_PERSISTENCE, PERSISTENCE_MODES, SCHEDULES
+from steelyard.model.virtual_service.refusals import HEADER_VALUE, REDIRECT_URL
 from steelyard.model.virtual_service.tls import TLS_TYPES
 
 TEMPORARY = "0123456789abcdef0123456789abcdef"
@@ -132,6 +134,37 @@ _PERSISTENCE: Mapping[str, st.SearchStrategy[Any]] = {
 }
 
 
+_ASCII = st.characters(min_codepoint=32, max_codepoint=126)
+_NOTHING: st.SearchStrategy[dict[str, Any]] = st.just({})
+_PAGES = st.binary(max_size=40).map(lambda page: base64.b64encode(page).decode())
+_INSTEAD: st.SearchStrategy[dict[str, Any]] = (
+    _NOTHING
+    | st.fixed_dictionaries(
+        {
+            "error_code": st.sampled_from((301, 302, 303, 307, 308)),
+            "error_url": st.from_regex(REDIRECT_URL, fullmatch=True, alphabet=_ASCII).filter(lambda url: len(url) <= 1024),
+        }
+    )
+    | st.fixed_dictionaries({"error_code": st.sampled_from((0, 200, 299, 404, 503, 505)), "error_page": _PAGES})
+)
+_STANDBY: st.SearchStrategy[dict[str, Any]] = _NOTHING | st.fixed_dictionaries(
+    {
+        "standby_address": st.sampled_from(("192.0.2.200", "2001:db8::200")),
+        "standby_port": st.sampled_from((0, 1, 8080, 65535)),
+    }
+)
+_HEADERS: st.SearchStrategy[dict[str, Any]] = _NOTHING | st.fixed_dictionaries(
+    {
+        "extra_header_name": _TOKENS.map("x-{}".format),
+        "extra_header_value": st.from_regex(HEADER_VALUE, fullmatch=True, alphabet=_ASCII).filter(
+            lambda value: len(value) <= 255
+        ),
+        "copy_header_from": _TOKENS,
+        "copy_header_to": _TOKENS.map("x-{}".format),
+    }
+)
+
+
 @st.composite
 def services(draw: st.DrawFn, block: int) -> dict[str, Any]:
     """The settings of one service with its servers; `block` keeps its ports apart from those of others."""
@@ -160,6 +193,13 @@ def services(draw: st.DrawFn, block: int) -> dict[str, Any]:
             made["reencrypt_sni"] = draw(st.just("") | _HOST_NAMES)
     elif draw(st.booleans()):
         made.update(ssl_reverse=True, reencrypt_sni=draw(st.just("") | _HOST_NAMES))
+    made.update(draw(_STANDBY))
+    if http:
+        for strategy in (_INSTEAD, _HEADERS):
+            made.update(draw(strategy))
+        made["pass_cipher"] = draw(st.booleans())
+        made["ssl_rewrite"] = draw(st.sampled_from(("", "http", "https")))
+        made["security_header_options"] = draw(st.sampled_from((0, 1, 2, 4, 6)))
     made["check_method"] = draw(st.integers(0, 3))
     made["check_post_data"] = draw(_NAMES) if made["check_method"] == 2 else ""
     made["servers"] = draw(servers())

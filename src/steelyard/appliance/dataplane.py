@@ -288,6 +288,7 @@ class DataPlane:
     async def _save(self) -> None:
         if not self._closing:
             await asyncio.sleep(_SAVE_SECONDS)
+        await self._haproxy.prepare(self.wanted)
         async with self._engine:
             if self.applied is self.wanted:
                 try:

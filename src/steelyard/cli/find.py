@@ -43,6 +43,21 @@ def server(session: Session, index: int, word: str) -> int:
     return _only("real server", word, candidates, fits, said, f"`steelyard rs list {index}` shows those there are")
 
 
+def slot(session: Session, parent: int, word: str) -> Found:
+    """The slot of the sub-service a person means, by the index or the name of the sub-service."""
+    slots = {found["service"]: found for found in session.api.get(f"/virtual-services/{parent}/slots")}
+    candidates = session.api.get(f"/virtual-services/{parent}/sub-services")
+
+    def fits(found: Found) -> bool:
+        return word in (str(found["index"]), found["name"])
+
+    def said(found: Found) -> str:
+        return f"{found['index']} ({found['name']})"
+
+    remedy = f"`steelyard sub list {parent}` shows those there are"
+    return slots[_only("sub-service", word, candidates, fits, said, remedy)]
+
+
 def _is_index(word: str) -> bool:
     return word.isascii() and word.isdigit() and len(word) < 10
 

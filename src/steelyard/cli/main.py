@@ -9,7 +9,22 @@ import importlib
 
 import typer
 
-from steelyard.cli import access_lists, certificates, configuration, history, logs, parameters, real_servers, rules, state, unavailable, virtual_services
+from steelyard.cli import (
+    access_lists,
+    certificates,
+    configuration,
+    explaining,
+    history,
+    limits,
+    logs,
+    parameters,
+    real_servers,
+    rules,
+    state,
+    sub_services,
+    unavailable,
+    virtual_services,
+)
 from steelyard.cli.session import Surroundings, connection_callback
 
 app = typer.Typer(name="steelyard", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -47,12 +62,16 @@ state.register(app)
 unavailable.register(virtual_services.app)
 app.add_typer(virtual_services.app, name="vs")
 app.add_typer(real_servers.app, name="rs")
+app.add_typer(sub_services.app, name="sub")
+app.add_typer(sub_services.slots, name="slot")
 app.add_typer(rules.app, name="rule")
 app.add_typer(certificates.app, name="cert")
 app.add_typer(access_lists.app, name="access")
 app.add_typer(parameters.app, name="parameters")
+app.add_typer(limits.app, name="limit")
 configuration.register(app)
 history.register(app)
+explaining.register(app)
 app.add_typer(logs.app, name="logs")
 
 

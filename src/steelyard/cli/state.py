@@ -14,7 +14,7 @@ from steelyard.cli import output
 from steelyard.cli.failures import Misuse
 from steelyard.cli.session import Session, command
 
-_KINDS = {"vs": "virtual-service", "rs": "real-server", "rule": "rule", "cert": "certificate"}
+_KINDS = {"vs": "virtual-service", "rs": "real-server", "slot": "slot", "rule": "rule", "cert": "certificate"}
 
 
 def register(app: typer.Typer) -> None:
@@ -51,12 +51,19 @@ def _part(name: str, pid: int | None) -> Text:
 
 
 def _rows(services: list[Mapping[str, Any]]) -> Iterator[tuple[Text | str, ...]]:
+    subs = {service["index"]: service for service in services if service["parent"]}
     for service in services:
         where = f"{service['protocol']}/{output.endpoint(service)}"
+        if service["parent"]:
+            where = f"in {service['parent']}"
         yield str(service["index"]), output.state(service["status"]), service["name"], where, service["reason"]
         for server in service["servers"]:
             status = Text("  ").append_text(output.state(server["status"]))
             yield "", status, f"  rs {server['index']}", f"  {output.endpoint(server)}", f"  {server['reason']}"
+        for slot in service["slots"]:
+            status = Text("  ").append_text(output.state(slot["status"]))
+            name = subs[slot["service"]]["name"]
+            yield "", status, f"  slot {slot['index']}", f"  sub-service {slot['service']} {name}", f"  {slot['reason']}"
 
 
 def show_settings(

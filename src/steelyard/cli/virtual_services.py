@@ -7,16 +7,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from steelyard.cli import find, output, values
 from steelyard.cli.real_servers import server_table
 from steelyard.cli.session import Session, command
+from steelyard.cli.sub_services import names_of, slot_table
 from steelyard.model.virtual_service import VirtualService
 
 app = typer.Typer(no_args_is_help=True, help="Virtual services: what clients connect to.")
 
-_LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers"
+_LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers,slots,parent"
 _LONGEST_SHOWN = 2000
 _AVAILABLE = frozenset({"Up", "Unchecked"})
 
@@ -36,16 +38,18 @@ def list_services(session: Session) -> None:
 
 
 def _row(service: Mapping[str, Any]) -> tuple[Text | str, ...]:
-    up = sum(server["status"] in _AVAILABLE for server in service["servers"])
+    members = service["servers"] or service["slots"]
+    up = sum(member["status"] in _AVAILABLE for member in members)
+    of_subs = " sub-services" if service["slots"] else ""
     return (
         str(service["index"]),
         output.state(service["status"]),
         service["name"],
-        f"{service['protocol']}/{output.endpoint(service)}",
+        f"in {service['parent']}" if service["parent"] else f"{service['protocol']}/{output.endpoint(service)}",
         service["service_type"],
         service["schedule"],
         service["persistence"],
-        f"{up} of {len(service['servers'])} available",
+        f"{up} of {len(members)}{of_subs} available",
     )
 
 
@@ -57,11 +61,18 @@ def show(
 ) -> None:
     """Show one virtual service: its state, what was set on it, and its real servers."""
     found = session.api.get(f"/virtual-services/{find.service(session, service)}")
-    session.show(found, lambda: _page(found, all_settings))
+    session.show(found, lambda: _page(found, all_settings, _members(session, found)))
 
 
-def _page(service: Mapping[str, Any], all_settings: bool) -> Group:
-    head = Text(f"{service['index']} {service['name'] or output.endpoint(service)}  ", style="bold")
+def _members(session: Session, service: Mapping[str, Any]) -> Table:
+    if service["slots"]:
+        return slot_table(service["slots"], names_of(session, service["index"]))
+    return server_table(service["servers"])
+
+
+def _page(service: Mapping[str, Any], all_settings: bool, members: Table) -> Group:
+    known_as = f"sub-service of {service['parent']}" if service["parent"] else output.endpoint(service)
+    head = Text(f"{service['index']} {service['name'] or known_as}  ", style="bold")
     head.append_text(output.state(service["status"]))
     head.append(f"  {service['reason']}", style="not bold")
     declared = VirtualService.declared()
@@ -70,7 +81,7 @@ def _page(service: Mapping[str, Any], all_settings: bool) -> Group:
         for name, value in service.items()
         if name in declared and (all_settings or not declared[name].is_default(_comparable(value)))
     ]
-    return Group(head, "", output.table(("setting", "value", ""), rows), "", server_table(service["servers"]))
+    return Group(head, "", output.table(("setting", "value", ""), rows), "", members)
 
 
 def _comparable(value: Any) -> Any:
@@ -118,7 +129,7 @@ def change_settings(session: Session, service: Service, pairs: Pairs = None) -> 
 def remove(
     session: Session, service: Service, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
-    """Remove a virtual service with its real servers."""
+    """Remove a virtual service with its real servers or sub-services."""
     index = find.service(session, service)
     if not session.dry_run:
         session.confirm(f"Remove virtual service {service}?", yes)

@@ -2,7 +2,7 @@
 
 As in HAProxy 2.6 and 2.8 (`lb_chash.c`, `full_hash`, `backend.c`, `gen_hash` with sdbm): each server has 16 points on a
 ring of 32 bits for each unit of weight, placed by its number; the nearest point decides, and of two at the same
-distance the one before.
+distance the one before. `hash-type consistent` without more puts the avalanche on what is hashed, too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def of_source(address: str) -> int:
     found = 0
     for start in range(0, len(packed), 4):
         found ^= int.from_bytes(packed[start : start + 4])
-    return found
+    return _spread(found)
 
 
 def of_uri(uri: str) -> int:
@@ -43,7 +43,7 @@ def of_uri(uri: str) -> int:
     found = 0
     for byte in uri.encode("utf-8", "surrogateescape"):
         found = (byte + (found << 6) + (found << 16) - found) & _BITS
-    return found
+    return _spread(found)
 
 
 @lru_cache(maxsize=64)

@@ -28,7 +28,9 @@ def filter_request(visit: Visit) -> Result | None:
         version=request.version,
     )
     details = (
-        f"allowed hosts: {service.allowed_hosts or 'none, so every request is refused'}" if own else "hosts: judged by the parent",
+        f"allowed hosts: {service.allowed_hosts or 'none, so every request is refused'}"
+        if own
+        else "hosts: judged by the parent",
         f"allowed directories: {service.allowed_directories or 'all'}",
     )
     if reason is None:

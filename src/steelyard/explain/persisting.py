@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha1
+from ipaddress import ip_address
 
 from steelyard.compile.haproxy.sharing import Tables, listening_address, tables_of
 from steelyard.explain.place import Member, Place
@@ -98,12 +99,18 @@ def key_of(service: VirtualService, request: Request, listening: str) -> Key | N
     if service.persistence == "src":
         return Key(source, f"the client's address{_mask(service)}, {source}")
     found = _in_request(service, request, source)
-    if found is None and service.persistence in _OR_SOURCE:
-        found = (source, f"the client's address{_mask(service)}, {source}, since there is no cookie")
-    if found is None:
-        return None
-    text, says = found
-    return Key(sha1(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest().upper(), says)
+    if found is not None:
+        text, says = found
+        return Key(_digest(text.encode("utf-8", "surrogateescape")), says)
+    if service.persistence in _OR_SOURCE:
+        # HAProxy takes the digest of the address's bytes, not of its text
+        says = f"the client's address{_mask(service)}, {source}, since there is no cookie"
+        return Key(_digest(ip_address(source).packed), says)
+    return None
+
+
+def _digest(data: bytes) -> str:
+    return sha1(data, usedforsecurity=False).hexdigest().upper()
 
 
 def _source(service: VirtualService, request: Request, listening: str) -> str:

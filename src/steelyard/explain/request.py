@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -15,6 +16,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TARGET = re.compile(r"[^\x00-\x20\x7f]+")
 #: what separates parameters in a query (2.6, `is_param_delimiter`)
 _PARAMETERS = re.compile("[&;]")
+
+_COOKIE = re.compile(r"""(?P<name>[^=;,]*)(=(?P<value>[ \t]*([^";,]|"([^"\\]|\\.)*("|\\?$))*))?""", re.DOTALL)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -90,13 +93,8 @@ class Request:
 
     def cookie(self, name: str) -> str | None:
         """As `req.cook`: the value of the last cookie of that name."""
-        found = None
-        for line in self.lines("cookie"):
-            for pair in line.split(";"):
-                key, equals, value = pair.strip(" \t").partition("=")
-                if equals and key.rstrip(" \t") == name:
-                    found = value.strip(" \t")
-        return found
+        found = [value for line in self.lines("cookie") for key, value in _cookies(line, len(name)) if key == name]
+        return found[-1] if found else None
 
     def parameter(self, name: str) -> str | None:
         """As `urlp`: the value of the first parameter of that name in the query."""
@@ -105,6 +103,23 @@ class Request:
             if equals and key == name:
                 return value
         return None
+
+
+def _cookies(line: str, name_length: int) -> Iterator[tuple[str, str]]:
+    """The cookies of a line (2.6, `http_extract_cookie_value`).
+
+    Quotes protect what separates cookies, which a comma does too, and a cookie ends the search when less is left of the
+    line than a name of the length that is looked for, a sign of equality and one character.
+    """
+    start = 0
+    while start + name_length + 1 < len(line):
+        cookie = _COOKIE.match(line, start)
+        if cookie is None:
+            return
+        name, value = cookie["name"], cookie["value"]
+        if value is not None and not name.startswith("$"):
+            yield name.strip(" \t"), value.strip(" \t")
+        start = cookie.end() + 1
 
 
 def masked(address: str, bits: int) -> str:

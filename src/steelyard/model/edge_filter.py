@@ -5,7 +5,9 @@ always literal text at the beginning, or all of the path; so a server that decod
 the path holds what leads out of a directory. Such paths are refused as they are, never put right: what is judged is
 what the server gets. Encoded slashes alone lead nowhere and SharePoint sends them, so they pass.
 
-The expressions are of the kind that PCRE and Python read alike. All are searched for without regard to case.
+The expressions are of the kind that PCRE and Python read alike. All are searched for without regard to case. A group is
+never repeated without bound where a match means a refusal: PCRE gives up when it runs out of stack, and HAProxy takes
+that for no match.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 #: one whole Host header: a name, with or without the last dot, or an IPv6 literal; and a port
-HOST_HEADER = r"^([a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(:[0-9]*)?$"
+HOST_HEADER = r"^([a-z0-9_-]+(\.[a-z0-9_-]+){0,126}\.?|\[[0-9a-f:.]+\])(:[0-9]*)?$"
+#: the longest name (RFC 1035, 2.3.4) with a port
+LONGEST_HOST = 262
 
 #: what no path may hold as it is: a second slash at the beginning (some servers read a host there), what is no visible
 #: ASCII, a backslash, a fragment, and a segment of dots alone, also before parameters (`/..;/` leads up in Tomcat)
@@ -36,13 +40,17 @@ _ENCODED = (
     # encoded twice; a percent sign in a name, %25, is encoded once
     r"%25(25|2e|2f|5c|00|c[01]%25|e0%25|f[08c]%25|ef%25bc%25|u00)",
     # a segment of dots, maybe with blanks (which Windows drops), up to anything that ends a segment once it is decoded
-    rf"{_SLASH}(%20)*{_DOT}({_DOT}|%20)*(;|%3b|%3f|%23|{_SLASH}|$)",
+    rf"{_SLASH}(%20){{0,8}}{_DOT}({_DOT}|%20){{0,8}}(;|%3b|%3f|%23|{_SLASH}|$)",
+    # and longer ones
+    rf"({_DOT}|%20){{9}}",
 )
 #: what no path that holds a percent sign may hold
 UNCLEAR_ENCODED = "|".join(_ENCODED)
 
 #: versions a request line may name; HTTP/2 has none
 VERSIONS = ("1.0", "1.1")
+#: what no header may hold: HAProxy 2.6 passes a NUL on, and servers differ in what they make of it
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 #: headers by which servers take another path or protocol than the request's own
 OTHER_PATHS = ("X-Original-URL", "X-Rewrite-URL")
 
@@ -50,6 +58,7 @@ OTHER_PATHS = ("X-Original-URL", "X-Rewrite-URL")
 REASONS = {
     "version": "the protocol version is neither HTTP/1.0 nor HTTP/1.1",
     "target": "the request target is no path on this host",
+    "header": "a header holds a control character",
     "path": "the path could lead out of its directory",
     "name": "the Host header is absent, repeated or no host name",
     "host": "the host is not allowed",
@@ -57,13 +66,14 @@ REASONS = {
 }
 
 #: any characters but those at which some servers end a path: what is behind them would not count there
-_WITHIN = "(?:(?!;|%3b|%3f|%23).)*"
-_MOST_STARS = 3
+_WITHIN = "[^;%]*(?:%(?!3b|3f|23)[^;%]*)*"
+#: more make matching slow: its time grows with the power of them
+_MOST_STARS = 2
 _PORT = re.compile(":[0-9]*$")
 _HOST = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*\.?(:[0-9]{1,5})?")
 _LITERAL = re.compile(r"\[(?P<address>[0-9A-Fa-f:.]+)\](:[0-9]{1,5})?")
-HOSTS_SAY = "host names separated by blanks, * for any characters (at most 3 in a name): mail.example.com *.example.com"
-DIRECTORIES_SAY = "paths separated by blanks, * for any characters (at most 3 in a path): /* /owa* /ews/exchange.asmx"
+HOSTS_SAY = "host names separated by blanks, * for any characters (at most 2 in a name): mail.example.com *.example.com"
+DIRECTORIES_SAY = "paths separated by blanks, * for any characters, once inside and at the end: /* /owa* /a/*/docs*"
 
 
 @dataclass(frozen=True)
@@ -133,8 +143,8 @@ def refuse_directories(text: str) -> str | None:
             return f"{entry!r} does not begin with /"
         if "?" in entry:
             return f"{entry!r} holds a ?: a query is no part of a directory"
-        if entry.count("*") > _MOST_STARS:
-            return f"{entry!r} holds more than {_MOST_STARS} *"
+        if entry.rstrip("*").count("*") > 1 or entry.endswith("**"):
+            return f"{entry!r} holds more than one * inside and one at the end"
         if is_unclear(path):
             return f"{entry!r} could lead out of its directory, and such requests are refused"
     return None
@@ -201,7 +211,7 @@ def _faults(
     if is_unclear(path):
         yield "path"
     name = host_headers[0].lower() if len(host_headers) == 1 else ""
-    if re.search(HOST_HEADER, name) is None:
+    if len(name) > LONGEST_HOST or re.search(HOST_HEADER, name) is None:
         yield "name"
     elif hosts is not None and not hosts.match(_PORT.sub("", name)):
         yield "host"

@@ -341,6 +341,9 @@ class _Reader:
 
     def _class(self) -> ByteSet:
         """The set between square brackets; the opening one is read."""
+        kind = self._text[self._at : self._at + 1]
+        if kind and kind in ":.=" and self._text[self._at + 1 :].partition("]")[0].endswith(kind):
+            self.wrong(f"[{kind} {kind}] outside of a class")
         negated = self._take("^")
         found = 0
         first = True

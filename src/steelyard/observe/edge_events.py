@@ -23,12 +23,10 @@ KINDS: tuple[Kind, ...] = ("connection", "security", "user")
 
 _ALLOWED = "allowed"
 _OTHER = {
-    "malformed": "the request is malformed",
+    "malformed": "the request is malformed or incomplete",
     "elsewhere": "refused by another rule of the service",
     "handshake": "the connection failed",
 }
-#: what HAProxy answers to requests it cannot read
-_MALFORMED = frozenset({"400", "414", "422", "431", "501"})
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+\[\]-]+")
 _TIME_LENGTH = len("2026-01-31T12:00:00.000Z")
 _NOBODY = "<NOSRV>"
@@ -92,7 +90,7 @@ def read_line(line: str) -> Event | None:
     try:
         if words[0] == REQUEST_MARK and len(words) == 26:
             return _request(words)
-        if words[0] == FAILURE_MARK and len(words) == 10:
+        if words[0] == FAILURE_MARK and len(words) == 13:
             return _failure(words)
     except (ValueError, binascii.Error):
         # one that was cut or mixed up is nothing to go by
@@ -101,16 +99,18 @@ def read_line(line: str) -> Event | None:
 
 
 def _failure(words: list[str]) -> Event:
-    _, service, logs, seconds, milliseconds, client, port, address, own_port, detail = words
+    _, service, logs, seconds, milliseconds, client, port, address, own_port, status, seen, error, detail = words
+    failed = error not in ("-", "0")
     return Event(
         at=int(seconds) + int(milliseconds) / 1000,
         service=int(service),
         logs=int(logs),
         client=_endpoint(client, port),
         address=_endpoint(address, own_port),
-        refused="handshake",
-        detail=_bytes(detail).decode("latin-1"),
-        first=True,
+        refused="handshake" if failed else "malformed",
+        detail=_bytes(detail).decode("latin-1") if failed else "",
+        first=seen == "-",
+        status=_number(status),
     )
 
 
@@ -122,10 +122,6 @@ def _request(words: list[str]) -> Event | None:
     if known:
         service, _, logs = entered.partition(".")
         refused = "" if refused == "-" else refused
-    elif method == "<BADREQ>" or status in _MALFORMED:
-        # a client that goes away, or is too slow to ask, has done nothing wrong
-        refused = "malformed" if status in _MALFORMED else ""
-        method = "" if method == "<BADREQ>" else method
     else:
         refused = "elsewhere"
     return Event(

@@ -70,7 +70,7 @@ class Case:
     def configuration(self) -> Configuration:
         """What the operator said at the beginning."""
         data = _yaml(self.start)
-        known = {"engine", "certificates", "parameters", "rules", "services", "sub_services", "access_lists"}
+        known = {"engine", "certificates", "parameters", "rules", "services", "sub_services", "access_lists", "limits"}
         assert not set(data) - known, f"{self.start}: unknown key"
         made = PutCertificate(TEMPORARY, material("steelyard.invalid"), temporary=True).apply(Configuration())
         steps: list[Command] = [PutCertificate(name, material()) for name in data.get("certificates", ())]
@@ -79,6 +79,7 @@ class Case:
         steps += [AddService(settings) for settings in data["services"]]
         steps += [CreateSubService(**settings) for settings in data.get("sub_services", ())]
         steps += [command_of({"command": "AddEntries", **entries}) for entries in data.get("access_lists", ())]
+        steps += [command_of(command) for command in data.get("limits", ())]
         configuration = made.configuration
         for step in steps:
             configuration = step.apply(configuration).configuration

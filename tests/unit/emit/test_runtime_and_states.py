@@ -105,3 +105,26 @@ def test_the_printer_keeps_the_text_of_what_did_not_change_and_forgets_what_is_g
     text = printer.text(HaproxyPlan(settings, {"vs1": changed, "vs2": two}))
     assert "  option 'a b'\n" in text
     assert text == ConfigurationEmitter(PATHS).text(HaproxyPlan(settings, {"vs1": changed, "vs2": two}))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (),
+        (("10.0.0.0/8", "block"), ("::/0", "allow")),
+        (("key", ""), ("other", "value")),
+        (("käse", "wert"), ("a#b", "c")),
+    ],
+)
+def test_the_text_of_a_lookup_is_its_lines(entries: tuple[tuple[str, str], ...]) -> None:
+    assert lookup_text(entries) == "".join(f"{line}\n" for line in lookup_lines(entries))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [("", ""), ("", "value"), ("a b", ""), ("a", "b c"), ("#a", "b"), ("a\nb", "c"), ("a", "b\n"), ("a\x7f", "")],
+)
+def test_what_cannot_stand_in_a_lookup_is_refused_wherever_it_stands(entry: tuple[str, str]) -> None:
+    for entries in ((entry,), (("x", "y"), entry), (entry, ("x", "y"))):
+        with pytest.raises(InternalError):
+            lookup_text(entries)

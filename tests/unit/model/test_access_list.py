@@ -12,6 +12,7 @@ from steelyard.model.commands import (
     AddEntries,
     AddServer,
     AddService,
+    CreateSubService,
     DuplicateService,
     RemoveEntries,
     RemoveService,
@@ -298,3 +299,13 @@ def test_entries_come_in_one_order_whatever_was_added_first() -> None:
     one = AccessLists().changed("block", {"10.0.0.1/32": "", "10.0.0.2/32": ""}).changed("allow", {"::/0": ""})
     two = AccessLists().changed("allow", {"::/0": ""}).changed("block", {"10.0.0.2/32": "", "10.0.0.1/32": ""})
     assert one.verdicts == two.verdicts
+
+
+def test_a_sub_service_has_no_lists_and_its_clients_are_its_parent_s() -> None:
+    family = CreateSubService(1, {"name": "blue"}).apply(configured(80)).configuration
+    with pytest.raises(OperatorError) as refused:
+        with_entries(family, 2, "block", "10.0.0.0/8")
+    assert (refused.value.field, refused.value.remedy) == ("service", "Give its parent, 1")
+    configuration = with_entries(family, 1, "block", "10.0.0.0/8")
+    assert not let_in(configuration, "10.0.0.1", service=2)
+    assert RemoveService(1).apply(configuration).configuration.access_lists == {}

@@ -45,6 +45,13 @@ def line(
     return f"{words} {coded(host)} {coded(url)} {coded(agent)}"
 
 
+def failure(*, own: str = "7", seen: str = "-", error: str = "34", says: bytes = b"SSL handshake failure") -> str:
+    return (
+        f"{FAILURE_MARK} 1 {own} 1700000000 5 192.0.2.9 1 10.0.0.1 443 {'0' if error != '0' else '400'} {seen} {error}"
+        f" {coded(says)}"
+    )
+
+
 def event(text: str) -> Event:
     found = read_line(text)
     assert found is not None
@@ -63,6 +70,12 @@ def test_a_request_becomes_a_line_with_everything_on_it() -> None:
     )
 
 
+def test_a_connection_that_failed_tells_why() -> None:
+    assert written(event(failure()), "").endswith('reason="the connection failed: SSL handshake failure"')
+    malformed = written(event(failure(error="0", says=b"Success")), "")
+    assert malformed.endswith('reason="the request is malformed or incomplete"') and " status=400 " in malformed
+
+
 def test_a_refused_request_tells_which_rule_and_why() -> None:
     text = written(event(line(refused="host", status="403")), "")
     assert text.endswith('action=refused reason="the host is not allowed"')
@@ -79,12 +92,10 @@ def test_a_refused_request_tells_which_rule_and_why() -> None:
         (line(entered="3.2", refused="path"), ["security"]),
         (line(entered="3.4", refused="path"), ["connection"]),
         # nothing is known of a request that never reached the filter but what its frontend logs
-        (line(entered="-", method="<BADREQ>", status="400"), ["connection", "security"]),
-        (line(entered="-", method="<BADREQ>", status="408"), ["connection"]),
         (line(entered="-", status="429"), ["connection", "security", "user"]),
-        (line(own="0", entered="-", method="<BADREQ>", status="400"), []),
-        (f"{FAILURE_MARK} 1 7 1700000000 5 192.0.2.9 1 10.0.0.1 443 {coded(b'SSL handshake failure')}",
-         ["connection", "security"]),
+        (failure(), ["connection", "security"]),
+        (failure(seen="1"), ["security"]),
+        (failure(own="0"), []),
     ],
 )  # fmt: skip
 def test_what_belongs_to_which_log(told: str, expected: list[str]) -> None:

@@ -160,7 +160,7 @@ def _by_path(word: str) -> Entry:
         given = {name: call.parameters.raw(name) for name in call.parameters}
         return await _WORDS[word](replace(call, parameters=Parameters({word: "", **given})), word)
 
-    return Entry(f"aclcontrol/{word}", carry_out)
+    return Entry(f"aclcontrol/{word}", carry_out, listed=False)
 
 
 COMMANDS = (Entry("aclcontrol", aclcontrol), *(_by_path(word) for word in _WORDS))

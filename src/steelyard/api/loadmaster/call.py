@@ -111,10 +111,14 @@ READ = "read"
 
 @dataclass(frozen=True)
 class Entry:
-    """A command of the registry. `upload`: its v1 body is raw bytes, its v2 bytes come as base64 in `data`."""
+    """A command of the registry. `upload`: its v1 body is raw bytes, its v2 bytes come as base64 in `data`.
+
+    One that is not `listed` is another spelling of a command with certain parameters.
+    """
 
     name: str
     handler: Handler
     permission: str = READ
     upload: bool = False
     aliases: tuple[str, ...] = ()
+    listed: bool = True

@@ -17,10 +17,11 @@ from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
 from steelyard.api.loadmaster.values import decoded, shown
 from steelyard.model.commands import SetParameters
 from steelyard.model.configuration import Configuration
+from steelyard.model.limits import LimitParameters
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.setting import Declared, Settings
 
-Section = Literal["layer7", "network"]
+Section = Literal["layer7", "network", "limits"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput"}
@@ -50,6 +51,7 @@ def _catalogue() -> Mapping[str, Parameter]:
     sections: tuple[tuple[Section, type[Settings]], ...] = (
         ("layer7", Layer7Parameters),
         ("network", NetworkParameters),
+        ("limits", LimitParameters),
     )
     for section, model in sections:
         for name, declared in model.by_wire().items():

@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from steelyard.api.loadmaster import access_lists, certificates, error_pages, extended_logs, extensions, parameters, real_servers, rules, statistics, system, users, virtual_services
+from steelyard.api.loadmaster import (
+    access_lists,
+    certificates,
+    error_pages,
+    extended_logs,
+    extensions,
+    limits,
+    parameters,
+    real_servers,
+    rules,
+    statistics,
+    system,
+    users,
+    virtual_services,
+)
 from steelyard.api.loadmaster.answers import Answer, Data
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, not_built
@@ -18,7 +32,7 @@ from steelyard.api.loadmaster.known_names import KNOWN_COMMANDS
 
 async def listapi(call: Call) -> Answer:
     """The commands that are built, for clients that look before they ask."""
-    return Data({"version": version(call), "commands": {"cmd": tuple(sorted(e.name for e in _BUILT))}})
+    return Data({"version": version(call), "commands": {"cmd": tuple(sorted(e.name for e in _BUILT if e.listed))}})
 
 
 _BUILT: tuple[Entry, ...] = (
@@ -28,6 +42,7 @@ _BUILT: tuple[Entry, ...] = (
     *rules.COMMANDS,
     *certificates.COMMANDS,
     *parameters.COMMANDS,
+    *limits.COMMANDS,
     *access_lists.COMMANDS,
     *extensions.COMMANDS,
     *extended_logs.COMMANDS,

@@ -14,7 +14,7 @@ from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.host_figures import CpuShares, HostFigures, Interface, Memory, Partition
-from steelyard.observe.statistics import TrafficCounters
+from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.observe.status import ServiceState
 
 _KILO = 1024
@@ -126,6 +126,25 @@ def _member(member: RealServer | Slot, counters: TrafficCounters) -> Record:
         "BytesRead": counters.bytes_in,
         "BytesWritten": counters.bytes_out,
         "ConnsPerSec": counters.connections_per_second,
+    }
+
+
+def _client_limits(sample: Statistics) -> Record:
+    """Counters of the limiter; the two rates stay empty, as on an idle appliance."""
+    clients = sample.clients
+    return {
+        "Totals": {
+            "CurrentConnections": clients.connections,
+            "CurrentConnectionsBlocked": clients.connections_blocked,
+            "SuccessfulConnectionAttempts": clients.connections_admitted,
+            "SuccessfulRequestAttempts": clients.requests_admitted,
+            "SuccessfulMatchedRuleAttempts": clients.rules_admitted,
+            "ConnectionAttemptsBlocked": clients.connection_rate_blocked,
+            "RequestAttemptsBlocked": clients.requests_blocked,
+            "MatchedRulesBlocked": clients.rules_blocked,
+        },
+        "glbcps": "",
+        "glbrps": "",
     }
 
 

@@ -19,8 +19,10 @@ from steelyard.api.native import (
     api_keys,
     certificates,
     configuration,
+    explaining,
     faults,
     history,
+    limits,
     logs,
     parameters,
     rules,
@@ -28,6 +30,7 @@ from steelyard.api.native import (
     services,
     state,
     unavailable,
+    sub_services,
     users,
 )
 from steelyard.api.native.access import identified
@@ -40,10 +43,12 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     services.router,
     servers.router,
+    sub_services.router,
     unavailable.router,
     rules.router,
     certificates.router,
     parameters.router,
+    limits.router,
     access_lists.router,
     users.router,
     api_keys.router,
@@ -51,6 +56,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     history.router,
     logs.router,
     state.router,
+    explaining.router,
 )
 
 _SECURITY: dict[str, dict[str, str]] = {

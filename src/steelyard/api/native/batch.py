@@ -18,15 +18,18 @@ from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import material_of
 from steelyard.api.native.rules import batch_command
 from steelyard.api.native.services import duplicate, new_service, service_changes
+from steelyard.api.native.sub_services import creation
 from steelyard.api.native.writing import settings_given
 from steelyard.model.access_list import ListName
 from steelyard.model.commands import (
     AddEntries,
     AddServer,
+    AddServerToAll,
     AddService,
     Batch,
     ChangeServer,
     ChangeService,
+    ChangeSlot,
     Command,
     EnableAddress,
     PutCertificate,
@@ -40,6 +43,7 @@ from steelyard.model.commands import (
 from steelyard.model.commands.parameters import Section
 from steelyard.model.errors import OperatorError, located
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.text import canonical_address
 
 Item = Mapping[str, Any]
@@ -84,6 +88,10 @@ def command_of(item: Item) -> Command:
 def _change_server(item: Item) -> Command:
     changes = settings_given(RealServer, mapping(item, "changes"))
     return ChangeServer(number(item, "service"), number(item, "server"), changes)
+
+
+def _add_sub_service(item: Item) -> Command:
+    return creation(number(item, "parent"), mapping(item, "settings") if "settings" in item else {})
 
 
 def _switch_server(item: Item, enabled: bool) -> Command:
@@ -134,6 +142,13 @@ _READERS: Mapping[str, Callable[[Item], Command]] = {
     "change-service": lambda item: ChangeService(number(item, "index"), service_changes(mapping(item, "changes"))),
     "remove-service": lambda item: RemoveService(number(item, "index")),
     "duplicate-service": _duplicate,
+    "add-sub-service": _add_sub_service,
+    "change-slot": lambda item: ChangeSlot(
+        number(item, "service"), number(item, "slot"), settings_given(Slot, mapping(item, "changes"))
+    ),
+    "add-server-to-all": lambda item: AddServerToAll(
+        number(item, "service"), settings_given(RealServer, mapping(item, "settings"))
+    ),
     "add-server": lambda item: AddServer(
         number(item, "service"), settings_given(RealServer, mapping(item, "settings"))
     ),

@@ -48,6 +48,9 @@ MEMBERS: Mapping[str, Mapping[str, Schema]] = {
     "change-service": {"index": _INDEX, "changes": _ref("VirtualServiceChanges")},
     "remove-service": {"index": _INDEX},
     "duplicate-service": {"index": _INDEX, "address": _TEXT, "port": {"type": "integer"}},
+    "add-sub-service": {"parent": _INDEX, "settings": _ref("NewSubService")},
+    "change-slot": {"service": _INDEX, "slot": _INDEX, "changes": _ref("SlotChanges")},
+    "add-server-to-all": {"service": _INDEX, "settings": _ref("NewRealServer")},
     "add-server": {"service": _INDEX, "settings": _ref("NewRealServer")},
     "change-server": {**_SERVER, "changes": _ref("RealServerChanges")},
     "remove-server": _SERVER,
@@ -72,6 +75,7 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
     "detach-rule": frozenset({"list", "member"}),
     **dict.fromkeys(("add-entries", "remove-entries", "replace-access-list"), frozenset(_SAID)),
     "duplicate-service": frozenset({"address", "port"}),
+    "add-sub-service": frozenset({"settings"}),
     "add-certificate": frozenset({"pem", "data", "password"}),
     "replace-certificate": frozenset({"pem", "data", "password"}),
 }

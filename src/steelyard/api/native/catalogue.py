@@ -14,6 +14,7 @@ from steelyard.model.content_rule import ContentRule
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
+from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
 
@@ -23,6 +24,7 @@ Schema = dict[str, Any]
 MODELS: Mapping[str, type[Settings]] = {
     "virtual-service": VirtualService,
     "real-server": RealServer,
+    "slot": Slot,
     "rule": ContentRule,
     "certificate": Certificate,
     "user": User,

@@ -1,6 +1,7 @@
 """The declarative document: the whole configuration as an operator writes it, without secrets, users and indexes.
 
-    {"services": [{"address": ..., "port": ..., ..., "servers": [...]}],
+    {"services": [{"address": ..., "port": ..., ..., "servers": [...]},
+                  {"address": ..., "port": ..., "sub_services": [{"name": ..., "servers": [...], "slot": {...}}]}],
      "certificates": [{"name": ...}],
      "rules": [{"name": ..., "pattern": ...}],
      "access_lists": [{"block": ["198.51.100.0/24 # scanners"]}, {"service": {"address": ..., "port": ...}, ...}],
@@ -28,6 +29,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import ConflictError, OperatorError, located
 from steelyard.model.setting import Settings
+from steelyard.model.slot import Slot
 from steelyard.model.text import canonical_address
 from steelyard.model.virtual_service import VirtualService
 
@@ -38,6 +40,10 @@ _IDENTITY = ("address", "port", "protocol")
 
 #: Their default depends on the port of a new service, so they are always written out.
 _FOLLOWS_PORT = frozenset({"service_type", "check_type"})
+#: Taken from the parent of a new sub-service, so written out where they differ from the parent's.
+_FOLLOWS_PARENT = ("service_type", "check_type", "idle_time")
+#: What a sub-service has not.
+_PARENTS = ("address", "port")
 #: Have no effect without `ssl_acceleration`, and may not be declared without it.
 _NEEDS_TLS = frozenset({"ssl_reencrypt", "allow_http2", "pass_sni"})
 
@@ -46,7 +52,7 @@ def document(configuration: Configuration) -> Document:
     """The document of a configuration: settings that differ from their defaults."""
     sections = {name: _differing(getattr(configuration, name)) for name in PARAMETERS}
     return {
-        "services": [_service(service, configuration) for service in configuration.services.values()],
+        "services": [_service(s, configuration) for s in configuration.services.values() if not s.is_sub],
         "certificates": [{"name": c.name} for c in configuration.certificates.values() if not c.temporary],
         **_rules_document(configuration),
         **_access_lists_document(configuration),
@@ -73,7 +79,21 @@ def _service(service: VirtualService, configuration: Configuration) -> Document:
         found.pop(name, None)
     if service.servers:
         found["servers"] = [_differing(server) for server in service.servers]
+    if service.slots:
+        found["sub_services"] = [_sub_service(service, slot, configuration) for slot in service.slots]
     return found
+
+
+def _sub_service(parent: VirtualService, slot: Slot, configuration: Configuration) -> Document:
+    """A sub-service: type, check and idle time follow its parent's, what belongs to the parent is left out."""
+    sub = configuration.services[slot.service]
+    found = {name: value for name, value in _service(sub, configuration).items() if name not in _PARENTS}
+    for name in _FOLLOWS_PARENT:
+        found.pop(name, None)
+        if getattr(sub, name) != getattr(parent, name):
+            found[name] = getattr(sub, name)
+    settings = _differing(slot)
+    return {**found, "slot": settings} if settings else found
 
 
 def declared(data: Mapping[str, Any]) -> Declare:

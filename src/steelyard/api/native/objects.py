@@ -14,6 +14,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
+from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import ServerState, ServiceState
@@ -36,8 +37,8 @@ def settings_json(value: Settings) -> Json:
     return {d.name: found[d.name] for d in type(value).declared().values() if not d.setting.secret}
 
 
-def server_json(server: RealServer, state: ServerState | None = None) -> Json:
-    """A real server; with its state on reads."""
+def server_json(server: RealServer | Slot, state: ServerState | None = None) -> Json:
+    """A real server or slot; with its state on reads."""
     found = {"index": server.index, **settings_json(server)}
     if state is not None:
         found |= {
@@ -49,11 +50,18 @@ def server_json(server: RealServer, state: ServerState | None = None) -> Json:
     return found
 
 
+def slot_json(slot: Slot, state: ServerState | None = None) -> Json:
+    """A slot with the index of its sub-service; with its state on reads."""
+    return {"service": slot.service, **server_json(slot, state)}
+
+
 def service_json(service: VirtualService, state: ServiceState | None = None) -> Json:
-    """A virtual service with its real servers; with its state on reads."""
-    found = {"index": service.index, **settings_json(service)}
+    """A virtual service with its real servers or slots; with its state on reads. `parent` is 0 but for a sub-service."""
+    found = {"index": service.index, "parent": service.parent, **settings_json(service)}
     states: Mapping[int, ServerState] = {} if state is None else state.servers
     found["servers"] = [server_json(server, states.get(server.index)) for server in service.servers]
+    slots: Mapping[int, ServerState] = {} if state is None else state.slots
+    found["slots"] = [slot_json(slot, slots.get(slot.index)) for slot in service.slots]
     if state is not None:
         found |= {"status": state.status, "reason": state.reason}
     return found
@@ -64,8 +72,11 @@ def state_of(states: Mapping[int, ServiceState], service: VirtualService) -> Ser
     found = states.get(service.index)
     if found is None:
         found = ServiceState(service.index, UNKNOWN, "no state is known yet")
-    missing = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.servers}
-    return ServiceState(found.index, found.status, found.reason, {**missing, **found.servers})
+    servers = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.servers}
+    slots = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.slots}
+    return ServiceState(
+        found.index, found.status, found.reason, {**servers, **found.servers}, {**slots, **found.slots}
+    )
 
 
 def server_of(service: VirtualService, index: int) -> RealServer:

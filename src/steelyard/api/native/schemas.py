@@ -11,6 +11,7 @@ from steelyard.model.access_list import LISTS, MAX_COMMENT
 from steelyard.model.certificate import Certificate
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
 
@@ -45,12 +46,27 @@ def _named(value: type[Any], name: str) -> Schema:
 def _services() -> dict[str, Schema]:
     servers = {"type": "array", "items": ref("NewRealServer"), "description": "Its real servers."}
     state = {"status": _TEXT, "reason": _TEXT}
+    slot = {"slot": {**ref("NewSlot"), "description": "What the parent decides of it."}}
+    subs = {**list_of("NewSubService"), "description": "Its sub-services, in place of real servers."}
+    parent = {"type": "integer", "description": "Index of the service it is a sub-service of; 0 for none."}
+    sub_service = object_schema(VirtualService, extra={"servers": servers, **slot})
+    sub_service.pop("required", None)
     since = {"since": _MOMENT, "drain_ends": _MOMENT}
     return {
-        "NewVirtualService": object_schema(VirtualService, extra={"servers": servers}),
+        "NewVirtualService": object_schema(VirtualService, extra={"servers": servers, "sub_services": subs}),
+        "NewSubService": sub_service,
+        "NewSlot": object_schema(Slot),
+        "SlotChanges": object_schema(Slot, changes=True),
+        "Slot": object_schema(Slot, extra={"index": _INDEX, "service": _NUMBER, **state, **since}),
         "VirtualServiceChanges": object_schema(VirtualService, changes=True),
         "VirtualService": object_schema(
-            VirtualService, extra={"index": _INDEX, "servers": list_of("RealServer"), **state}
+            VirtualService, extra={
+                "index": _INDEX,
+                "parent": parent,
+                "servers": list_of("RealServer"),
+                "slots": list_of("Slot"),
+                **state,
+            },
         ),
         "NewRealServer": object_schema(RealServer),
         "RealServerChanges": object_schema(RealServer, changes=True),
@@ -191,9 +207,39 @@ def _answers() -> dict[str, Schema]:
     }
 
 
+def _explanations() -> dict[str, Schema]:
+    headers = {"type": "object", "additionalProperties": {"anyOf": [_TEXT, _TEXTS]}}
+    pairs = {"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2}}
+    asked = {
+        "url": {**_TEXT, "description": "What a client would open; with a service a path is enough."},
+        "service": {**_NUMBER, "description": "Index of the virtual service; without it the URL says which."},
+        "client": {**_TEXT, "default": "127.0.0.1", "description": "Address of the client."},
+        "method": {**_TEXT, "default": "GET"},
+        "headers": {"anyOf": [headers, pairs], "description": "Without a Host header the URL's host is taken."},
+        "body": _TEXT,
+        "server_name": {**_TEXT, "description": "Name in the TLS hello, if it is not the URL's host."},
+        "version": {**_TEXT, "enum": ["1.0", "1.1", "2"], "default": "1.1"},
+    }
+    step = _object({"step": _TEXT, "service": _NUMBER, "says": _TEXT, "details": _TEXTS})
+    server = {"service": _NUMBER, "index": {"type": ["integer", "null"]}, "address": _TEXT, "port": _NUMBER}
+    result = {
+        "kind": {**_TEXT, "enum": ["server", "candidates", "answered", "closed"]},
+        "why": _TEXT,
+        "servers": {"type": "array", "items": _object(server)},
+        "status": {"type": ["integer", "null"], "description": "Status of an answer of Steelyard's own."},
+        "location": {"type": ["string", "null"], "description": "Where that answer sends the client."},
+    }
+    return {
+        "ExplainedRequest": _object(asked, "url"),
+        "Explanation": _object(
+            {"revision": _NUMBER, "steps": {"type": "array", "items": step}, "result": _object(result)}
+        ),
+    }
+
+
 def components() -> dict[str, Schema]:
     """Every component by name."""
-    objects = {**_services(), **_certificates(), **_users(), **_access_lists(), **_rules()}
+    objects = {**_services(), **_certificates(), **_users(), **_access_lists(), **_rules(), **_explanations()}
     return {**objects, **_configuration(), **_answers()}
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
-from steelyard.api.native.bodies import JsonObject, OptionalObject, objects, only
+from steelyard.api.native.bodies import JsonObject, OptionalObject, mapping, objects, only
 from steelyard.api.native.objects import selected, service_json, state_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -16,6 +16,7 @@ from steelyard.model.commands import AddService, ChangeService, DuplicateService
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError, located
 from steelyard.model.real_server import RealServer
+from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 
 router = APIRouter(prefix="/virtual-services", tags=["virtual services"])
@@ -27,7 +28,28 @@ def rendered(configuration: Configuration, key: int | str | None) -> Any:
 
 
 def new_service(data: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a new service and its real servers, names checked."""
+    """The settings of a new service with its real servers or sub-services, names checked."""
+    own = {name: value for name, value in data.items() if name != "sub_services"}
+    settings = _with_servers(own)
+    if "sub_services" in data:
+        subs = []
+        for number, sub in enumerate(objects(data, "sub_services")):
+            with located(f"sub_services[{number}]"):
+                subs.append(new_sub_service(sub))
+        settings["sub_services"] = subs
+    return settings
+
+
+def new_sub_service(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a new sub-service with its real servers and its slot, names checked."""
+    settings = _with_servers({name: value for name, value in data.items() if name != "slot"})
+    if "slot" in data:
+        with located("slot"):
+            settings["slot"] = settings_given(Slot, mapping(data, "slot"))
+    return settings
+
+
+def _with_servers(data: dict[str, Any]) -> dict[str, Any]:
     settings = settings_given(VirtualService, data, "servers")
     if "servers" in data:
         servers = []
@@ -46,6 +68,13 @@ def service_changes(data: dict[str, Any]) -> dict[str, Any]:
             field="servers",
             remedy="Use /virtual-services/{index}/real-servers, or declare the whole configuration",
         )
+    for name, where in (("slots", "slots"), ("sub_services", "sub-services")):
+        if name in data:
+            raise OperatorError(
+                "The sub-services of a virtual service are not changed with it",
+                field=name,
+                remedy=f"Use /virtual-services/{{index}}/{where}, or declare the whole configuration",
+            )
     return settings_given(VirtualService, data)
 
 
@@ -90,7 +119,7 @@ async def change_service(write: Writing, index: int, data: JsonObject) -> JSONRe
 
 @router.delete("/{index}", responses=CHANGED)
 async def remove_service(write: Writing, index: int) -> JSONResponse:
-    """Remove a virtual service with its real servers."""
+    """Remove a virtual service with its real servers; a parent with its sub-services, a sub-service with its slot."""
     return await write.carry_out(RemoveService(index))
 
 
@@ -101,7 +130,7 @@ async def remove_service(write: Writing, index: int) -> JSONResponse:
     openapi_extra=body("Copy", required=False),
 )
 async def duplicate_service(write: Writing, index: int, data: OptionalObject) -> JSONResponse:
-    """Copy a virtual service to another address or port."""
+    """Copy a virtual service to another address or port, or a sub-service within its parent."""
     return await write.carry_out(duplicate(index, data), rendered, made="virtual-services")
 
 

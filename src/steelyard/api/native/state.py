@@ -23,6 +23,7 @@ router = APIRouter(tags=["state"])
 def _service_state(service: VirtualService, state: ServiceState) -> Json:
     return {
         "index": service.index,
+        "parent": service.parent,
         "name": service.name,
         "address": service.address,
         "port": service.port,
@@ -40,6 +41,17 @@ def _service_state(service: VirtualService, state: ServiceState) -> Json:
                 "drain_ends": timestamp(state.servers[server.index].drain_ends),
             }
             for server in service.servers
+        ],
+        "slots": [
+            {
+                "index": slot.index,
+                "service": slot.service,
+                "status": state.slots[slot.index].status,
+                "reason": state.slots[slot.index].reason,
+                "since": timestamp(state.slots[slot.index].since),
+                "drain_ends": timestamp(state.slots[slot.index].drain_ends),
+            }
+            for slot in service.slots
         ],
     }
 
@@ -67,7 +79,8 @@ async def show_status(appliance: Appliance) -> JSONResponse:
 async def show_statistics(appliance: Appliance) -> JSONResponse:
     """Counters and rates of services and real servers.
 
-    At most a second old. Bytes in are from clients, bytes out are to clients.
+    At most a second old. Bytes in are from clients, bytes out are to clients. What a sub-service carried is in the
+    figures of its parent, too.
     """
     sample = await appliance.statistics()
     snapshot = appliance.snapshot()
@@ -83,8 +96,17 @@ async def show_statistics(appliance: Appliance) -> JSONResponse:
             }
             for server in service.servers
         ]
+        slots = [
+            {
+                "index": slot.index,
+                "service": slot.service,
+                **asdict(sample.servers.get((service.index, slot.index), none)),
+            }
+            for slot in service.slots
+        ]
         counters = asdict(sample.services.get(service.index, none))
-        services.append({"index": service.index, "name": service.name, **counters, "servers": servers})
+        names = {"index": service.index, "parent": service.parent, "name": service.name}
+        services.append({**names, **counters, "servers": servers, "slots": slots})
     found = {
         "at": timestamp(sample.at),
         "period": sample.period,

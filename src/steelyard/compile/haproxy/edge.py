@@ -12,7 +12,9 @@ from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.edge_log import CONNECTION, REFUSED_VARIABLE, USER, edge_log_rules, filters
 from steelyard.compile.haproxy.part import Family, Part
 from steelyard.model.edge_filter import (
+    CONTROL,
     HOST_HEADER,
+    LONGEST_HOST,
     OTHER_PATHS,
     UNCLEAR,
     UNCLEAR_ENCODED,
@@ -78,12 +80,13 @@ def _judging(service: VirtualService, family: Family) -> Part:
         patterns = directory_patterns(f"{service.allowed_directories} {service.excluded_directories}")
         part += Part((_set(_PATH, "path,lower"),))
         part += _unless_matched("directory", _PATH, patterns, f"{service.engine_name}-edge-directories")
-    part += Part((_set(_NAME, "req.fhdr(host),host_only"),))
+    # cut, since comparing may take long; what is longer is refused below
+    part += Part((_set(_NAME, f"req.fhdr(host),bytes(0,{LONGEST_HOST}),host_only"),))
     if has_own_hosts(service, family.parent):
         part += _unless_matched(
             "host", _NAME, host_patterns(service.allowed_hosts), f"{service.engine_name}-edge-hosts"
         )
-    one_host = ("{", "req.fhdr_cnt(host)", "eq", "1", "}")
+    one_host = ("{", "req.fhdr_cnt(host)", "eq", "1", "}", "{", "req.fhdr(host),length", "le", str(LONGEST_HOST), "}")
     sound_host = ("{", "req.fhdr(host)", "-m", "reg", "-i", HOST_HEADER, "}")
     encoded = ("{", "path", "-m", "sub", "%", "}", "{", "path", "-m", "reg", "-i", UNCLEAR_ENCODED, "}")
     # HTTP/2 has no target of its own: HAProxy shows one that begins with the scheme. Its version is that of the wire,
@@ -91,6 +94,7 @@ def _judging(service: VirtualService, family: Family) -> Part:
     version_1 = ("{", "fc_http_major", "eq", "1", "}")
     return part + Part(
         (
+            _refuse("header", "if", "{", "req.hdrs", "-m", "reg", CONTROL, "}"),
             _refuse("name", "unless", *one_host, *sound_host),
             _refuse("path", "if", "{", "path", "-m", "reg", UNCLEAR, "}", "or", *encoded),
             # CONNECT has no path, and would open a tunnel past the filter

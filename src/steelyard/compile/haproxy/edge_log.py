@@ -15,7 +15,7 @@ from steelyard.plan.haproxy import directive
 
 CONNECTION, SECURITY, USER = 4, 2, 1
 
-#: first words of the line of a request and of a connection that failed before one
+#: first words of the line of a request, and of a connection that failed or brought no request that can be read
 REQUEST_MARK, FAILURE_MARK = "steelyard-edge-request", "steelyard-edge-failure"
 
 _LONGEST_LINE = 4000
@@ -35,6 +35,11 @@ def _text(variable: str, longest: int) -> str:
     return f"%[var({variable}),bytes(0,{longest}),base64]"
 
 
+def _seen(service: VirtualService) -> str:
+    """The variable of a client connection that says that the service has had a request on it."""
+    return f"sess.edge_{service.engine_name}"
+
+
 def filters(service: VirtualService) -> bool:
     """Whether the edge filter of a service is on."""
     return service.esp_enabled and service.is_http
@@ -51,11 +56,14 @@ def edge_log_part(service: VirtualService, family: Family, context: ServiceConte
         *("%s", "%si", "%sp", "%U", "%B", f"%[var({URL_VARIABLE}),length]"),
         *(_text(HOST_VARIABLE, _HOST_BYTES), _text(URL_VARIABLE, _URL_BYTES), _text(AGENT_VARIABLE, _AGENT_BYTES)),
     )
-    failure = (FAILURE_MARK, str(service.index), str(own), "%Ts", "%ms", "%ci", "%cp", "%fi", "%fp")
+    failure = (
+        *(FAILURE_MARK, str(service.index), str(own), "%Ts", "%ms", "%ci", "%cp", "%fi", "%fp"),
+        *("%ST", f"%[var({_seen(service)})]", "%[fc_err]", "%[fc_err_str,base64]"),
+    )
     rules = [
         directive("log", "stdout", "len", str(_LONGEST_LINE), "format", "raw", "local0", "info"),
         directive("log-format", " ".join(request)),
-        directive("error-log-format", " ".join((*failure, "%[fc_err_str,base64]"))),
+        directive("error-log-format", " ".join(failure)),
     ]
     if not own:
         rules.append(directive("http-request", "set-log-level", "silent"))
@@ -77,7 +85,7 @@ def edge_log_rules(service: VirtualService, context: ServiceContext) -> Part:
     if context.log_user_agent:
         note(AGENT_VARIABLE, "req.fhdr(user-agent)")
     if service.esp_logs & CONNECTION:
-        seen = f"sess.edge_{service.engine_name}"
+        seen = _seen(service)
         note(FIRST_VARIABLE, "bool(true)", "unless", "{", f"var({seen})", "-m", "found", "}")
         note(seen, "bool(true)")
     return Part(tuple(rules))

@@ -149,7 +149,8 @@ _BYTES = "bytes_in_rate(1s),bytes_out_rate(1s)"
 def _table(name: str, kind: str, size: int, store: str, expire_seconds: int | None = None) -> Section:
     expire = () if expire_seconds is None else ("expire", f"{expire_seconds}s")
     words = ("stick-table", "type", kind, "size", str(size), *expire, "store", store)
-    return Section(("backend", name), (directive(*words),))
+    # without its own word for it HAProxy warns that the defaults are used in two ways
+    return Section(("backend", name, "from", "steelyard"), (directive(*words),))
 
 
 def limit_words(lookup: str, name: str) -> str:

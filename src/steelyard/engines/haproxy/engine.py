@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
-from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines
+from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines, lookup_text
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.emit.haproxy.words import quote_command
 from steelyard.emit.haproxy.words import quote_command
@@ -44,6 +44,8 @@ log = logging.getLogger("steelyard.haproxy")
 SecretSource = Callable[[str], bytes]
 
 _REMOVE_SECONDS = 1.0
+#: entries of a lookup whose text takes no time worth a thread
+_RENDERED_AT_ONCE = 5_000
 #: changes of a lookup that are told to people one by one
 _TOLD_SINGLY = 20
 _LOOK_SECONDS = 0.01
@@ -89,6 +91,10 @@ class HaproxyEngine(Protocol):
 
     async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
         """Run one operation on the running process. `plan` holds what the operation leads to."""
+        ...
+
+    async def prepare(self, plan: HaproxyPlan) -> None:
+        """Do beforehand what `save` will take long for, while operations may be run."""
         ...
 
     async def save(self, plan: HaproxyPlan) -> None:
@@ -186,7 +192,7 @@ class RealHaproxy:
         """The text of a lookup and its digest, which is worked out once: there may be 100,000 entries."""
         kept = self._rendered_lookups.get(lookup.name)
         if kept is None or kept[0] is not lookup.entries:
-            text = "".join(f"{line}\n" for line in lookup_lines(lookup.entries)).encode()
+            text = lookup_text(lookup.entries).encode()
             kept = self._rendered_lookups[lookup.name] = (lookup.entries, text, hashlib.sha256(text).hexdigest())
         return kept[1], kept[2]
 
@@ -340,6 +346,12 @@ class RealHaproxy:
         answer = await ask(self._layout.socket, f"commit ssl cert {path}")
         if "Success" not in answer:
             raise EngineRefused("HAProxy refuses the certificate", words=answer.strip())
+
+    async def prepare(self, plan: HaproxyPlan) -> None:
+        for lookup in plan.all_lookups():
+            kept = self._rendered_lookups.get(lookup.name)
+            if len(lookup.entries) > _RENDERED_AT_ONCE and (kept is None or kept[0] is not lookup.entries):
+                await asyncio.to_thread(self._rendered, lookup)
 
     async def save(self, plan: HaproxyPlan) -> None:
         self._write(plan)

@@ -207,6 +207,9 @@ class FakeHaproxy:
         self._carry_out(operation, plan, self._worker)
         self.ran.append(operation)
 
+    async def prepare(self, plan: HaproxyPlan) -> None:
+        """Nothing takes long here."""
+
     async def save(self, plan: HaproxyPlan) -> None:
         self.saved.append(plan)
 

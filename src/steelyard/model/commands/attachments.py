@@ -54,10 +54,7 @@ def check_attachments(
         _check_list(rules, getattr(service, name), name, types)
     for member in service.members:
         _check_list(rules, member.rules, "rules", MEMBER_TYPES, default=True)
-    if any(rule.only_on_flag for rule in (rules[name] for name in named if name != DEFAULT_RULE)) or any(
-        slot.service in services and any(True for _ in services[slot.service].rule_names()) for slot in service.slots
-    ):
-        _check_flags(services, rules, service)
+    _check_flags(services, rules, service)
 
 
 def _check_list(
@@ -103,6 +100,11 @@ def _check_flags(
         ways = [(services.get(service.parent), service)]
     else:
         ways = [(service, services.get(slot.service)) for slot in service.slots] or [(service, None)]
+    together = {service.index: service for way in ways for service in way if service is not None}
+    named = (rules.get(name) for one in together.values() for name in one.rule_names())
+    if not any(rule is not None and rule.only_on_flag for rule in named):
+        # most services: and the ways of a parent with a thousand sub-services are long
+        return
     for parent, sub in ways:
         on_way = list(_on_way(parent, sub))
         ever = {rules[name].set_on_match for name in on_way if name in rules}

@@ -31,9 +31,6 @@ async def test_entries_of_a_service_come_and_go(api: httpx.AsyncClient, web: int
     added = await api.post(path, json=two)
     assert added.json()["object"]["allow"] == 3
     assert added.json()["object"]["otherwise"] == "block"
-    (difference,) = added.json()["differences"]
-    assert difference["title"] == f"access lists of virtual service {web}"
-    assert difference["lines"] == ["allow 10.0.0.2/32: added", "allow 10.0.0.3/32: added (third)"]
     removed = await api.post(f"{path}/remove", json=two)
     assert removed.json()["object"]["allow"] == 1
     missing = await api.post(f"{path}/remove", json=two)
@@ -49,16 +46,10 @@ async def test_a_decision_says_why(api: httpx.AsyncClient, web: int) -> None:
     assert (await api.get("/access-lists/all/decision", params={"address": "10.1.1.1"})).status_code == 422
 
 
-async def test_a_dry_run_changes_nothing_and_tells_little_of_much(
-    api: httpx.AsyncClient, appliance: MemoryAppliance
-) -> None:
+async def test_a_dry_run_changes_nothing_and_counts(api: httpx.AsyncClient, appliance: MemoryAppliance) -> None:
     text = "\n".join(f"10.0.{n // 256}.{n % 256}" for n in range(5000))
     answer = await api.put("/access-lists/all/block", params={"dry_run": True}, json={"text": text})
-    (difference,) = answer.json()["differences"]
-    assert difference["lines"] == [
-        "block: 5000 entries added: 10.0.0.0/32, 10.0.0.1/32, 10.0.0.10/32 and 4997 more",
-    ]
-    assert len(answer.content) < 2000
+    assert answer.json()["object"]["block"] == 5000
     assert appliance.snapshot().configuration.access_lists == {}
 
 
@@ -92,8 +83,8 @@ async def test_a_declaration_holds_the_lists(api: httpx.AsyncClient, web: int) -
     ]
     assert (await api.put("/configuration", json=document)).json()["applied"] == "unchanged"
     document["access_lists"][0]["block"].pop()
-    changed = await api.put("/configuration", json=document)
-    assert changed.json()["differences"][0]["lines"] == ["block 2001:db8:bad::/48: removed"]
+    await api.put("/configuration", json=document)
+    assert len((await api.get("/access-lists/all/block")).json()) == 2
     del document["access_lists"]
     await api.put("/configuration", json=document)
     assert (await api.get("/access-lists")).json() == [{"scope": "all", "block": 0, "allow": 0, "otherwise": "allow"}]

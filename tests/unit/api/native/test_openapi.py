@@ -73,7 +73,7 @@ async def test_schemas_are_those_of_the_catalogue(document: dict[str, Any]) -> N
     assert new["required"] == ["address", "port"]
     assert new["additionalProperties"] is False
     visible = {name for name, d in VirtualService.declared().items() if not d.setting.secret}
-    assert set(new["properties"]) == {*visible, "servers"}
+    assert set(new["properties"]) == {*visible, "servers", "sub_services"}
     assert new["properties"]["port"]["maximum"] == 65535
     assert "adaptive" not in new["properties"]["schedule"]["enum"]
     assert "Not built yet" in new["properties"]["schedule"]["description"]

@@ -22,7 +22,7 @@ async def test_a_new_service_is_answered_whole_with_its_place_and_revision(
     assert found["operations"] == ["add service 1"]
     assert found["differences"][0]["action"] == "add"
     secrets = {name for name, d in VirtualService.declared().items() if d.setting.secret}
-    assert set(found["object"]) == {"index", "servers", *VirtualService.declared()} - secrets
+    assert set(found["object"]) == {"index", "parent", "servers", "slots", *VirtualService.declared()} - secrets
     assert found["object"]["service_type"] == "http"
     entry = appliance.revision(revision)
     assert (entry.author, entry.origin, entry.reason) == ("bal", "api", "first")
