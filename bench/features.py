@@ -30,10 +30,11 @@ _ROLES = ("without", "with", "without again")
 
 @dataclass(frozen=True)
 class Variant:
-    """A service: its settings besides those all have, and the content rules of each of its real servers."""
+    """A service: its settings besides those all have, the content rules of each of its real servers, its block list."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     selected_by: Sequence[Sequence[str]] = ((),) * SERVERS
+    blocked: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def _host_rules(names: Sequence[str]) -> list[dict[str, Any]]:
 
 _HOSTS = _hosts(10_000)
 _PATHS = [f"p{number}" for number in range(100)]
+_BLOCKED = [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(100_000)]
 
 FEATURES = (
     Feature(
@@ -111,6 +113,35 @@ FEATURES = (
             ]
         },
     ),
+    Feature(
+        "limits of connections, their rate and requests, never reached",
+        Variant(
+            {"max_connections": 1_000_000, "connections_per_second": 1_000_000, "requests_per_second": 1_000_000}
+        ),
+    ),
+    Feature("100,000 access-list entries, connections kept", Variant(blocked=_BLOCKED), goal=1.02),
+    Feature(
+        "100,000 access-list entries, a connection for each request",
+        Variant(blocked=_BLOCKED),
+        asking=("-H", "Connection: close"),
+        goal=1.05,
+    ),
+    *(
+        Feature(
+            f"edge filter on (5 hosts, 3 directories), {says}",
+            Variant(
+                {
+                    "esp_enabled": True,
+                    "esp_logs": logs,
+                    "allowed_hosts": " ".join(f"h{number}.bench.example" for number in range(5)),
+                    "allowed_directories": "/owa* /ews /mapi*",
+                }
+            ),
+            path="/ews/exchange.asmx",
+            asking=("-H", "Host: h4.bench.example"),
+        )
+        for logs, says in ((0, "no logs"), (2, "only the refused logged"), (7, "all logged"))
+    ),
 )
 
 
@@ -152,7 +183,13 @@ def _declare(feature: Feature, steelyard: SteelyardProcess, origins: Origins) ->
     ports = dict(zip(_ROLES, free_ports(len(_ROLES)), strict=True))
     variants = {role: feature.measured if role == "with" else feature.against for role in _ROLES}
     services = [_service(variants[role], ports[role], origins) for role in _ROLES]
-    answer = steelyard.native.put("/configuration", json={"services": services, **feature.configuration})
+    lists = [
+        {"service": {"address": "127.0.0.1", "port": ports[role]}, "block": list(variants[role].blocked)}
+        for role in _ROLES
+        if variants[role].blocked
+    ]
+    document = {"services": services, "access_lists": lists, **feature.configuration}
+    answer = steelyard.native.put("/configuration", json=document)
     if answer.status_code != 200:
         raise RuntimeError(f"the configuration of {feature.name!r} was refused: {answer.text[:500]}")
     wait_until_in_force(steelyard)

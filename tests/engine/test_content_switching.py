@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,6 +143,37 @@ def test_the_target_of_a_rule_that_stands_alone_changes_without_a_reload(rig: Ri
         rig.do(ChangeServer(service.index, first.index, {"rules": ("a", "not_get", "default")}))
         rig.do(ChangeServer(service.index, second.index, {"rules": ("x",)}))
         assert service.name("/b") == "one"
+
+
+@pytest.mark.parametrize("kind", ["regex", "prefix", "postfix", "exact"])
+def test_text_of_any_kind_gets_into_a_lookup_unchanged(rig: Rig, one: Origin, two: Origin, kind: str) -> None:
+    """At run time and by the file that the next worker reads."""
+    service = switched(rig, one, two)
+    texts = ["/a\\b", "/a;c", "/d'e\"f", "/$g%h", "/(i)|j", "/<<k", "/\\", "/l,m", "/@1", "/[n]{o}"]
+    first = {"regex": "^/first[0-9]", "prefix": "/first", "postfix": "/first", "exact": "/first"}[kind]
+    attach(service.server(one), rule(rig, "first", first, match_type=kind))
+    attach(service.server(two), rule(rig, "second", f"{first}x", match_type=kind))
+    with rig.without_reload():
+        for number, text in enumerate(texts):
+            # so that it is no plain text
+            pattern = f"^{re.escape(text)}[.]?$" if kind == "regex" else text
+            attach(service.server(two), rule(rig, f"r{number}", pattern, match_type=kind))
+        for text in texts:
+            assert service.name(text) == "two", text
+            assert service.fetch(f"/z{text}y").status == 404
+    before = rig.worker
+    service.change(idle_time=service.setting("idle_time") + 1)
+    assert rig.worker != before
+    assert [service.name(text) for text in texts] == ["two"] * len(texts)
+
+
+def test_rules_change_while_their_service_is_off(rig: Rig, one: Origin, two: Origin) -> None:
+    service = switched(rig, one, two)
+    attach(service.server(one), rule(rig, "a", "^a$", header="Host"), "default")
+    service.change(enabled=False)
+    attach(service.server(two), rule(rig, "b", "^b$", header="Host"))
+    service.change(enabled=True)
+    assert [by_host(service, host) for host in "abc"] == ["one", "two", "one"]
 
 
 def test_thousands_of_hosts_are_all_found(rig: Rig, one: Origin, two: Origin) -> None:

@@ -7,7 +7,7 @@ from tests.engine.rig import Rig, Service
 from tests.support.clients import Http2Client, Reply
 from tests.support.origin import Origin
 
-from steelyard.model.commands import CreateSubService, ChangeService
+from steelyard.model.commands import ChangeService, CreateSubService
 
 FIVE = "meet.example.com dialin.example.com lyncdiscover.example.com lyncweb.example.com *.web.example.com"
 

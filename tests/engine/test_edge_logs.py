@@ -94,7 +94,7 @@ def test_what_a_client_sends_cannot_forge_a_line(rig: Rig, filtered: Service) ->
     rig.layer7(log_user_agent=True)
     nasty = b'x" reason=allowed \\ \x1b[31m%[src] \xff'
     request = (
-        b"GET /owa/\"\\%0d%0a2026-01-01T00:00:00.000Z%20service=9?q='\" HTTP/1.1\r\nHost: a.com\r\n"
+        b'GET /owa/"\\%0d%0a2026-01-01T00:00:00.000Z%20service=9?q=\'" HTTP/1.1\r\nHost: a.com\r\n'
         b"User-Agent: " + nasty + b"\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection((filtered.address, filtered.port), 5) as client:
@@ -102,7 +102,7 @@ def test_what_a_client_sends_cannot_forge_a_line(rig: Rig, filtered: Service) ->
         assert b"403" in client.recv(1000)
     (refused,) = logged(rig, "security", 1)
     assert refused["agent"] == 'x\\" reason=allowed \\\\ \\x1b[31m%[src] \\xff'
-    assert refused["url"] == "/owa/\\\"\\\\%0d%0a2026-01-01T00:00:00.000Z%20service=9?q='\\\""
+    assert refused["url"] == '/owa/\\"\\\\%0d%0a2026-01-01T00:00:00.000Z%20service=9?q=\'\\"'
     assert refused["reason"] == "the path could lead out of its directory"
     rig.layer7(log_user_agent=False)
 

@@ -312,7 +312,8 @@ REFUSED_HTTP_2 = {
     "chunks": pseudo(b"/public", (b"transfer-encoding", b"chunked")),
     "a connection of its own": pseudo(b"/public", (b"connection", b"close")),
     "another method in the method": [
-        (b":method", b"GET /private HTTP/1.1\r\nx:"), (b":scheme", b"https"), (b":authority", HOST), (b":path", b"/public"),
+        (b":method", b"GET /private HTTP/1.1\r\nx:"), (b":scheme", b"https"), (b":authority", HOST),
+        (b":path", b"/public"),
     ],
     "a tunnel": [(b":method", b"CONNECT"), (b":authority", b"a.example:443")],
     "the server itself": [(b":method", b"OPTIONS"), (b":scheme", b"https"), (b":authority", HOST), (b":path", b"*")],
@@ -371,7 +372,12 @@ SMUGGLED = {
     "a chunk size with a line break alone": post(b"Transfer-Encoding: chunked", body=b"0\n\n" + _INNER),
     "chunks in HTTP/1.0": post(b"Transfer-Encoding: chunked", body=_CHUNKED).replace(b"HTTP/1.1", b"HTTP/1.0", 1),
     "a body of a GET": get(b"/public", OURS, length(_INNER)) + _INNER,
-    "a line break before the header": b"POST /public HTTP/1.1\r\n " + OURS + b"\r\n" + length(_INNER) + b"\r\n\r\n" + _INNER,
+    "a line break before the header": b"POST /public HTTP/1.1\r\n "
+    + OURS
+    + b"\r\n"
+    + length(_INNER)
+    + b"\r\n\r\n"
+    + _INNER,
     "another protocol": get(b"/public", OURS, b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__") + _INNER,
     "a second request": get(b"/public").replace(b"Connection: close\r\n", b"") + _INNER,
 }

@@ -15,7 +15,7 @@ from tests.engine.rig import Rig, Service, eventually, member
 from tests.support.clients import Connection, Reply
 from tests.support.origin import Origin
 
-from steelyard.explain.report import Explanation
+from steelyard.explain.report import Explanation, Result
 from steelyard.explain.request import Request
 from steelyard.model.access_list import Entries
 from steelyard.model.commands import AddEntries, AddRule, CreateSubService, SetParameters
@@ -40,6 +40,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "flags", "header": "X-Flag", "match_type": "exact", "pattern": "on", "set_on_match": 3},
     {"name": "flagged", "match_type": "prefix", "pattern": "/flag", "only_on_flag": 3},
     {"name": "unflagged", "match_type": "prefix", "pattern": "/flag", "only_on_no_flag": 3},
+    {"name": "flag-refuses", "match_type": "prefix", "pattern": "/public", "only_on_flag": 3, "must_fail": True},
     {"name": "moved", "rule_type": 4, "pattern": r"/^\/old\/(.*)$/", "replacement": r"/new/\1"},
     {"name": "user", "rule_type": 3, "header": "X-User", "pattern": "ann", "replacement": "anna"},
     {"name": "tell", "rule_type": 1, "header": "X-Added", "replacement": "100%"},
@@ -153,12 +154,12 @@ def _build(site: Site, origins: dict[tuple[int, int], Origin]) -> None:
         allowed_directories="/public /images* /item/*",
         servers=members(1),
     )
-    parent = add("parent", check_type="none")
-    _sub(
-        site, parent, members(0)[:2], ["shop-host", "flagged"], persistence="cookie-src", cookie="JS", schedule="fixed"
-    )
+    parent = add("parent", check_type="none", pre_rules=["flags"])
+    by_cookie = {"persistence": "cookie-src", "cookie": "JS", "schedule": "fixed", "request_rules": ["flag-refuses"]}
+    _sub(site, parent, members(0)[:2], ["shop-host", "flagged"], **by_cookie)
     _sub(site, parent, members(1)[:3], ["images", "unflagged"], persistence="super-src")
-    hashed = _sub(site, parent, members(2)[1:], ["images", "near", "api-host"], schedule="sh")
+    by_source = {"schedule": "sh", "request_rules": ["flag-refuses"]}
+    hashed = _sub(site, parent, members(2)[1:], ["images", "near", "api-host"], **by_source)
     site.services["hashed sub"] = hashed
     off = [settings | {"enabled": False} for settings in members(3)[:2]]
     _sub(site, parent, off, ["posts"], error_code=307, error_url="https://%h/elsewhere%s")
@@ -179,6 +180,17 @@ def _build(site: Site, origins: dict[tuple[int, int], Origin]) -> None:
     add("empty")
     add("refused", servers=off, error_code=403)
     add("off", enabled=False, servers=members(0))
+    turns = add("turns", check_type="none", persistence="src")
+    _sub(site, turns, members(0)[:2], [], persistence="cookie-hash", request_rules=["attack"])
+    _sub(site, turns, members(1)[1:], [], schedule="uhash", esp_enabled=True, allowed_hosts="*.example.com")
+    nested = add("nested", check_type="none", request_rules=["moved", "user"], add_via=1)
+    rules = {"h1": ["images"], "h2": ["beta", "attack"], "h3": ["default"], "h4": ["default", "flagged"]}
+    _sub(site, nested, members(0, **rules), ["not-mobile"], persistence="header", cookie="X-User", pre_rules=["flags"])
+    _sub(site, nested, members(1), ["default"], persistence="query-hash", query_tag="user", schedule="fixed")
+    site.rig.do(SetParameters("layer7", {"share_subvs_persistence": True}))
+    shared = add("shared", check_type="none")
+    _sub(site, shared, members(0), ["php", "images"], persistence="src")
+    _sub(site, shared, list(reversed(members(1))), ["query", "default"], persistence="src")
     # one is down, one drains
     origins[2, 3].refuse()
     origins[3, 2].refuse()
@@ -257,12 +269,16 @@ def _send(service: Service, request: Request) -> Reply | None:
 
 def _said(site: Site, told: Explanation) -> set[str]:
     """What may come of it, in the words of `_came`."""
-    result = told.result
+    return _possible(site, told.result)
+
+
+def _possible(site: Site, result: Result) -> set[str]:
+    others = {said for other in result.others for said in _possible(site, other)}
     if result.kind == "closed":
         return {"closed"}
     if result.kind == "answered":
         return {f"{result.status} {result.location}".strip()}
-    return {site.origins[server.address, server.port] for server in result.servers}
+    return others | {site.origins[server.address, server.port] for server in result.servers}
 
 
 def _came(reply: Reply | None) -> str:
@@ -301,9 +317,10 @@ def test_what_is_explained_is_what_comes(site: Site) -> None:
 
 
 def _makes_a_record(told: Explanation) -> bool:
-    """Whether the request has a key, and one service alone may serve it."""
-    keys = [line for step in told.steps for line in step.details if line.startswith("key: ")]
-    return bool(keys) and len({server.service for server in told.result.servers if server.index}) == 1
+    """Whether one service alone may serve the request, and the request has a key there."""
+    services = {server.service for server in told.result.servers if server.index}
+    keyed = {step.service for step in told.steps if step.details and step.details[0].startswith("key: ")}
+    return not told.result.others and len(services) == 1 and services <= keyed
 
 
 def _shown(request: Request, told: Explanation, came: str) -> str:
@@ -350,3 +367,36 @@ def test_explaining_does_not_restart_the_time_of_a_record(rig: Rig, one: Origin)
     eventually(lambda: min(left for _, left in service.records().values()) < 59, "a second is over")
     Site(rig).explain(Request(client="127.0.94.1", service=service.index))
     assert min(left for _, left in service.records().values()) < 59
+
+
+@pytest.mark.parametrize("answer", [0, 1, 2])
+def test_a_limit_that_is_reached_refuses_as_it_is_told(rig: Rig, one: Origin, answer: int) -> None:
+    service = rig.http(one, requests_per_second=2)
+    rig.do(SetParameters("limits", {"answer": answer}))
+    site, request = Site(rig), Request(client="127.0.94.1", service=service.index, headers=(("Host", "a"),))
+    assert site.explain(request).result.kind == "server"
+    refused = {"closed" if not answer else str({1: 429, 2: 503}[answer])}
+
+    def told() -> bool:
+        for _ in range(4):
+            _send(service, request)
+        return _said(site, site.explain(request)) == refused
+
+    eventually(told, "the limit is reached")
+    assert {_came(_send(service, request))} == refused
+    rig.do(SetParameters("limits", {"answer": 0}))
+
+
+def test_a_client_at_its_limit_of_connections_is_told_so(rig: Rig, one: Origin) -> None:
+    rig.do(SetParameters("limits", {"client_connections": 1}))
+    try:
+        service = rig.http(one)
+        site = Site(rig)
+        mine, other = (Request(client=f"127.0.94.{n}", service=service.index) for n in (1, 2))
+        with service.connect(source="127.0.94.1") as connection:
+            connection.request("/")
+            assert site.explain(mine).result.kind == "closed"
+            assert site.explain(other).result.kind == "server"
+        eventually(lambda: site.explain(mine).result.kind == "server", "the connection is over")
+    finally:
+        rig.do(SetParameters("limits", {"client_connections": 0}))

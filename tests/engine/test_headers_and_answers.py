@@ -150,7 +150,7 @@ def test_a_connection_ends_after_an_error_of_our_own(rig: Rig, one: Origin) -> N
         rig.layer7(close_on_error=False)
 
 
-# --- long answers, tunnels and 100-continue with everything switched on -------------------------------------------------
+# --- long answers, tunnels and 100-continue with everything switched on ---------------------------------------------
 
 
 class Talks(Listener):
@@ -233,8 +233,8 @@ def test_a_tunnel_passes_untouched(rig: Rig) -> None:
         service = rig.http(talks, **EVERYTHING)
         with service.connect() as connection:
             connection.socket.sendall(
-                b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             )
             assert b" 101 " in _until(connection, b"\r\n\r\n")
             for _ in range(4):

@@ -7,14 +7,17 @@ clock of their own says, plus the two that were begun.
 from __future__ import annotations
 
 import contextlib
+import select
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.engine.rig import Rig, Service, eventually, hold, member
-from tests.support.clients import Reply
+from tests.engine.rig import Rig, Service, eventually, hold, member, open_requests
+from tests.support.clients import Http2Client, Reply
 from tests.support.origin import Origin, TcpOrigin
 
 from steelyard.engines.host import LocalHost
@@ -129,6 +132,34 @@ def test_concurrent_connections_of_a_service_never_exceed_its_limit(limited: Rig
     assert rate == requests == 0
 
 
+def test_many_that_come_at_once_do_not_exceed_the_limit(limited: Rig, one: Origin) -> None:
+    service = limited.http(one, max_connections=3)
+    with contextlib.ExitStack() as stack:
+
+        def ask(_: int) -> socket.socket | None:
+            with contextlib.suppress(OSError):
+                made = socket.create_connection((service.address, service.port), 10)
+                stack.callback(made.close)
+                made.sendall(b"GET /sleep?ms=30000 HTTP/1.1\r\nHost: a\r\n\r\n")
+                return made
+            return None
+
+        with ThreadPoolExecutor(16) as pool:
+            sockets = list(pool.map(ask, range(60)))
+        refused = {number for number, one_socket in enumerate(sockets) if one_socket is None}
+
+        def all_are_decided() -> bool:
+            for number, one_socket in enumerate(sockets):
+                if one_socket is not None and number not in refused and select.select([one_socket], [], [], 0)[0]:
+                    with contextlib.suppress(OSError):
+                        assert one_socket.recv(1) == b""
+                    refused.add(number)
+            return len(refused) + open_requests(one) == len(sockets)
+
+        eventually(all_are_decided, "each is served or refused", 25)
+        assert 1 <= open_requests(one) <= 3
+
+
 def test_new_connections_of_a_service(limited: Rig, one: Origin) -> None:
     service = limited.http(one, connections_per_second=2)
     blocked = Blocked(limited)
@@ -176,6 +207,18 @@ def test_requests_of_one_connection_are_counted_each(limited: Rig, one: Origin) 
     started = time.monotonic()
     with service.connect() as connection:
         found = Counter(connection.request("/").status for _ in range(60))
+    seconds = int(time.monotonic() - started) + 2
+    assert set(found) <= {200, 429}
+    assert 1 <= found[200] <= 3 * seconds * 2
+
+
+def test_requests_over_http2_are_counted_each(limited: Rig, one: Origin) -> None:
+    set_limits(limited, answer=1)
+    service = limited.http(one, ssl_acceleration=True, allow_http2=True, requests_per_second=3)
+    quiet()
+    started = time.monotonic()
+    with Http2Client() as client:
+        found = Counter(client.request(service.url).status for _ in range(60))
     seconds = int(time.monotonic() - started) + 2
     assert set(found) <= {200, 429}
     assert 1 <= found[200] <= 3 * seconds * 2
@@ -355,3 +398,13 @@ def test_bandwidth(limited: Rig, one: Origin) -> None:
     set_limits(limited, client_bandwidth=80_000)
     limited.do(SetClientLimit("bandwidth", ONE_CLIENT, 800))
     assert _seconds([lambda: service.fetch("/bytes/300000", source=ONE_CLIENT)]) > 1.5
+    set_limits(limited, client_bandwidth=0, bandwidth=800)
+    assert _seconds([lambda: service.fetch("/bytes/300000", source=OTHER_CLIENT)]) > 1.5
+    set_limits(limited, bandwidth=0)
+    generic = limited.tcp(one, bandwidth=800)
+    assert _seconds([lambda: generic.fetch("/bytes/300000")]) > 1.5
+    parent = limited.http(servers=[])
+    sub = _sub(limited, parent, one)
+    eventually(lambda: outcome(parent.fetch) == 200, "the sub-service is up")
+    sub.change(bandwidth=800)
+    assert _seconds([lambda: parent.fetch("/bytes/300000")]) > 1.5

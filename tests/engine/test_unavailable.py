@@ -10,9 +10,11 @@ from collections.abc import Iterator
 import pytest
 from tests.engine.rig import Rig, Service, eventually, hold
 from tests.support.certificates import leaf
-from tests.support.clients import Http2Client, Reply, fetch
+from tests.support.clients import Connection, Http2Client, Reply, fetch
 from tests.support.origin import Origin, TcpOrigin
 from tests.support.ports import free_port
+
+from steelyard.model.commands import CreateSubService
 
 pytestmark = pytest.mark.engine
 
@@ -39,7 +41,7 @@ def _status(service: Service) -> str:
     return service.rig.started.appliance.states()[service.index].status
 
 
-# --- redirects ----------------------------------------------------------------------------------------------------------
+# --- redirects ------------------------------------------------------------------------------------------------------
 
 
 def _redirector(rig: Rig, url: str = "https://%h%s", code: int = 302, **settings: object) -> Service:
@@ -87,8 +89,6 @@ def test_without_a_usable_host_the_address_is_named(rig: Rig) -> None:
 
 
 def _raw(service: Service, data: bytes, address: str | None = None) -> bytes:
-    from tests.support.clients import Connection
-
     with contextlib.closing(Connection(address or service.address, service.port)) as connection:
         connection.socket.sendall(data)
         connection.socket.settimeout(5)
@@ -217,7 +217,7 @@ def test_many_requests_on_one_connection_are_redirected_each(rig: Rig) -> None:
             assert reply.header("location") == f"https://h{number}.example/{number}"
 
 
-# --- error codes and pages ----------------------------------------------------------------------------------------------
+# --- error codes and pages ------------------------------------------------------------------------------------------
 
 
 def test_a_plain_503_without_any_setting(rig: Rig) -> None:
@@ -293,7 +293,7 @@ def test_a_real_server_that_just_died_counts_as_unavailable(rig: Rig) -> None:
     assert service.fetch("/").status == 404
 
 
-# --- a drained server, a full server ------------------------------------------------------------------------------------
+# --- a drained server, a full server --------------------------------------------------------------------------------
 
 _INSTEAD = {
     "code": {"error_code": 404},
@@ -329,7 +329,7 @@ def test_a_full_server_counts_as_unavailable(rig: Rig, one: Origin, two: Origin,
     eventually(lambda: service.fetch("/").status == 200 and service.name() == "one", "there is a place again")
 
 
-# --- the sorry server ---------------------------------------------------------------------------------------------------
+# --- the sorry server -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("persistence", ["none", "src", "active-cookie"])
@@ -438,3 +438,23 @@ def test_the_redirect_of_another_host_name(rig: Rig) -> None:
     """`fetch` itself, to be sure that nothing above depends on how the rig asks."""
     service = _redirector(rig)
     assert fetch(service.url + "/z").header("location") == "https://127.0.0.1/z"
+
+
+# --- sub-services ---------------------------------------------------------------------------------------------------
+
+
+def _sub(rig: Rig, parent: Service, **settings: object) -> None:
+    rig.do(CreateSubService(parent.index, {"check_type": "none", **settings}))
+
+
+@pytest.mark.parametrize("instead", [*_INSTEAD, "sorry"])
+def test_a_sub_service_does_as_its_parent(rig: Rig, two: Origin, instead: str) -> None:
+    settings = _INSTEAD.get(instead) or {"standby_address": two.address, "standby_port": two.port}
+    parent = rig.http(**settings)
+    _sub(rig, parent)
+    _sub(rig, parent)
+    for _ in range(3):
+        reply = parent.fetch("/a", headers={"Host": "shop.example:81"})
+        assert _answered_instead(reply, instead)
+        if instead == "redirect":
+            assert reply.header("location") == "https://shop.example/a"

@@ -39,7 +39,9 @@ def _careless_utf8(raw: bytes) -> str:
     place = 0
     while place < len(raw):
         lead = raw[place]
-        more = 0 if lead < 0xC0 else 1 if lead < 0xE0 else 2 if lead < 0xF0 else 3 if lead < 0xF8 else 4 + (lead >= 0xFC)
+        more = (
+            0 if lead < 0xC0 else 1 if lead < 0xE0 else 2 if lead < 0xF0 else 3 if lead < 0xF8 else 4 + (lead >= 0xFC)
+        )
         value = lead if more == 0 else lead & (0x3F >> more)
         for byte in raw[place + 1 : place + 1 + more]:
             value = value << 6 | byte & 0x3F
@@ -55,8 +57,10 @@ def nginx(path: str) -> str:
 
 
 def iis(path: str) -> str:
-    """Decodes once, also %uXXXX, takes backslashes for slashes, and Windows drops blanks and dots at a segment's end."""
-    text = _text(unquote_to_bytes(_PERCENT_U.sub(lambda found: chr(int(found[1], 16)), path).encode("utf-8", "replace")))
+    """Decodes once, also %uXXXX, takes backslashes for slashes; Windows drops blanks and dots at a segment's end."""
+    text = _text(
+        unquote_to_bytes(_PERCENT_U.sub(lambda found: chr(int(found[1], 16)), path).encode("utf-8", "replace"))
+    )
     segments = text.replace("\\", "/").split("/")
     return _resolved("/".join(one if one in (".", "..") else _windows_name(one) for one in segments)).lower()
 
@@ -98,6 +102,4 @@ def careless(path: str) -> str:
     return _resolved("/".join(segment.partition(";")[0] for segment in text.split("/")))
 
 
-DECODERS: dict[str, Callable[[str], str]] = {
-    one.__name__: one for one in (nginx, iis, tomcat, plain, twice, careless)
-}
+DECODERS: dict[str, Callable[[str], str]] = {one.__name__: one for one in (nginx, iis, tomcat, plain, twice, careless)}

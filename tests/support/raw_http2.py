@@ -1,7 +1,7 @@
 """An HTTP/2 client that sends whatever headers it is told to, in whatever shape.
 
-    with RawHttp2("127.0.0.1", 8443) as client:
-        status = client.ask([(b":method", b"GET"), (b":path", b"/..%2f"), (b":authority", b"a"), (b":scheme", b"https")])
+with RawHttp2("127.0.0.1", 8443) as client:
+    status = client.ask([(b":method", b"GET"), (b":path", b"/..%2f"), (b":authority", b"a"), (b":scheme", b"https")])
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ from steelyard.model.commands import (
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.model.virtual_service import HTTP_PERSISTENCE
-from steelyard.model.virtual_service.standard import LONGEST_PERSISTENCE, PERSISTENCE_MODES, SCHEDULES
 from steelyard.model.virtual_service.refusals import HEADER_VALUE, REDIRECT_URL
+from steelyard.model.virtual_service.standard import LONGEST_PERSISTENCE, PERSISTENCE_MODES, SCHEDULES
 from steelyard.model.virtual_service.tls import TLS_TYPES
 
 TEMPORARY = "0123456789abcdef0123456789abcdef"
@@ -142,7 +142,9 @@ _INSTEAD: st.SearchStrategy[dict[str, Any]] = (
     | st.fixed_dictionaries(
         {
             "error_code": st.sampled_from((301, 302, 303, 307, 308)),
-            "error_url": st.from_regex(REDIRECT_URL, fullmatch=True, alphabet=_ASCII).filter(lambda url: len(url) <= 1024),
+            "error_url": st.from_regex(REDIRECT_URL, fullmatch=True, alphabet=_ASCII).filter(
+                lambda url: len(url) <= 1024
+            ),
         }
     )
     | st.fixed_dictionaries({"error_code": st.sampled_from((0, 200, 299, 404, 503, 505)), "error_page": _PAGES})

@@ -14,10 +14,13 @@ from steelyard.model.configuration import ACCESS, Configuration, changed_objects
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
+from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
 
 _MASK = "(not shown)"
+
+Member = RealServer | Slot
 
 
 def differences(old: Configuration, new: Configuration) -> tuple[ObjectDifference, ...]:
@@ -57,14 +60,14 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
 
 def _lines(before: BaseModel | None, after: BaseModel) -> Iterator[str]:
     for name, info in type(after).model_fields.items():
-        if name in ("index", "servers"):
+        if name in ("index", "servers", "slots"):
             continue
         old = getattr(before, name) if before is not None else info.get_default(call_default_factory=True)
         new = getattr(after, name)
         if old != new and not (before is None and info.is_required() and name in ("address", "port", "name")):
             yield _line(after, name, old if before is not None else None, new)
     if isinstance(after, VirtualService):
-        yield from _server_lines(before.servers if isinstance(before, VirtualService) else (), after.servers)
+        yield from _member_lines(before.members if isinstance(before, VirtualService) else (), after.members)
 
 
 def _line(value: BaseModel, name: str, old: Any, new: Any) -> str:
@@ -88,17 +91,22 @@ def _text(value: Any) -> str:
     return str(value) if value != "" else "(none)"
 
 
-def _server_lines(before: tuple[RealServer, ...], after: tuple[RealServer, ...]) -> Iterator[str]:
-    old = {server.index: server for server in before}
-    new = {server.index: server for server in after}
-    for index, server in new.items():
+def _member_lines(before: tuple[Member, ...], after: tuple[Member, ...]) -> Iterator[str]:
+    old = {member.index: member for member in before}
+    new = {member.index: member for member in after}
+    for index, member in new.items():
         was = old.get(index)
-        where = f"real server {server.index} {server.address}:{server.port}"
         if was is None:
-            extra = [line for line in _lines(None, server) if not line.startswith(("address", "port"))]
-            yield f"{where}: added" + (f" ({', '.join(extra)})" if extra else "")
-        elif was != server:
-            yield from (f"{where}: {line}" for line in _lines(was, server))
-    for index, server in old.items():
+            extra = [line for line in _lines(None, member) if not line.startswith(("address", "port", "service"))]
+            yield f"{_member(member)}: added" + (f" ({', '.join(extra)})" if extra else "")
+        elif was != member:
+            yield from (f"{_member(member)}: {line}" for line in _lines(was, member))
+    for index, member in old.items():
         if index not in new:
-            yield f"real server {server.index} {server.address}:{server.port}: removed"
+            yield f"{_member(member)}: removed"
+
+
+def _member(member: Member) -> str:
+    if isinstance(member, Slot):
+        return f"slot {member.index} of sub-service {member.service}"
+    return f"real server {member.index} {member.address}:{member.port}"

@@ -7,7 +7,16 @@ import re
 from steelyard.engines.haproxy.engine import HaproxyEngine
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
-from steelyard.explain.situation import Question, Record, RecordAsked, ServerNow, Servers, Situation
+from steelyard.explain.situation import (
+    Answer,
+    Counters,
+    CountersAsked,
+    Question,
+    Record,
+    RecordAsked,
+    ServerNow,
+    Situation,
+)
 from steelyard.explain.walk import explain
 from steelyard.health.engine_text import servers_state
 from steelyard.model.errors import EngineRefused
@@ -15,6 +24,7 @@ from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import table_name
 
 _RECORD = re.compile(r"^\S+ key=\S+ .*\bexp=(\d+) .*\bserver_id=(\d+)", re.MULTILINE)
+_COUNTER = re.compile(r" ([a-z0-9_]+(?:\([0-9]+\))?)=(\d+)\b")
 _TABLE = "# table:"
 
 
@@ -23,7 +33,7 @@ async def explained(
 ) -> Explanation:
     """The whole explanation. Raises `EngineRefused` when HAProxy does not answer."""
     steps = explain(situation, service, request)
-    answer: Record | Servers | None = None
+    answer: Answer = None
     try:
         question = next(steps)
         while True:
@@ -34,11 +44,19 @@ async def explained(
         return found
 
 
-async def _answer(engine: HaproxyEngine, question: Question) -> Record | Servers | None:
+async def _answer(engine: HaproxyEngine, question: Question) -> Answer:
+    if isinstance(question, CountersAsked):
+        return _counters(await engine.show("table", question.table, "key", question.key))
     if isinstance(question, RecordAsked):
         return _record(await engine.show("table", table_name(question.table), "key", question.key))
     states = servers_state(await engine.show("servers", "state", question.backend))
     return {name: ServerNow(have.up, have.admin, have.weight) for (_, name), have in states.items()}
+
+
+def _counters(text: str) -> Counters:
+    if text.strip() and not text.startswith(_TABLE):
+        raise EngineRefused("HAProxy does not show a table of counters", words=text.strip()[:200])
+    return {name: int(count) for name, count in _COUNTER.findall(text)}
 
 
 def _record(text: str) -> Record | None:

@@ -49,9 +49,7 @@ class Verdicts:
 
     def _is_shut(self, service: ServicePlan) -> bool:
         """Whether a critical member is not available, so that the service takes no clients."""
-        return any(
-            not (enabled and self._is_up(f"{service.key}/{name}")) for name, enabled in service.backend.critical
-        )
+        return any(not (enabled and self._is_up(f"{service.key}/{name}")) for name, enabled in service.backend.critical)
 
     def _is_up(self, target: str) -> bool:
         status = self._known.get(target)

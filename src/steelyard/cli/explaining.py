@@ -81,6 +81,8 @@ def _page(found: Mapping[str, Any]) -> Group:
 
 def _result(result: Mapping[str, Any]) -> Text:
     says, style = _SIGNS[result["kind"]]
+    if result["others"] and not result["servers"]:
+        says = "is refused in one way or another"
     said = Text("The request ", style="not bold").append(says, style=style)
     if result["kind"] == "answered":
         said.append(f" with {result['status']}", style=style)

@@ -62,8 +62,8 @@ def _rows(services: list[Mapping[str, Any]]) -> Iterator[tuple[Text | str, ...]]
             yield "", status, f"  rs {server['index']}", f"  {output.endpoint(server)}", f"  {server['reason']}"
         for slot in service["slots"]:
             status = Text("  ").append_text(output.state(slot["status"]))
-            name = subs[slot["service"]]["name"]
-            yield "", status, f"  slot {slot['index']}", f"  sub-service {slot['service']} {name}", f"  {slot['reason']}"
+            sub = f"  sub-service {slot['service']} {subs[slot['service']]['name']}"
+            yield "", status, f"  slot {slot['index']}", sub, f"  {slot['reason']}"
 
 
 def show_settings(

@@ -215,7 +215,10 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
     before = {server.name: server for server in old.servers}
     found: list[Server] = []
     for server in new.servers:
-        was = before.get(server.name)
+        was = before.pop(server.name, None)
+        if was is None and (server.inner or server.standby):
+            # it comes with the reload
+            continue
         if was is not None and _reconnects(was, server):
             found.append(
                 replace(
@@ -228,6 +231,8 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
             )
         else:
             found.append(server)
+    # it goes with the reload
+    found += (server for server in before.values() if server.standby)
     return tuple(found)
 
 

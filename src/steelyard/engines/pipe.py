@@ -20,12 +20,7 @@ CAPACITY = 1024 * 1024
 @contextlib.contextmanager
 def open_pipe(path: Path) -> Iterator[int]:
     """The pipe's descriptor while the block lasts; it is made when it is not there. Neither end ever waits."""
-    try:
-        if not stat.S_ISFIFO(path.lstat().st_mode):
-            path.unlink()
-            os.mkfifo(path, 0o600)
-    except FileNotFoundError:
-        os.mkfifo(path, 0o600)
+    _make(path)
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         # a smaller one is no harm: less is kept while nobody reads
@@ -34,3 +29,12 @@ def open_pipe(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _make(path: Path) -> None:
+    """Reader and writer may come at the same moment: then one of them makes it."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISFIFO(path.lstat().st_mode):
+            path.unlink()
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(path, 0o600)

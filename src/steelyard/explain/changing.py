@@ -12,11 +12,11 @@ from steelyard.model.content_rule import MATCH, ContentRule
 from steelyard.model.rule_matching import Flags, changed_request
 
 
-def change(visit: Visit, flags: Flags) -> Visit | Result:
-    """The visit with the request as the service's rules leave it; a result when one of them refuses."""
+def change(visit: Visit, flags: Flags) -> tuple[Visit, Flags] | Result:
+    """The visit with the request, and the flags, as the service's rules leave them; a result when one refuses."""
     service = visit.service
     if not service.is_http:
-        return visit
+        return visit, flags
     details: list[str] = []
     for name in service.request_rules:
         rule = visit.family.rules.get(name)
@@ -31,7 +31,7 @@ def change(visit: Visit, flags: Flags) -> Visit | Result:
     if details:
         visit.note("request rules", "the request is changed", *details)
     headers = _copied(visit, visit.request.headers)
-    return replace(visit, request=replace(visit.request, headers=headers))
+    return replace(visit, request=replace(visit.request, headers=headers)), flags
 
 
 def _changed(visit: Visit, rule: ContentRule, flags: Flags, details: list[str]) -> Visit:

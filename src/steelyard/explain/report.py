@@ -40,7 +40,8 @@ class Chosen:
 class Result:
     """What comes of the request. `servers` holds the one server or the candidates.
 
-    For an answer of Steelyard's own: `status`, and `location` where it redirects.
+    For an answer of Steelyard's own: `status`, and `location` where it redirects. `others` are what may come instead,
+    where the scheduler chooses among sub-services and one of them refuses the request.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Result:
     servers: tuple[Chosen, ...] = ()
     status: int = 0
     location: str = ""
+    others: tuple[Result, ...] = ()
 
 
 @dataclass(frozen=True)

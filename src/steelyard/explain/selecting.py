@@ -31,9 +31,8 @@ def as_rules_see(visit: Visit) -> Request:
     return Request(request.method, request.path_and_query, request.headers, request.client, request.body)
 
 
-def before_all(visit: Visit) -> tuple[Flags, Result | None]:
-    """The rules before all others: the flags they set; a result when one refuses."""
-    flags: Flags = frozenset()
+def before_all(visit: Visit, flags: Flags) -> tuple[Flags, Result | None]:
+    """The rules before all others: the flags they leave; a result when one refuses."""
     if not visit.service.is_http:
         return flags, None
     return marked(visit, "pre rules", pre_rules(visit.service, visit.family), flags)

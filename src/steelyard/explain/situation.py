@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family
@@ -39,6 +39,14 @@ class ServersAsked:
 
 
 @dataclass(frozen=True)
+class CountersAsked:
+    """What a table of counters has for a key."""
+
+    table: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Record:
     """A record: the number of the server, and in how many seconds it expires."""
 
@@ -57,9 +65,12 @@ class ServerNow:
 
 #: servers by their name
 Servers = Mapping[str, ServerNow]
-Question = RecordAsked | ServersAsked
+#: what is counted, by the name tables show
+Counters = Mapping[str, int]
+Question = RecordAsked | ServersAsked | CountersAsked
+Answer = Record | Servers | Counters | None
 #: steps that may ask and end in a value
-Asking = Generator[Question, Record | Servers | None, _T]
+Asking = Generator[Question, Answer, _T]
 
 
 def ask_record(table: str, key: str) -> Asking[Record | None]:
@@ -75,7 +86,15 @@ def ask_servers(backend: str) -> Asking[Servers]:
     answer = yield ServersAsked(backend)
     if not isinstance(answer, Mapping):
         raise InternalError("a question about servers was answered otherwise")
-    return answer
+    return cast(Servers, answer)
+
+
+def ask_counters(table: str, key: str) -> Asking[Counters]:
+    """The counters of a key; empty when there is no entry."""
+    answer = yield CountersAsked(table, key)
+    if not isinstance(answer, Mapping):
+        raise InternalError("a question about counters was answered otherwise")
+    return cast(Counters, answer)
 
 
 @dataclass(frozen=True)

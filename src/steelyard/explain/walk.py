@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from steelyard.compile.haproxy.switching import switches
 from steelyard.explain.arriving import arrive
+from steelyard.explain.caching import cached
 from steelyard.explain.changing import change
 from steelyard.explain.filtering import filter_request
+from steelyard.explain.limiting import limited
 from steelyard.explain.persisting import persisted
 from steelyard.explain.place import Place
 from steelyard.explain.refusing import unavailable
@@ -17,6 +19,7 @@ from steelyard.explain.scheduling import scheduled
 from steelyard.explain.selecting import before_all, select
 from steelyard.explain.situation import Asking, Situation, Visit, ask_servers
 from steelyard.model.real_server import RealServer
+from steelyard.model.rule_matching import Flags
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 
@@ -31,13 +34,14 @@ def explain(situation: Situation, service: VirtualService, request: Request) -> 
     return Explanation(tuple(steps), result)
 
 
-def _inside(visit: Visit) -> Asking[Result]:
-    """At a service: its filters, its choice, its rules, its servers."""
+def _inside(visit: Visit, flags: Flags = frozenset()) -> Asking[Result]:
+    """At a service: its filters, its choice, its rules, its servers. `flags` are those a parent's rules have set."""
     received = visit.request
-    refused = None if _switches_first(visit.service) else filter_request(visit)
-    if refused is not None:
-        return refused
-    flags, refused = before_all(visit)
+    if not _switches_first(visit.service):
+        refused = (yield from limited(visit)) or filter_request(visit)
+        if refused is not None:
+            return refused
+    flags, refused = before_all(visit, flags)
     if refused is not None:
         return refused
     selected = select(visit, flags)
@@ -45,14 +49,16 @@ def _inside(visit: Visit) -> Asking[Result]:
         return selected
     found, flags = selected
     if _switches_first(visit.service):
-        refused = filter_request(visit)
+        refused = (yield from limited(visit)) or filter_request(visit)
         if refused is not None:
             return refused
-    changed = change(visit, flags)
-    if isinstance(changed, Result):
-        return changed
+    outcome = change(visit, flags)
+    if isinstance(outcome, Result):
+        return outcome
+    changed, flags = outcome
+    cached(changed)
     if isinstance(found, VirtualService):
-        return (yield from _inside(replace(changed, service=found)))
+        return (yield from _inside(replace(changed, service=found), flags))
     if visit.service.persistence == "header":
         # this key is taken before any rule changes the header
         changed = replace(changed, request=_with_lines(changed.request, received, visit.service.cookie))
@@ -93,16 +99,23 @@ def _at(place: Place) -> Asking[Result]:
 
 
 def _below(place: Place, slot: Slot) -> Asking[Result]:
-    """What comes of the request at a sub-service."""
+    """What comes of the request at a sub-service that the parent reaches as a server.
+
+    When that one closes the connection, it is a server that gave no answer (2.6 and 2.8: 502).
+    """
     sub = place.visit.situation.configuration.service(slot.service)
-    return (yield from _inside(replace(place.visit, service=sub)))
+    result = yield from _inside(replace(place.visit, service=sub))
+    if result.kind == "closed" and place.visit.service.is_http:
+        return Result("answered", f"{result.why}, and its parent answers for it", status=502)
+    return result
 
 
 def _one_of(results: list[Result]) -> Result:
     """Several possible results as one."""
-    servers = tuple(dict.fromkeys(server for result in results for server in result.servers))
-    if not servers:
+    if all(result == results[0] for result in results):
         return results[0]
-    ends = [result for result in results if result.kind in ("answered", "closed")]
-    others = f"; or {'; or '.join(dict.fromkeys(result.why for result in ends))}" if ends else ""
-    return Result("candidates", f"the scheduler chooses one of them at that moment{others}", servers)
+    servers = tuple(dict.fromkeys(server for result in results for server in result.servers))
+    ends = (other for result in results for other in (*result.others, result) if other.kind in ("answered", "closed"))
+    others = tuple(dict.fromkeys(ends))
+    instead = f"; or {'; or '.join(other.why for other in others)}" if others else ""
+    return Result("candidates", f"the scheduler chooses one of them at that moment{instead}", servers, others=others)

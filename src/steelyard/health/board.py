@@ -376,9 +376,7 @@ class Board:
             self._settle_all({t.follows for t in service.targets} & self.services.keys(), changes, now)
         self._follow(service.key, changes, now)
 
-    def _tell(
-        self, name: TargetName, known: Known, told: Mapping[Place, Wanted], changes: Changes, now: float
-    ) -> None:
+    def _tell(self, name: TargetName, known: Known, told: Mapping[Place, Wanted], changes: Changes, now: float) -> None:
         """Note what one target must be in each of its backends."""
         want = next(iter(told.values()), None)
         if known.wanted is not None and want is not None and known.wanted.admin != want.admin:

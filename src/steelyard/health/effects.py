@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from steelyard.plan.health import Service, Target
 from steelyard.plan.operations import AdminState
 
-
 #: (backend, target key): a server as the engine names it
 Place = tuple[str, str]
 

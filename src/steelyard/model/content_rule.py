@@ -222,7 +222,12 @@ class ContentRule(Settings):
     def _check_pattern(self) -> None:
         if self.uses_expression:
             lines = self.rule_type == REPLACE_BODY or self.header == "body"
-            problem = refuse_dangerous(self.pattern, ignore_case=self.takes_both_cases, lines=lines)
+            problem = refuse_dangerous(
+                self.pattern,
+                ignore_case=self.takes_both_cases,
+                lines=lines,
+                only_matches=self.rule_type not in _REPLACING,
+            )
             if problem is not None:
                 raise _clash("pattern", problem)
         elif self.rule_type == DELETE_HEADER and re.fullmatch(_HEADER, self.pattern) is None:

@@ -33,6 +33,7 @@ from steelyard.model.expression_syntax import (
     Node,
     Repeat,
     Sequence,
+    width,
 )
 
 _MOST_PLACES = 1_000
@@ -69,6 +70,7 @@ class _Net:
     ways: list[list[tuple[int, str]]] = field(default_factory=list)
     members: dict[int, ByteSet] = field(default_factory=dict)
     after: dict[int, int] = field(default_factory=dict)
+    groups: dict[int, Node] = field(default_factory=dict)
 
     def node(self) -> int:
         self.ways.append([])
@@ -93,6 +95,8 @@ class _Net:
                 self.join(self.add(part, entry), end)
             return end
         if isinstance(tree, Group):
+            if tree.number is not None:
+                self.groups[tree.number] = tree.part
             return self.add(tree.part, start)
         if isinstance(tree, Repeat):
             return self._repeat(tree, start)
@@ -104,9 +108,17 @@ class _Net:
             self.add(tree.part, start)
             self.join(start, end, "look")
         else:
-            self.join(start, end, "look")
-            self.join(self._star(Bytes(ALL), start), end, "look")
+            self.join(self._as_much_as(self.groups.get(tree.number), start), end, "look")
         return end
+
+    def _as_much_as(self, group: Node | None, start: int) -> int:
+        """Any text as long as what a group matched; any at all where that length varies."""
+        length = None if group is None else width(group)
+        if length is None:
+            return self._star(Bytes(ALL), start)
+        for _ in range(length):
+            start = self._place(ALL, start)
+        return start
 
     def _place(self, members: ByteSet, start: int) -> int:
         place = self.node()
@@ -224,7 +236,34 @@ def why_too_slow(expression: Expression, *, lines: bool, skips_start: bool) -> s
         return TOO_LARGE
 
 
+def _plain(tree: Node) -> tuple[int, float]:
+    """A bound of the cost of a part, without an automaton: how many endless repeats it has, and as a power of two how
+    many other ways lead through it. Only single bytes may be repeated without end.
+    """
+    if isinstance(tree, Bytes | Assertion):
+        return 0, 0
+    if isinstance(tree, Sequence | Choice):
+        endless, ways = 0, log2(len(tree.parts)) if isinstance(tree, Choice) else 0.0
+        for part in tree.parts:
+            more_endless, more_ways = _plain(part)
+            endless, ways = endless + more_endless, ways + more_ways
+        return endless, ways
+    if isinstance(tree, Group):
+        return _plain(tree.part)
+    if isinstance(tree, Repeat):
+        if isinstance(tree.part, Bytes):
+            return (0, 0) if tree.least == tree.most else (1, 0)
+        endless, ways = _plain(tree.part)
+        if tree.most == 1:
+            return endless, ways + 1
+    return 2, 0
+
+
 def _judged(expression: Expression, *, lines: bool, skips_start: bool) -> str | None:
+    endless, ways = _plain(expression.tree)
+    if endless < 2 and ways <= _MOST_DOUBTS / 2:
+        # most patterns: one repeat at every place of the subject costs the square of its length
+        return None
     net = _Net()
     start = net.node()
     end = net.add(expression.tree, start)

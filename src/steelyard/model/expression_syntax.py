@@ -131,6 +131,8 @@ class Expression:
     tree: Node
     groups: int
     refers_back: bool = False
+    #: by `\1`, not by a name
+    refers_by_number: bool = False
 
 
 class NotUnderstood(ValueError):
@@ -150,7 +152,7 @@ def parse(pattern: str, *, ignore_case: bool = False) -> Expression:
     tree = reader.choice(0)
     if not reader.done:
         reader.wrong("an unopened )")
-    return Expression(tree, reader.groups, reader.refers_back)
+    return Expression(tree, reader.groups, reader.refers_back, reader.refers_by_number)
 
 
 def with_both_cases(members: ByteSet) -> ByteSet:
@@ -170,6 +172,7 @@ class _Reader:
         self._names: dict[str, int] = {}
         self._open: set[int] = set()
         self.refers_back = False
+        self.refers_by_number = False
 
     @property
     def done(self) -> bool:
@@ -292,6 +295,7 @@ class _Reader:
         if char in "123456789":
             if not self.done and self._text[self._at].isdigit():
                 self.wrong("a reference to a group of two digits, which may be a code of a character,")
+            self.refers_by_number = True
             return self._reference(int(char))
         if char == "N":
             return Bytes(ALL & ~NEWLINE)

@@ -61,7 +61,11 @@ def refuse_parents_settings(changes: Mapping[str, Any], before: VirtualService |
             )
         if name not in _PLACE and name not in TlsSettings.declared():
             continue
-        same = getattr(before, name) if before is not None else {"address": "", "port": 0}.get(name, declared[name].default)
+        same = (
+            getattr(before, name)
+            if before is not None
+            else {"address": "", "port": 0}.get(name, declared[name].default)
+        )
         if value in (same, str(same)) or (isinstance(same, tuple) and tuple(value) == same):
             continue
         what = "an address and ports" if name in _PLACE else "SSL settings"

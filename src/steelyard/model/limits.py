@@ -199,7 +199,7 @@ class LimitRule(Settings):
     @field_validator("pattern")
     @classmethod
     def _sound(cls, value: str) -> Any:
-        problem = "it is empty" if not expression(value) else refuse_dangerous(value)
+        problem = "it is empty" if not expression(value) else refuse_dangerous(value, only_matches=True)
         if problem is not None:
             raise PydanticCustomError("rule", "{why}", {"why": problem, "name": "pattern"})
         return value

@@ -43,21 +43,28 @@ def is_between_slashes(pattern: str) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
-def refuse_dangerous(pattern: str, *, ignore_case: bool = False, lines: bool = False) -> str | None:
-    """Why a pattern cannot be used by HAProxy, for people; None when it can. `lines`: subjects may hold newlines."""
+def refuse_dangerous(
+    pattern: str, *, ignore_case: bool = False, lines: bool = False, only_matches: bool = False
+) -> str | None:
+    """Why a pattern cannot be used by HAProxy, for people; None when it can.
+
+    `lines`: subjects may hold newlines. `only_matches`: nothing is replaced, so HAProxy keeps no groups but those with
+    a name (2.6 and 2.8), and their numbers mean nothing.
+    """
     if _CONTROL.search(pattern):
         return "the regular expression holds a control character"
     try:
         found = parse(expression(pattern), ignore_case=ignore_case)
     except NotUnderstood as failure:
         return f"the regular expression does not compile: {failure}"
+    if only_matches and found.refers_by_number:
+        return (
+            "the regular expression refers to a group by its number, which a rule that only matches does not keep;"
+            " give the group a name: (?<name>...) and (?P=name)"
+        )
     slow = why_too_slow(found, lines=lines, skips_start=True)
     if slow is not None:
         return f"the regular expression can blow up: {slow}"
-    try:
-        re.compile(_spelled(found.tree))
-    except (re.error, OverflowError, RecursionError) as failure:
-        return f"the regular expression does not compile: {failure}"
     return None
 
 
@@ -137,6 +144,8 @@ def _class(members: ByteSet) -> bytes:
         return b"[^\\n]"
     if members == WORD:
         return rb"\w"
+    if members and members & (members - 1) == 0:
+        return re.escape(bytes((members.bit_length() - 1,)))
     ranges: list[bytes] = []
     byte = 0
     while byte < 256:

@@ -11,9 +11,9 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from steelyard.compile.haproxy.edge_log import CONNECTION, FAILURE_MARK, REQUEST_MARK, SECURITY, USER
 from steelyard.model.edge_filter import REASONS
@@ -30,13 +30,14 @@ _OTHER = {
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+\[\]-]+")
 _TIME_LENGTH = len("2026-01-31T12:00:00.000Z")
 _NOBODY = "<NOSRV>"
+#: an empty value
+NOTHING = '""'
 
 #: the name of the service of an index, "" when it has none
 NameOf = Callable[[int], str]
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One line of HAProxy's. Sizes in bytes, `duration` in milliseconds; absent texts are empty.
 
     `url_length` is that of the whole URL, of which `url` may be the beginning. `logs` are the kinds the service logs.
@@ -145,6 +146,7 @@ def _request(words: list[str]) -> Event | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def _quoted(value: bytes) -> str:
     text = value.decode("latin-1")
     if _PLAIN.fullmatch(text):
@@ -166,26 +168,14 @@ def written(event: Event, name: str) -> str:
     if event.detail:
         reason = f"{reason}: {event.detail}"
     url = event.url if len(event.url) >= event.url_length else event.url + b"..."
-    fields: list[tuple[str, str | bytes | int]] = [
-        ("service", event.service),
-        ("name", name.encode()),
-        ("client", event.client),
-        ("address", event.address),
-        ("host", event.host),
-        ("method", event.method),
-        ("url", url),
-        ("status", event.status),
-        ("server", event.server),
-        ("received", event.received),
-        ("sent", event.sent),
-        ("ms", event.duration),
-        ("action", "refused" if event.refused else _ALLOWED),
-        ("reason", reason),
-    ]
-    if event.agent:
-        fields.append(("agent", event.agent))
-    shown = (f"{key}={_quoted(value if isinstance(value, bytes) else str(value).encode())}" for key, value in fields)
-    return f"{moment(event.at)} {' '.join(shown)}"
+    agent = f" agent={_quoted(event.agent)}" if event.agent else ""
+    return (
+        f"{moment(event.at)} service={event.service} name={_quoted(name.encode())} client={event.client}"
+        f" address={event.address} host={_quoted(event.host)} method={_quoted(event.method.encode())}"
+        f" url={_quoted(url)} status={event.status} server={event.server or NOTHING} received={event.received}"
+        f" sent={event.sent} ms={event.duration} action={'refused' if event.refused else _ALLOWED}"
+        f" reason={_quoted(reason.encode())}{agent}"
+    )
 
 
 def time_of(line: str) -> str:

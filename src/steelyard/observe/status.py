@@ -137,9 +137,7 @@ def _parent_state(
     return ServiceState(service.index, "Unchecked" if unchecked else "Up", reason, {}, slots)
 
 
-def _server_state(
-    service: VirtualService, server: RealServer | Slot, verdicts: Mapping[str, Verdict]
-) -> ServerState:
+def _server_state(service: VirtualService, server: RealServer | Slot, verdicts: Mapping[str, Verdict]) -> ServerState:
     verdict = verdicts.get(target_key(service, server), Verdict("unknown", "not checked yet"))
     if not server.enabled:
         if verdict.drain_ends is not None:

@@ -13,6 +13,8 @@ from steelyard.model.commands import (
     ChangePassword,
     ChangeServer,
     ChangeService,
+    ChangeSlot,
+    CreateSubService,
     PutCertificate,
     RemoveServer,
     RemoveService,
@@ -91,3 +93,15 @@ def test_counters_are_no_difference() -> None:
     after = apply(AddServer(1, {**SERVER, "port": 9}), RemoveServer(1, 2), to=BASE)
     assert after != BASE
     assert differences(BASE, after) == ()
+
+
+def test_sub_services_are_objects_of_their_own_and_slots_lines_of_their_parent() -> None:
+    parent = apply(AddService(HTTP))
+    made = apply(CreateSubService(1, {"name": "blue"}, {"weight": 5}), to=parent)
+    below, sub = differences(parent, made)
+    assert below.lines == ("slot 1 of sub-service 2: added (weight: 5)",)
+    assert sub.title == "virtual service 2 blue 2 of virtual service 1"
+    (changed,) = differences(made, apply(ChangeSlot(1, 1, {"enabled": False}), to=made))
+    assert changed.lines == ("slot 1 of sub-service 2: enabled: on -> off",)
+    gone, _ = differences(made, apply(RemoveService(2), to=made))
+    assert gone.lines == ("slot 1 of sub-service 2: removed",)

@@ -12,7 +12,9 @@ from steelyard.observe.status import Verdict
 @pytest.fixture(autouse=True)
 def family(steelyard: Program) -> None:
     steelyard.ok("vs", "add", "127.0.0.1:80", "--name", "web")
-    said = steelyard.ok("sub", "add", "web", "--name", "blue", "--rs", "127.0.0.1:9001", "--weight", "10", "schedule=lc")
+    said = steelyard.ok(
+        "sub", "add", "web", "--name", "blue", "--rs", "127.0.0.1:9001", "--weight", "10", "schedule=lc"
+    )
     assert said.startswith("Sub-service 2 added to virtual service 1")
     steelyard.ok("sub", "add", "1", "--name", "green", "--critical", "--limit", "5")
 

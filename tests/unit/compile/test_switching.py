@@ -152,7 +152,7 @@ def test_a_default_comes_and_goes_without_a_reload() -> None:
     )
 
 
-def test_ten_thousand_hosts_are_the_same_lines_as_one() -> None:
+def test_thousands_of_hosts_are_the_same_lines_as_one() -> None:
     few, many = (
         made(
             *(AddRule({"name": f"h{n}", "pattern": f"^h{n}\\.example$", "header": "Host"}) for n in range(count)),
@@ -165,12 +165,18 @@ def test_ten_thousand_hosts_are_the_same_lines_as_one() -> None:
                 }
             ),
         )
-        for count in (1, 10_000)
+        for count in (1, 2000)
     )
     one, all_of_them = service(few), service(many)
     assert one.frontend == all_of_them.frontend
     assert (one.backend, one.groups) == (all_of_them.backend, all_of_them.groups)
-    assert len(all_of_them.lookups[0].entries) == 10_000
+    assert len(all_of_them.lookups[0].entries) == 2000
+
+
+def test_a_service_that_is_off_has_no_lookups_to_change() -> None:
+    """HAProxy would not know them."""
+    found = changed(with_servers(["a"], ["b"], enabled=False), AttachRule(RulePlace(1, member=2), "c"))
+    assert found == Difference()
 
 
 # --- sub-services ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, EnginePaths
-from steelyard.emit.haproxy.runtime import commands
+from steelyard.emit.haproxy.runtime import commands, lookup_lines, lookup_text
 from steelyard.emit.haproxy.server import server_words
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.model.errors import InternalError

@@ -9,6 +9,7 @@ import pytest
 
 from steelyard.model.certificate import Certificate
 from steelyard.model.errors import OperatorError
+from steelyard.model.limits import LimitParameters, LimitRule
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
@@ -53,11 +54,19 @@ NOT_SETTINGS = """vs port Index Status Layer MasterVS MasterVSID IsTransparent t
 SERVER_NAMES = "rs rsport weight forward enable limit ratelimit critical follow non_local"
 
 MODELS: dict[type[Settings], dict[str, Any]] = {
-    VirtualService: {"index": 1, "address": "192.0.2.1", "port": 80},
+    VirtualService: {
+        "index": 1,
+        "address": "192.0.2.1",
+        "port": 80,
+        "service_type": "http",
+        "standby_address": "192.0.2.9",
+    },
     RealServer: {"index": 1, "address": "10.0.0.1", "port": 80},
     Layer7Parameters: {},
     NetworkParameters: {},
     CheckParameters: {},
+    LimitParameters: {},
+    LimitRule: {"name": "search", "pattern": "^/search", "limit": 5},
     Certificate: {"name": "shop", "chain_pem": "-", "key_id": "-", "key_type": "RSA"},
     User: {"name": "ann", "password_hash": "-"},
 }

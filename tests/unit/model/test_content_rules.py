@@ -81,6 +81,8 @@ class TestRule:
             ({"set_on_match": 10}, "0 to 9"),
             ({"pattern": "(a"}, "does not compile"),
             ({"pattern": "(a+)+$"}, "can blow up"),
+            ({"pattern": r"(a)\1"}, "by its number"),
+            ({"rule_type": 2, "pattern": r"/(a)\1/"}, "by its number"),
             ({"rule_type": 2, "pattern": "X A"}, "neither the name of a header"),
             ({"rule_type": 2, "pattern": "/(X/"}, "does not compile"),
             ({"rule_type": 4, "replacement": r"\1"}, "the pattern has no groups"),

@@ -69,9 +69,7 @@ def test_ordinary_paths_are_clear(path: str) -> None:
 @example("/..%3fprivate")
 def test_no_server_makes_another_directory_of_a_path_that_is_let_in(allowed, path: str) -> None:  # type: ignore[no-untyped-def]
     text, inside = allowed
-    reason = judge(
-        host_patterns("a.com"), directory_patterns(text), target="/public" + path, host_headers=("a.com",)
-    )
+    reason = judge(host_patterns("a.com"), directory_patterns(text), target="/public" + path, host_headers=("a.com",))
     if reason is not None:
         return
     for name, decoder in DECODERS.items():

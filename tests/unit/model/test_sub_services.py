@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.unit.model.making import HTTP, SERVER, TCP, apply
@@ -115,9 +115,7 @@ class TestWhatBelongsToTheParent:
 
 class TestSlots:
     def test_weight_limit_state_and_importance(self) -> None:
-        made = apply(
-            ChangeSlot(1, 1, {"weight": 3, "limit": 9, "enabled": False, "critical": True}), to=FAMILY
-        )
+        made = apply(ChangeSlot(1, 1, {"weight": 3, "limit": 9, "enabled": False, "critical": True}), to=FAMILY)
         slot = made.services[1].slot(1)
         assert slot is not None
         assert (slot.weight, slot.limit, slot.enabled, slot.critical) == (3, 9, False, True)
@@ -210,7 +208,7 @@ class TestTogether:
 
 
 class TestWhole:
-    DOCUMENT: dict[str, Any] = {
+    DOCUMENT: ClassVar[dict[str, Any]] = {
         **HTTP,
         "sub_services": [
             {"name": "blue", "servers": [SERVER], "slot": {"weight": 10}},

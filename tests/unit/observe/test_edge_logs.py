@@ -103,7 +103,8 @@ def test_what_belongs_to_which_log(told: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Proxy vs1 stopped (cumulated conns: FE: 4, BE: 0).", line()[:-9], line() + " x", REQUEST_MARK + " x" * 25]
+    "text",
+    ["", "Proxy vs1 stopped (cumulated conns: FE: 4, BE: 0).", line()[:-9], line() + " x", REQUEST_MARK + " x" * 25],
 )
 def test_other_lines_and_cut_ones_are_passed_over(text: str) -> None:
     assert read_line(text) is None
@@ -209,8 +210,12 @@ def test_two_processes_can_write_at_once(tmp_path: Path, log: EdgeLog) -> None:
     def write() -> None:
         with open_pipe(tmp_path / "edge.pipe") as haproxy:
             for _ in range(500):
-                os.write(haproxy, told)
-                time.sleep(0)
+                while True:
+                    try:
+                        os.write(haproxy, told)
+                        break
+                    except BlockingIOError:  # the reader has not caught up
+                        time.sleep(0.01)
 
     writers = [threading.Thread(target=write) for _ in range(2)]
     for writer in writers:

@@ -64,9 +64,7 @@ def test_all_states_are_made_one_by_one() -> None:
 
 
 class TestFamilies:
-    FAMILY = apply(
-        AddService({**HTTP, "sub_services": [{"name": "blue", "servers": [SERVER]}, {"servers": [SERVER]}]})
-    )
+    FAMILY = apply(AddService({**HTTP, "sub_services": [{"name": "blue", "servers": [SERVER]}, {"servers": [SERVER]}]}))
 
     def _states(self, configuration: Configuration, **slots: Verdict) -> AllStates:
         verdicts = {"vs1/rs1": UP, "vs1/rs3": UP, "vs2/rs2": UP, "vs3/rs4": UP}

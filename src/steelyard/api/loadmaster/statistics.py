@@ -73,7 +73,7 @@ def _service(service: VirtualService, state: ServiceState | None, counters: Traf
         "VSPort": service.port,
         "VSProt": service.protocol,
         "Index": service.index,
-        "Status": (state.status if state is not None else "Down").lower(),
+        "Status": (state.status if state is not None else "Down").lower().replace(" ", ""),
         "ErrorCode": service.error_code,
         "Enable": int(service.enabled),
         "TotalConns": counters.total_connections,

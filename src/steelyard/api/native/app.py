@@ -29,8 +29,8 @@ from steelyard.api.native import (
     servers,
     services,
     state,
-    unavailable,
     sub_services,
+    unavailable,
     users,
 )
 from steelyard.api.native.access import identified

@@ -13,7 +13,7 @@ from steelyard.api.native.objects import Json
 from steelyard.api.native.schemas import answers, ref
 from steelyard.api.native.writing import read
 from steelyard.explain.asked import Asked, asked
-from steelyard.explain.report import Explanation
+from steelyard.explain.report import Explanation, Result
 from steelyard.model.errors import OperatorError
 
 router = APIRouter(tags=["state"])
@@ -76,26 +76,25 @@ def _refused() -> OperatorError:
 
 def explanation_json(found: Explanation) -> Json:
     """An explanation as JSON."""
-    result = found.result
     return {
         "revision": found.revision,
         "steps": [
             {"step": step.name, "service": step.service, "says": step.says, "details": list(step.details)}
             for step in found.steps
         ],
-        "result": {
-            "kind": result.kind,
-            "why": result.why,
-            "servers": [
-                {
-                    "service": server.service,
-                    "index": server.index or None,
-                    "address": server.address,
-                    "port": server.port,
-                }
-                for server in result.servers
-            ],
-            "status": result.status or None,
-            "location": result.location or None,
-        },
+        "result": _result_json(found.result),
+    }
+
+
+def _result_json(result: Result) -> Json:
+    return {
+        "kind": result.kind,
+        "why": result.why,
+        "servers": [
+            {"service": server.service, "index": server.index or None, "address": server.address, "port": server.port}
+            for server in result.servers
+        ],
+        "status": result.status or None,
+        "location": result.location or None,
+        "others": [_result_json(other) for other in result.others],
     }

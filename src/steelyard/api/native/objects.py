@@ -56,7 +56,7 @@ def slot_json(slot: Slot, state: ServerState | None = None) -> Json:
 
 
 def service_json(service: VirtualService, state: ServiceState | None = None) -> Json:
-    """A virtual service with its real servers or slots; with its state on reads. `parent` is 0 but for a sub-service."""
+    """A virtual service with its real servers or slots; with its state on reads. `parent` is 0 without one."""
     found = {"index": service.index, "parent": service.parent, **settings_json(service)}
     states: Mapping[int, ServerState] = {} if state is None else state.servers
     found["servers"] = [server_json(server, states.get(server.index)) for server in service.servers]
@@ -74,9 +74,7 @@ def state_of(states: Mapping[int, ServiceState], service: VirtualService) -> Ser
         found = ServiceState(service.index, UNKNOWN, "no state is known yet")
     servers = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.servers}
     slots = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.slots}
-    return ServiceState(
-        found.index, found.status, found.reason, {**servers, **found.servers}, {**slots, **found.slots}
-    )
+    return ServiceState(found.index, found.status, found.reason, {**servers, **found.servers}, {**slots, **found.slots})
 
 
 def server_of(service: VirtualService, index: int) -> RealServer:

@@ -228,11 +228,16 @@ def _explanations() -> dict[str, Schema]:
         "servers": {"type": "array", "items": _object(server)},
         "status": {"type": ["integer", "null"], "description": "Status of an answer of Steelyard's own."},
         "location": {"type": ["string", "null"], "description": "Where that answer sends the client."},
+        "others": {
+            **list_of("ExplainedResult"),
+            "description": "What may come instead, where one of the sub-services that may be chosen refuses.",
+        },
     }
     return {
         "ExplainedRequest": _object(asked, "url"),
+        "ExplainedResult": _object(result),
         "Explanation": _object(
-            {"revision": _NUMBER, "steps": {"type": "array", "items": step}, "result": _object(result)}
+            {"revision": _NUMBER, "steps": {"type": "array", "items": step}, "result": ref("ExplainedResult")}
         ),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steelyard.compile.haproxy.limit_rules import LimitPlan
 
@@ -27,4 +27,4 @@ class ServiceContext:
     #: whether the edge filter logs the User-Agent header
     log_user_agent: bool = False
     #: limits beside those of the service itself
-    limits: LimitPlan = LimitPlan()
+    limits: LimitPlan = field(default_factory=LimitPlan)

@@ -33,7 +33,18 @@ from steelyard.compile.haproxy.unavailable import go_to_sorry, leave_sorry, sorr
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
-from steelyard.plan.haproxy import Backend, Bind, Directive, Frontend, Mode, Server, ServicePlan, directive
+from steelyard.plan.haproxy import (
+    Backend,
+    Bind,
+    Directive,
+    Frontend,
+    Lookup,
+    Mode,
+    Server,
+    ServicePlan,
+    directive,
+    lookup_path,
+)
 
 
 def engine_port(service: VirtualService, server: RealServer) -> int | None:
@@ -68,17 +79,26 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         )
         for name, members in ((service.engine_name, switching.own), *groups)
     )
+    frontend = _frontend(service, family, context, part.frontend)
+    lookups = part.lookups + compile_persistence(service, family, context, service.engine_name).lookups
     return ServicePlan(
         service.engine_name,
-        _frontend(service, family, context, part.frontend),
+        frontend,
         backends[0],
         backends[1:],
-        part.lookups + compile_persistence(service, family, context, service.engine_name).lookups,
+        # HAProxy knows only those that a rule names, and a service that is off has no rules of a frontend
+        lookups if frontend is not None else _named(lookups, backends),
         part.pages,
         part.sections,
         shared_tables(service, family, context),
         tuple(other.engine_name for other in (family.parent, family.leader, *family.subs) if other is not None),
     )
+
+
+def _named(lookups: tuple[Lookup, ...], backends: tuple[Backend, ...]) -> tuple[Lookup, ...]:
+    """The lookups that rules of these backends name."""
+    words = {word for backend in backends for line in backend.directives for word in line.words}
+    return tuple(lookup for lookup in lookups if any(lookup_path(lookup.name) in word for word in words))
 
 
 def _mode(service: VirtualService) -> Mode:

@@ -190,7 +190,7 @@ class _Targets:
             return None
         # always there, so that switching a slot off and on needs no reload
         nowhere = self._group(f"{self._service.engine_name}-none", ())
-        if not slot.enabled or not sub.enabled:
+        if not slot.enabled:
             return nowhere
         self._direct[sub.engine_name] = slot
         return sub.engine_name

@@ -14,7 +14,6 @@ from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certifica
 from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines, lookup_text
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.emit.haproxy.words import quote_command
-from steelyard.emit.haproxy.words import quote_command
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import (

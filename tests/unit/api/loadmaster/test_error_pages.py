@@ -43,6 +43,8 @@ def test_pages_that_are_refused(api: Api) -> None:
 def test_a_redirector_in_one_call(api: Api) -> None:
     made = api.v1("addvs", vs="10.0.0.1", port=80, prot="tcp", errorcode=302, errorurl="https://%h%s")
     assert (made["ErrorCode"], made["ErrorUrl"], made["Status"]) == ("302", "https://%h%s", "Redirect")
+    totals = api.v2("vstotals")["VS"]
+    assert (totals["Up"], totals["Down"]) == (1, 0)
     said = api.v1_error("modvs", vs="1", errorurl="https://evil/\\")[1]
     assert "ErrorUrl" in said
 

@@ -26,12 +26,31 @@ _TEXTS = {
     "check_pattern": ["", "ok", "<a&b>.*", "caf\u00e9", "a b  c"],
     "check_post_data": ["", "x=1&y=2", "{}"],
     "reencrypt_sni": ["", "inner.example"],
+    "copy_header_from": ["X-A"],
+    "copy_header_to": ["X-B"],
+    "extra_header_name": ["X-C"],
+    "extra_header_value": ["1 % \"&<>' \\"],
+    "error_url": ["", "https://%h%s", "/sorry?a=b&c=%20"],
+    "error_page": ["", "PGgxPkI+KzwvaDE+Pw=="],
+    "standby_address": ["", "10.0.0.9", "2001:db8::9"],
+    "allowed_hosts": ["", "a.example", "*.a.example mail.b.example [2001:db8::1]"],
+    "allowed_directories": ["", "/*", "/owa* /ews/a&b<c> /sites/*/docs"],
+    "excluded_directories": ["", "/public", "/caf\u00e9* /x%20y"],
 }
 _LISTS: dict[str, list[tuple[str, ...]]] = {
     "extra_ports": [(), ("8081",), ("8081", "9000-9010")],
     "certificates": [(), ("shop",), ("shop", "api")],
     "check_codes": [(), ("404",), ("404", "503")],
     "check_headers": [(), ("A:1",), ("A:1", "B:x y", "C:")],
+}
+_COPIED = {"copy_header_from": "X-A", "copy_header_to": "X-B"}
+_ADDED = {"extra_header_name": "X-C", "extra_header_value": "1"}
+#: settings that are taken only with others
+_TOGETHER: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(_COPIED, _COPIED),
+    **dict.fromkeys(_ADDED, _ADDED),
+    "error_code": {"error_url": "https://%h%s"},
+    "standby_port": {"standby_address": "10.0.0.9"},
 }
 _NOT_HERE = {"address", "port", "protocol"}
 
@@ -93,6 +112,7 @@ def test_each_setting_survives_being_written_back(name: str, data: st.DataObject
         others["check_method"] = 2
     if name == "ssl_reverse":
         others = {}
+    others |= {other: value for other, value in _TOGETHER.get(name, {}).items() if other != name}
     before = _start({**others, name: data.draw(_values(BUILT[name]))})
     spelled, wire = BUILT[name].setting.spelled or "", BUILT[name].setting.wire or ""
     for read, write in ((API.v1, API.v1), (API.v2, API.v2)):

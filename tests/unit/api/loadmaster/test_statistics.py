@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.unit.api.loadmaster.calling import Api
 
-from steelyard.observe.statistics import Statistics, TrafficCounters
+from steelyard.observe.statistics import ClientLimitCounters, Statistics, TrafficCounters
 from steelyard.observe.status import Verdict
 
 CASES = Path(__file__).parents[3] / "cases" / "loadmaster"
@@ -15,8 +15,9 @@ def _traffic(api: Api) -> None:
     api.v1("addvs", vs="10.0.0.10", port=443, prot="tcp")
     api.v1("addrs", vs=1, rs="10.0.1.21", rsport=8080)
     api.appliance.verdicts["vs1/rs1"] = Verdict("up")
-    counters = TrafficCounters(4, 9001, 30_000, 60_010, 12, 11_000, 9500, 3)
-    api.appliance.sample = Statistics(1_700_000_000.125, 5.0, {1: counters}, {(1, 1): counters}, 12)
+    counters = TrafficCounters(4, 9001, 30_000, 60_010, 12, 11_000, 9500, 3, 21, 22, 23)
+    clients = ClientLimitCounters(1, 2, 3, 4, 5, 6, 7, 8)
+    api.appliance.sample = Statistics(1_700_000_000.125, 5.0, {1: counters}, {(1, 1): counters}, 12, clients)
 
 
 def test_v1_shape(api: Api) -> None:

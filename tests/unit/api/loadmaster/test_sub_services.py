@@ -137,7 +137,9 @@ def test_a_slot_nobody_knows(api: Api, reference: str) -> None:
 def test_one_name_for_two_has_to_be_told_by_number(api: Api) -> None:
     for index in (2, 3):
         api.v1("modvs", vs=index, NickName="same")
-    assert "RsIndex" in str(api.v1_error("showrs", vs=1, rs="same")) or api.v1_error("showrs", vs=1, rs="same")[0] == 422
+    assert (
+        "RsIndex" in str(api.v1_error("showrs", vs=1, rs="same")) or api.v1_error("showrs", vs=1, rs="same")[0] == 422
+    )
 
 
 def test_it_is_removed_by_its_index_its_slot_or_with_its_parent(api: Api) -> None:

@@ -89,7 +89,7 @@ def test_redirects_that_are_refused_with_a_reason(url: str) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_a_redirect_needs_an_address(code: int) -> None:
-    with pytest.raises(OperatorError, match="needs an address.*give ErrorUrl"):
+    with pytest.raises(OperatorError, match=r"needs an address.*give ErrorUrl"):
         added(error_code=code)
 
 
@@ -216,12 +216,12 @@ def test_a_sorry_server_may_not_lead_back() -> None:
 
 @pytest.mark.parametrize("choice", [0, 1])
 def test_handling_of_100_continue_that_haproxy_does_not_have_is_refused(choice: int) -> None:
-    with pytest.raises(OperatorError, match="expect100.*not built"):
+    with pytest.raises(OperatorError, match=r"expect100.*not built"):
         apply(SetParameters("layer7", {"continue_handling": choice}))
     apply(SetParameters("layer7", {"continue_handling": 2}))
 
 
-# --- the redirector -----------------------------------------------------------------------------------------------------
+# --- the redirector -------------------------------------------------------------------------------------------------
 
 
 def test_a_redirector_is_made_beside_a_service() -> None:
@@ -252,7 +252,7 @@ def test_a_redirector_needs_something_that_speaks_https() -> None:
         apply(AddRedirector(7))
 
 
-# --- the words for states -----------------------------------------------------------------------------------------------
+# --- the words for states -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
