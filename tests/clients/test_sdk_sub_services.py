@@ -59,7 +59,8 @@ def test_a_sub_service_is_read_and_changed_by_its_index(
     sdk("found = lm.get_virtual_service(index=index)", index=index)
     assert sdk("[found.nickname, found.schedule, found.vstype]") == ["blue", "lc", "http"]
     _, record = lm.v2("showvs", vs=sdk("int(vs.index)"))
-    assert [(slot["Name"], slot["VSIndex"]) for slot in record["SubVS"]][0] == ("blue", index)
+    first = record["SubVS"][0]
+    assert (first["Name"], first["VSIndex"]) == ("blue", index)
 
 
 def test_one_is_switched_off_through_its_slot(sdk: SdkSession, one: Origin, two: Origin, port: int) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import h11
 import pytest
+from cryptography import x509
 from tests.engine.rig import Rig, Service, eventually, member
+from tests.support.certificates import leaf
 from tests.support.clients import Connection, Reply
-from tests.support.origin import Origin
+from tests.support.origin import Origin, TcpOrigin
 
 from steelyard.explain.report import Explanation, Result
 from steelyard.explain.request import Request
@@ -400,3 +402,57 @@ def test_a_client_at_its_limit_of_connections_is_told_so(rig: Rig, one: Origin) 
         eventually(lambda: site.explain(mine).result.kind == "server", "the connection is over")
     finally:
         rig.do(SetParameters("limits", {"client_connections": 0}))
+
+
+def test_tls_is_told_as_it_comes(rig: Rig, one: Origin) -> None:
+    for name in ("a.example", "*.b.example"):
+        rig.certificate(name.strip("*."), leaf(name))
+    service = rig.http(one, ssl_acceleration=True, certificates=("a.example", "b.example"))
+    site = Site(rig)
+    for asked, shown in (("a.example", "a.example"), ("x.b.example", "b.example"), ("x.y.b.example", "a.example"), ("", "")):
+        request = Request(client="127.0.94.1", service=service.index, server_name=asked, headers=(("Host", "a"),))
+        told = site.explain(request)
+        (says,) = [step.says for step in told.steps if step.name == "TLS"]
+        assert says == f"the certificate {shown or 'a.example'} is shown"
+        reply = service.fetch(source="127.0.94.1", sni=asked or None)
+        assert reply.name == "one"
+        assert reply.certificate is not None
+        assert (shown or "a.example") in str(reply.certificate.subject.rfc4514_string() + _alternatives(reply))
+    clear = Request(client="127.0.94.1", service=service.index, tls=False, headers=(("Host", "a"),))
+    assert site.explain(clear).result.kind == "closed"
+    plain = rig.http(one)
+    hello = Request(client="127.0.94.1", service=plain.index, tls=True)
+    assert (site.explain(hello).result.kind, site.explain(hello).result.status) == ("answered", 400)
+    with plain.connect() as connection:
+        connection.socket.sendall(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n")
+        assert b" 400 " in connection.socket.recv(100)
+
+
+def _alternatives(reply: Reply) -> str:
+    assert reply.certificate is not None
+    return str(reply.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+
+
+def test_a_service_of_bytes_is_explained(rig: Rig, line_one: TcpOrigin, line_two: TcpOrigin) -> None:
+    service = rig.tcp(line_one, line_two, persistence="src")
+    site, request = Site(rig), Request(client="127.0.94.1", service=service.index)
+    site.origins = {(origin.address, origin.port): origin.name for origin in (line_one, line_two)}
+    assert _said(site, site.explain(request)) == {"one", "two"}
+    with service.connect(source="127.0.94.1") as connection:
+        connection.socket.sendall(b"hello\n")
+        name = connection.socket.recv(64).decode().split(":")[0]
+    assert _said(site, site.explain(request)) == {name}
+    line_one.refuse()
+    line_two.refuse()
+    for server in service.servers:
+        server.wait_until("down")
+    assert site.explain(request).result.kind == "closed"
+
+
+def test_ipv6_clients_are_explained(rig: Rig, one: Origin, two: Origin) -> None:
+    service = rig.http(one, two, address="::1", persistence="src", persistence_mask=24, requests_per_second=100)
+    site, request = Site(rig), Request(client="::1", service=service.index, headers=(("Host", "a"),))
+    site.origins = {(origin.address, origin.port): origin.name for origin in (one, two)}
+    assert _said(site, site.explain(request)) == {"one", "two"}
+    name = service.name()
+    assert _said(site, site.explain(request)) == {name}

@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def explain_request(
     session: Session,
-    url: Annotated[str, typer.Argument(help="What a client would open; with --service a path is enough.")],
+    target: Annotated[
+        str, typer.Argument(metavar="URL", help="What a client would open; with --service a path is enough.")
+    ],
     service: Annotated[
         str | None, typer.Option("--service", "-s", help="Index, name or address:port of the virtual service.")
     ] = None,
@@ -46,7 +48,7 @@ def explain_request(
 
     Nothing is sent to a real server, and nothing changes.
     """
-    asked: dict[str, Any] = {"url": url, "client": client, "method": method, "headers": _headers(header or [])}
+    asked: dict[str, Any] = {"url": target, "client": client, "method": method, "headers": _headers(header or [])}
     if service is not None:
         asked["service"] = find.service(session, service)
     if body:

@@ -45,7 +45,9 @@ def server(session: Session, index: int, word: str) -> int:
 
 def slot(session: Session, parent: int, word: str) -> Found:
     """The slot of the sub-service a person means, by the index or the name of the sub-service."""
-    slots: dict[int, Found] = {found["service"]: found for found in session.api.get(f"/virtual-services/{parent}/slots")}
+    slots: dict[int, Found] = {
+        found["service"]: found for found in session.api.get(f"/virtual-services/{parent}/slots")
+    }
     candidates = session.api.get(f"/virtual-services/{parent}/sub-services")
 
     def fits(found: Found) -> bool:

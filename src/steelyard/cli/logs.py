@@ -6,8 +6,8 @@ from typing import Annotated
 from urllib.parse import quote
 
 import typer
-from rich.text import Text
 
+from steelyard.cli import output
 from steelyard.cli.session import Session, command
 
 app = typer.Typer(no_args_is_help=True, help="Logs of the edge filter.")
@@ -23,4 +23,9 @@ def show_edge_log(
     """Show what the edge filter logged, oldest first."""
     query = {"tail": tail} if since is None else {"tail": tail, "since": since}
     found = session.api.get(f"/logs/edge/{quote(kind, safe='')}", **query)
-    session.show(found, lambda: Text("\n".join(found["lines"]), no_wrap=True, overflow="ignore"))
+    if session.json:
+        output.print_json(found)
+        return
+    # as they are in the file: lines are for other programs too
+    for line in found["lines"]:
+        typer.echo(line)

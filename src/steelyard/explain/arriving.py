@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from steelyard.explain.greeting import greet
 from steelyard.explain.report import Result
 from steelyard.explain.request import Request
 from steelyard.explain.situation import Visit
@@ -77,19 +78,4 @@ def arrive(visit: Visit) -> Result | None:
         action = visit.situation.context.refusal
         how = "dropped without a word" if action == "silent-drop" else "reset"
         return Result("closed", f"the access lists refuse {request.client}: the connection is {how}")
-    return _tls(visit)
-
-
-def _tls(visit: Visit) -> Result | None:
-    service, request = visit.service, visit.request
-    asked = service.ssl_acceleration if request.tls is None else request.tls
-    if asked == service.ssl_acceleration:
-        return None
-    if asked and not service.is_http:
-        visit.note("TLS", "passes through: the service decrypts nothing")
-        return None
-    if asked:
-        visit.note("TLS", "the service speaks no TLS", "a TLS hello is no request")
-        return Result("answered", "a TLS hello is no HTTP request", status=400)
-    visit.note("TLS", "the service speaks TLS only", "a request in the clear is no TLS hello")
-    return Result("closed", "the TLS handshake fails and the connection is closed")
+    return greet(visit)

@@ -37,7 +37,7 @@ def _since(text: str | None) -> str:
             field="since",
             value=text[:40],
             allowed="a time such as 2026-01-31T12:00:00Z",
-            remedy="Give date and time as ISO 8601",
+            remedy="Give date and time as ISO 8601, such as 2026-01-31T12:00:00Z",
         ) from None
 
 
@@ -59,7 +59,7 @@ async def read_edge_log(
             field="kind",
             value=kind[:40],
             allowed=", ".join(KINDS),
-            remedy="Give one of these",
+            remedy=f"Give one of {', '.join(KINDS)}",
         )
     lines = await run_in_threadpool(appliance.edge_files().tail, found, tail, _since(since))
     return read(appliance.snapshot().revision, {"kind": found, "lines": list(lines)})

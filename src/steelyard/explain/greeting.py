@@ -1,0 +1,60 @@
+"""TLS: whether the client speaks it as the service does, and which certificate it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from steelyard.explain.report import Result
+from steelyard.explain.situation import Visit
+from steelyard.model.certificate import Certificate
+
+
+def greet(visit: Visit) -> Result | None:
+    """The TLS of a connection; a result when it fails."""
+    service, request = visit.service, visit.request
+    asked = service.ssl_acceleration if request.tls is None else request.tls
+    if asked and service.ssl_acceleration:
+        name = request.server_name.lower().rstrip(".")
+        found, why = _certificate(visit, name)
+        visit.note("TLS", f"the certificate {found} is shown", why)
+        return None
+    if not asked and not service.ssl_acceleration:
+        return None
+    if asked and not service.is_http:
+        visit.note("TLS", "passes through: the service decrypts nothing")
+        return None
+    if asked:
+        visit.note("TLS", "the service speaks no TLS", "a TLS hello is no request")
+        return Result("answered", "a TLS hello is no HTTP request", status=400)
+    visit.note("TLS", "the service speaks TLS only", "a request in the clear is no TLS hello")
+    return Result("closed", "the TLS handshake fails and the connection is closed")
+
+
+def _certificate(visit: Visit, name: str) -> tuple[str, str]:
+    """The certificate for a server name: one with that name, one with a wildcard for it, else the first."""
+    service, known = visit.service, visit.situation.configuration.certificates
+    if not service.certificates:
+        return visit.situation.context.temporary_certificate or "", "none is assigned, the temporary one stands in"
+    if name:
+        for wanted in (name, f"*.{name.partition('.')[2]}"):
+            for identifier in service.certificates:
+                if wanted in _names(known[identifier]):
+                    return identifier, f"it is for {wanted}, and the client asks for {name}"
+    asked = f"no certificate is for {name}" if name else "the client names no server"
+    return service.certificates[0], f"{asked}, so the first one is"
+
+
+def _names(certificate: Certificate) -> Iterator[str]:
+    leaf = certificate.leaf()
+    for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+        yield str(attribute.value).lower()
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        # then the subject's name is all there is
+        return
+    for name in names.get_values_for_type(x509.DNSName):
+        yield name.lower()
