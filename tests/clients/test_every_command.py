@@ -239,7 +239,6 @@ SETTINGS_NOT_BUILT: dict[str, Any] = {
     "EnhancedHealthChecks": 1,
     "RefreshPersist": 1,
     "ExtraHdrKey": "X-Key",
-    "createsubvs": "1",
     "template": "Exchange",
     "RequestPrecedence": "rule",
 }

@@ -409,7 +409,12 @@ def test_tls_is_told_as_it_comes(rig: Rig, one: Origin) -> None:
         rig.certificate(name.strip("*."), leaf(name))
     service = rig.http(one, ssl_acceleration=True, certificates=("a.example", "b.example"))
     site = Site(rig)
-    for asked, shown in (("a.example", "a.example"), ("x.b.example", "b.example"), ("x.y.b.example", "a.example"), ("", "")):
+    for asked, shown in (
+        ("a.example", "a.example"),
+        ("x.b.example", "b.example"),
+        ("x.y.b.example", "a.example"),
+        ("", ""),
+    ):
         request = Request(client="127.0.94.1", service=service.index, server_name=asked, headers=(("Host", "a"),))
         told = site.explain(request)
         (says,) = [step.says for step in told.steps if step.name == "TLS"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,19 +19,23 @@ pytestmark = pytest.mark.engine
 ADDRESSES = ("127.0.91.1", "127.0.91.2", "127.0.91.3")
 
 
+@contextlib.contextmanager
+def _hosts() -> Iterator[list[Origin]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Origin(address[-1], address=address)) for address in ADDRESSES]
+
+
 @pytest.fixture
 def web() -> Iterator[list[Origin]]:
-    with Origin("1", address=ADDRESSES[0]) as one, Origin("2", address=ADDRESSES[1]) as two:
-        with Origin("3", address=ADDRESSES[2]) as three:
-            yield [one, two, three]
+    with _hosts() as made:
+        yield made
 
 
 @pytest.fixture
 def other() -> Iterator[list[Origin]]:
     """Other ports of the same hosts."""
-    with Origin("1", address=ADDRESSES[0]) as one, Origin("2", address=ADDRESSES[1]) as two:
-        with Origin("3", address=ADDRESSES[2]) as three:
-            yield [one, two, three]
+    with _hosts() as made:
+        yield made
 
 
 KEYS: list[tuple[str, dict[str, Any], Any]] = [

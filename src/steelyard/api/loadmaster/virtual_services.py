@@ -61,6 +61,12 @@ async def addvs(call: Call) -> Answer:
         raise OperatorError(
             "vs is not an address; allowed: an IPv4 or IPv6 address", field="address", allowed="an IPv4 or IPv6 address"
         )
+    if "createsubvs" in parameters:
+        raise OperatorError(
+            "createsubvs makes a sub-service of a service there is",
+            field="createsubvs",
+            remedy="Give it to modvs, after addvs",
+        )
     declared = VirtualService.by_wire()
     refuse_precedence(parameters)
     settings = service_settings(configuration, parameters.without("vsaddress", "vsport"), None)
