@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steelyard.model.certificate import Certificate
-from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.content_rule import ContentRule
+from steelyard.model.limits import LimitRule
+from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
+from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS, User
 from steelyard.model.virtual_service import VirtualService
 
@@ -31,6 +34,15 @@ _SECTIONS: Mapping[str, str] = {
     "checks": "Health checks",
     "waf": "Web application firewall",
     "esp": "Edge Security Pack",
+}
+
+#: sections of the global parameters, with what they are about
+_PARAMETERS: Mapping[str, str] = {
+    "layer7": "every layer-7 service",
+    "network": "network options",
+    "checks": "timing of health checks",
+    "access": "access lists",
+    "limits": "limits of all services together and of each client",
 }
 
 
@@ -79,10 +91,17 @@ def catalogue_pages() -> tuple[Page, ...]:
             "Global parameters",
             "LoadMaster API: `get`, `set`, `getall`; `showhealth` and `modhealth` for the checks. Native API:"
             " `/api/v1/parameters/{section}`.",
+            (*((f"`{name}`: {_PARAMETERS[name]}", _all(model)) for name, model in SECTIONS.items()),),
+        ),
+        Page(
+            "content-rules.md",
+            "Settings of content rules, sub-service slots and limiting rules",
+            "LoadMaster API: `addrule`, `modrule`, `showrule`; `modrs` with `rs=!INDEX` for slots; `addlimitrule` and its"
+            " relatives. Native API: `/api/v1/rules`, `/api/v1/virtual-services/{index}/slots`, `/api/v1/limits`.",
             (
-                ("`layer7`: every layer-7 service", _all(Layer7Parameters)),
-                ("`network`: network options", _all(NetworkParameters)),
-                ("`checks`: timing of health checks", _all(CheckParameters)),
+                ("Content rule", _all(ContentRule)),
+                ("Sub-service slot", _all(Slot)),
+                ("Limiting rule", _all(LimitRule)),
             ),
         ),
         Page(

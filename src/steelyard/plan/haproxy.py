@@ -144,7 +144,8 @@ class Backend:
 
     `drains` says a disabled server keeps its recorded clients, `drop_at_once` that disabling cuts its connections,
     `checked` that a server is up only after its first good check, `critical` names members of the service, each
-    with whether it is enabled, without which no server here is up, and `parent` the service whose critical members count, too.
+    with whether it is enabled, without which no server here is up, and `parent` the service whose critical members
+    count, too.
     """
 
     name: str

@@ -37,8 +37,10 @@ def server_state_text(states: Iterable[ServerState]) -> str:
     lines = [_HEADER]
     for state in states:
         server = state.server
+        # one that leads to an inner listener has no address; blanks alone would shift all that follows
+        address = server.address or "-"
         lines.append(
-            f"0 {state.backend} {server.id} {server.name} {server.address or '-'} {2 if state.up else 0} {_ADMIN[state.admin]}"
+            f"0 {state.backend} {server.id} {server.name} {address} {2 if state.up else 0} {_ADMIN[state.admin]}"
             f" {state.weight} {server.weight} 0 1 0 0 0 0 0 1 - {server.port or 0} - {1 if server.tls else 0} 0 - - 0\n"
         )
     return "".join(lines)
