@@ -125,6 +125,20 @@ def test_a_client_with_a_record_of_its_own_here_keeps_it(rig: Rig, web: list[Ori
     assert follower.names(3, source="127.0.92.1") == [mine] * 3
 
 
+@pytest.mark.parametrize("always", [1, 2])
+def test_a_proxy_s_connection_follows_for_each_of_its_clients(
+    rig: Rig, web: list[Origin], other: list[Origin], always: int
+) -> None:
+    rig.layer7(always_check_persistence=always)
+    leader = rig.http(*web, persistence="header", cookie="X-User")
+    follower = rig.http(*reversed(other), persistence="header", cookie="X-User", follow_vs=leader.index)
+    known = {f"user {n}": leader.name(headers={"X-User": f"user {n}"}) for n in range(6)}
+    assert set(known.values()) == {"1", "2", "3"}
+    with follower.connect() as connection:
+        for _ in range(2):
+            assert {user: connection.request("/", headers={"X-User": user}).name for user in known} == known
+
+
 def test_the_record_of_a_server_that_is_down_here_is_not_followed(
     rig: Rig, web: list[Origin], other: list[Origin]
 ) -> None:

@@ -30,7 +30,8 @@ def unavailable(place: Place) -> Result:
         location = _location(visit, source.error_url)
         visit.note("no real server", f"none is available: {status} to {location}", *told)
         return Result("answered", "no real server is available, and clients are sent elsewhere", (), status, location)
-    page = "the page of the service" if source.error_page else "a page of Steelyard's own"
+    plain = "a page of Steelyard's own" if source.error_code else "HAProxy's own page"
+    page = "the page of the service" if source.error_page else plain
     visit.note("no real server", f"none is available: {status} with {page}", *told)
     return Result("answered", "no real server is available", status=status)
 

@@ -222,9 +222,9 @@ def _http(place: _Place) -> list[Directive]:
     rules = place.wait("http-request", *first)
     if not plain:
         rules += _key(place, first)
-    rules.append(directive("use-server", f"%[var({memory})]", "if", *remembered))
     rules += place.follow("http-request", key, *looked_up)
     rules += place.go_there()
+    rules.append(directive("use-server", f"%[var({memory})]", "if", *remembered))
     if always and place.tables.is_shared:
         # the record is there, but of a server that only another sub-service has
         rules.append(directive("use-server", f"%[var({memory})]", "if", *known))
