@@ -260,6 +260,14 @@ class _Reader:
         self._at += len(inside) + 2
         return least, most
 
+    def _counts_here(self) -> bool:
+        """Whether the brace just read begins a count: with nothing before it, Python reads a brace and PCRE2 fails."""
+        self._at -= 1
+        before = self._at
+        counts = self._quantifier() is not None
+        self._at = before + 1
+        return counts
+
     def _literal(self, char: str) -> Bytes:
         return Bytes(self._cased(1 << ord(char)))
 
@@ -271,6 +279,8 @@ class _Reader:
         char = self._next("the pattern")
         if char in "*+?":
             self.wrong(f"nothing to repeat before {char}")
+        if char == "{" and self._counts_here():
+            self.wrong("nothing to repeat before {")
         if char == "(":
             return self._bracket(depth)
         if char == "[":

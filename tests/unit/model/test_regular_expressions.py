@@ -131,6 +131,8 @@ def test_python_does_not_skip_starts() -> None:
         ("a)", "unopened )"),
         ("[a", "class of characters ends too early"),
         ("*a", "nothing to repeat"),
+        ("{1}", "nothing to repeat"),
+        ("a|{2,3}", "nothing to repeat"),
         ("a**", "repeat of a repeat"),
         ("^*", "repeated condition"),
         ("a{3,1}", "wrong way round"),
