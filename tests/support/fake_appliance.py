@@ -125,7 +125,8 @@ class FakeAppliance:
     async def explain(self, request: Request, host: str = "") -> Explanation:
         """Only where the request arrives: there is no engine that could be asked."""
         service = find_service(self.configuration, request, host)
-        step = Step("virtual service", f"{service.title} takes the connection", (f"for {request.client}",), service.index)
+        says = f"{service.title} takes the connection"
+        step = Step("virtual service", says, (f"for {request.client}",), service.index)
         server = Chosen(service.index, 1, "10.0.0.1", 8080)
         result = Result("server", f"asked for {request.method} {request.target}", (server,))
         return Explanation((step,), result, len(self._revisions))

@@ -179,8 +179,7 @@ def _not_built(pages: Sequence[Page]) -> str:
             missing = sorted((d for d in settings if not d.setting.built), key=lambda d: d.name)
             if missing:
                 rows = [(f"`{d.name}`", _wire(d), d.setting.label, _default(d)) for d in missing]
-                name = f"{page.title}: {heading[0].lower() + heading[1:]}"
-                text.append(f"\n## {name}\n\n" + _table(("Setting", "LoadMaster", "Name", "Only value"), rows))
+                text.append(f"\n## {page.title}: {heading}\n\n" + _table(("Setting", "LoadMaster", "Name", "Only value"), rows))
     partly = [d for page in pages for d in page.settings if d.setting.built and d.setting.unbuilt]
     refused = [
         (f"`{d.name}`", _wire(d), _listed(c for c in d.setting.choices if c in d.setting.unbuilt)) for d in partly

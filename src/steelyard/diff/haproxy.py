@@ -72,12 +72,27 @@ def difference(old: HaproxyPlan, new: HaproxyPlan) -> Difference:
         if was is None:
             reasons.append(f"virtual service {key} is new")
         else:
-            _service(was, service, operations, reasons)
+            _service(was, service, operations, reasons, entries_wait=_entries_wait(was, service, old))
     reasons.extend(f"virtual service {key} is removed" for key in old.services if key not in new.services)
     return Difference(tuple(operations), tuple(reasons))
 
 
-def _service(old: ServicePlan, new: ServicePlan, operations: list[Operation], reasons: list[str]) -> None:
+def _entries_wait(old: ServicePlan, new: ServicePlan, plan: HaproxyPlan) -> bool:
+    """Whether new entries of the service's lookups have to wait for the reload, because of what the old process has.
+
+    Entries mean what the rules that read them make of them, and they name backends: put before other rules they would
+    lead requests astray, and one that leads to a backend that is not there yet would have them refused.
+    """
+    return (
+        any(key not in plan.services for key in new.needs)
+        or (old.frontend, old.sections, old.tables, old.pages) != (new.frontend, new.sections, new.tables, new.pages)
+        or {backend.structure() for backend in old.backends} != {backend.structure() for backend in new.backends}
+    )
+
+
+def _service(
+    old: ServicePlan, new: ServicePlan, operations: list[Operation], reasons: list[str], *, entries_wait: bool
+) -> None:
     if old.frontend != new.frontend:
         what = (
             "is switched off"
@@ -89,7 +104,7 @@ def _service(old: ServicePlan, new: ServicePlan, operations: list[Operation], re
         reasons.append(f"virtual service {new.key} {what}")
     if (old.sections, old.tables) != (new.sections, new.tables) or old.pages != new.pages:
         reasons.append(f"tables or pages of {new.key} changed")
-    _lookups(old.lookups, new.lookups, operations, reasons)
+    _lookups(old.lookups, new.lookups, [] if entries_wait else operations, reasons)
     groups = {backend.name: backend for backend in old.backends}
     if groups.keys() != {backend.name for backend in new.backends}:
         reasons.append(f"the groups of real servers that content rules of {new.key} select changed")
@@ -249,7 +264,9 @@ def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> 
         services[key] = new if merged == new else merged
     for key, service in services.items():
         new = wanted.services.get(key)
-        if new is not None and service is not new and service.lookups != new.lookups:
+        if new is None or service is new or service.lookups == new.lookups:
+            continue
+        if not _entries_wait(plan.services[key], new, plan):
             merged = replace(service, lookups=_current(service.lookups, new.lookups))
             services[key] = new if merged == new else merged
     certificates = {name: wanted.certificates.get(name, file) for name, file in plan.certificates.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from steelyard.diff.haproxy import apply_operations, difference
-from steelyard.plan.haproxy import Backend, Globals, HaproxyPlan, Lookup, Server, ServicePlan
+from steelyard.plan.haproxy import Backend, Frontend, Globals, HaproxyPlan, Lookup, Server, ServicePlan, directive
 from steelyard.plan.operations import AddServer, ChangeLookup, Release, RemoveServer, ReplaceLookup
 
 BACKEND = Backend("vs1", "http", ("roundrobin",), (), 60)
@@ -82,3 +83,50 @@ def test_a_new_group_needs_a_reload() -> None:
 def test_a_server_that_cannot_be_said_at_run_time_needs_a_reload(special: Server) -> None:
     found = difference(grouped(), grouped(special))
     assert found.reload_reasons and not found.operations
+
+
+def switching(*entries: tuple[str, str], needs: tuple[str, ...] = (), **changes: Any) -> HaproxyPlan:
+    """A service vs1 whose rules read a lookup, and the services it leads to."""
+    frontend = Frontend("vs1", "http", (), None, 60, (directive("use_backend", "%[path,map_beg(lookups/paths)]"),))
+    service = ServicePlan("vs1", frontend, BACKEND, lookups=(Lookup("paths", entries),), needs=needs)
+    subs = {key: ServicePlan(key, None, replace(BACKEND, name=key)) for key in needs}
+    return HaproxyPlan(Globals(100, 1), {"vs1": replace(service, **changes), **subs})
+
+
+OTHER_RULES = Frontend("vs1", "http", (), None, 60, (directive("use_backend", "%[hdr(host),map_str(lookups/paths)]"),))
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        switching(("/a", "vs2"), ("/b", "vs3"), needs=("vs2", "vs3")),
+        switching(("/a", "vs1-1"), needs=("vs2",), groups=(replace(BACKEND, name="vs1-1"),)),
+        switching(("shop", "vs2"), needs=("vs2",), frontend=OTHER_RULES),
+        switching(("/a", "vs1"), needs=("vs2",), backend=replace(BACKEND, directives=(directive("retries", "1"),))),
+    ],
+    ids=["a new service", "a new group", "other rules of the frontend", "other rules of the backend"],
+)
+def test_entries_wait_for_the_reload_that_brings_what_they_lead_to(new: HaproxyPlan) -> None:
+    """Before it they would lead requests to a backend that is not there, or be read by other rules."""
+    old = switching(("/a", "vs2"), needs=("vs2",))
+    found = difference(old, new)
+    assert found.reload_reasons and not found.operations
+    assert apply_operations(old, new, set()).services["vs1"].lookups == old.services["vs1"].lookups
+
+
+def test_entries_that_lead_to_what_is_there_do_not_wait() -> None:
+    old = switching(("/a", "vs2"), ("/b", "vs3"), needs=("vs2", "vs3"))
+    assert difference(old, switching(("/a", "vs2"), needs=("vs2",))).operations == (
+        ChangeLookup("paths", True, removed=("/b",)),
+    )
+    elsewhere = switching(("/a", "vs3"), ("/b", "vs3"), needs=("vs2", "vs3"))
+    found = difference(old, elsewhere)
+    assert found.operations == (ChangeLookup("paths", True, changed=(("/a", "vs3"),)),)
+    assert apply_operations(old, elsewhere, set()) == elsewhere
+
+
+def test_groups_in_another_order_keep_nothing_waiting() -> None:
+    groups = tuple(replace(BACKEND, name=name) for name in ("vs1-1", "vs1-2"))
+    old = switching(("/a", "vs1-1"), ("/b", "vs1-2"), groups=groups)
+    found = difference(old, switching(("/a", "vs1-2"), ("/b", "vs1-1"), groups=groups[::-1]))
+    assert found.operations and not found.reload_reasons
