@@ -96,8 +96,8 @@ def catalogue_pages() -> tuple[Page, ...]:
         Page(
             "content-rules.md",
             "Settings of content rules, sub-service slots and limiting rules",
-            "LoadMaster API: `addrule`, `modrule`, `showrule`; `modrs` with `rs=!INDEX` for slots; `addlimitrule` and its"
-            " relatives. Native API: `/api/v1/rules`, `/api/v1/virtual-services/{index}/slots`, `/api/v1/limits`.",
+            "LoadMaster API: `addrule`, `modrule`, `showrule`; `modrs` with `rs=!INDEX` for slots; `addlimitrule` and"
+            " its relatives. Native API: `/api/v1/rules`, `/api/v1/virtual-services/{index}/slots`, `/api/v1/limits`.",
             (
                 ("Content rule", _all(ContentRule)),
                 ("Sub-service slot", _all(Slot)),
@@ -179,7 +179,8 @@ def _not_built(pages: Sequence[Page]) -> str:
             missing = sorted((d for d in settings if not d.setting.built), key=lambda d: d.name)
             if missing:
                 rows = [(f"`{d.name}`", _wire(d), d.setting.label, _default(d)) for d in missing]
-                text.append(f"\n## {page.title}: {heading}\n\n" + _table(("Setting", "LoadMaster", "Name", "Only value"), rows))
+                table = _table(("Setting", "LoadMaster", "Name", "Only value"), rows)
+                text.append(f"\n## {page.title}: {heading}\n\n{table}")
     partly = [d for page in pages for d in page.settings if d.setting.built and d.setting.unbuilt]
     refused = [
         (f"`{d.name}`", _wire(d), _listed(c for c in d.setting.choices if c in d.setting.unbuilt)) for d in partly

@@ -140,11 +140,17 @@ class Compiler:
     def _family(self, service: VirtualService, configuration: Configuration, cached: _Compiled | None) -> Family:
         """What belongs to a service. Its rules need no second look while neither it nor any rule has changed."""
         rules: Mapping[str, ContentRule]
-        if cached is not None and cached.service is service and configuration.rules is self._rules:
+        parent = configuration.services[service.parent] if service.is_sub else None
+        if (
+            cached is not None
+            and cached.service is service
+            and cached.family.parent is parent
+            and configuration.rules is self._rules
+        ):
             rules = cached.family.rules
         else:
-            rules = {name: configuration.rules[name] for name in service.rule_names() if name in configuration.rules}
-        parent = configuration.services[service.parent] if service.is_sub else None
+            names = (*service.rule_names(), *(parent.body_rules if parent is not None else ()))
+            rules = {name: configuration.rules[name] for name in names if name in configuration.rules}
         shares = parent is not None and configuration.layer7.share_subvs_persistence
         return Family(
             parent,

@@ -12,12 +12,22 @@ from steelyard.model.content_rule import ContentRule
 from steelyard.model.limits import LimitRule
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
+from steelyard.model.setting import Settings
 from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "reference"
-MODELS = (VirtualService, RealServer, *SECTIONS.values(), ContentRule, Slot, LimitRule, User, Certificate)
+MODELS: tuple[type[Settings], ...] = (
+    VirtualService,
+    RealServer,
+    *SECTIONS.values(),
+    ContentRule,
+    Slot,
+    LimitRule,
+    User,
+    Certificate,
+)
 
 
 def test_the_committed_reference_is_what_the_catalogue_says_now() -> None:

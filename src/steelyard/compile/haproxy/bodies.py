@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family, Part
+from steelyard.compile.haproxy.switching import answered_through
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.regular_expression import expression
 from steelyard.model.virtual_service import VirtualService
@@ -17,12 +18,13 @@ FILTER = "lua.replace_in_body"
 
 
 def bodies_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
-    """The filter of one service, with its rules in order."""
-    rules = [family.rules[name] for name in service.body_rules if name in family.rules]
+    """The filter of one service, with its rules in order: an answer meets those of a sub-service before its parent's."""
+    through = answered_through(service, family)
+    rules = [family.rules[name] for one in through for name in one.body_rules if name in family.rules]
     if not rules or not service.is_http:
         return Part()
     filters = [directive("filter", FILTER, *(word for rule in rules for word in _words(rule)))]
-    if not service.compress:
+    if not any(one.compress for one in through):
         # compression takes it out itself, once it has seen what the client takes
         filters.append(directive("http-request", "del-header", "Accept-Encoding"))
     return Part(backend=tuple(filters))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family, Part
+from steelyard.compile.haproxy.switching import answered_through
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Directive, Section, directive
 
@@ -21,10 +22,14 @@ _SHARE_OF_ONE = 8
 
 
 def caching_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
-    """The cache of one service, and what it may keep. It stands after all that may refuse a request."""
-    if not service.cache or not service.is_http:
+    """The cache of one service, and what it may keep. It stands after all that may refuse a request.
+
+    A sub-service without a cache of its own uses its parent's.
+    """
+    owner = next((one for one in answered_through(service, family) if one.cache), None)
+    if owner is None or not service.is_http:
         return Part()
-    name = f"cache-{service.engine_name}"
+    name = f"cache-{owner.engine_name}"
     megabytes = max(_LEAST_MEGABYTES, context.cache_megabytes * (service.cache_percent or 100) // 100)
     largest = megabytes * 1024 * 1024 // _SHARE_OF_ONE
     cache = Section(
@@ -49,7 +54,7 @@ def caching_part(service: VirtualService, family: Family, context: ServiceContex
             *("!{", "res.hdr(set-cookie)", "-m", "found", "}"),
         ),
     ]
-    return Part(backend=tuple(rules), sections=(cache,))
+    return Part(backend=tuple(rules), sections=(cache,) if owner is service else ())
 
 
 def _private_request(context: ServiceContext) -> tuple[str, ...]:

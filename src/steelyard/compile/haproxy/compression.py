@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family, Part
+from steelyard.compile.haproxy.switching import answered_through
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Directive, directive
 
@@ -29,14 +30,15 @@ COMPRESSED_TYPES = (
 
 def compression_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
     """The compression of one service. Bodies that rules change must reach them uncompressed: it takes all work over."""
-    if not service.compress or not service.is_http:
+    through = answered_through(service, family)
+    if not service.is_http or not any(one.compress for one in through):
         return Part()
     rules: list[Directive] = [
         directive("filter", "compression"),
         directive("compression", "algo", "gzip"),
         directive("compression", "type", *COMPRESSED_TYPES),
     ]
-    if service.body_rules:
+    if any(one.body_rules for one in through):
         rules.append(directive("compression", "offload"))
     if context.not_compressed:
         ends = ("{", "path", "-m", "end", "-i", *context.not_compressed, "}")

@@ -76,6 +76,16 @@ def is_balanced(service: VirtualService, family: Family) -> bool:
     return mine is not None and any(rule in other.rules for rule in mine.rules for other in others)
 
 
+def answered_through(service: VirtualService, family: Family) -> tuple[VirtualService, ...]:
+    """The services whose backend an answer of this service's real servers passes, in that order: no other has one.
+
+    A sub-service that its parent selects alone is reached by its own backend, so what the parent does to answers in its
+    backend has to be done there.
+    """
+    parent = family.parent
+    return (service,) if parent is None or is_balanced(service, family) else (service, parent)
+
+
 def compile_switching(service: VirtualService, family: Family, context: ServiceContext) -> Switching:
     """How a service shares its requests among its members; the rules that come before all others are in it."""
     if not service.is_http:
