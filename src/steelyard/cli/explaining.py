@@ -19,8 +19,8 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
     "answered": ("is answered", "bold red"),
     "closed": ("gets no answer", "bold red"),
 }
-#: where the details of a step begin
-_INDENT = 20
+#: least width of the steps' names
+_NARROWEST = 18
 
 
 def register(app: typer.Typer) -> None:
@@ -72,12 +72,13 @@ def _headers(given: list[str]) -> list[list[str]]:
 def _page(found: Mapping[str, Any]) -> Group:
     lines: list[Text] = []
     several = len({step["service"] for step in found["steps"]}) > 1
-    for step in found["steps"]:
-        name = f"{step['step']} ({step['service']})" if several else step["step"]
-        said = Text(f"{name:<{_INDENT - 2}}  ", style="bold")
+    names = [f"{step['step']} ({step['service']})" if several else str(step["step"]) for step in found["steps"]]
+    width = max(_NARROWEST, *(len(name) for name in names)) if names else _NARROWEST
+    for name, step in zip(names, found["steps"], strict=True):
+        said = Text(f"{name:<{width}}  ", style="bold")
         said.append(step["says"], style="not bold")
         lines.append(said)
-        lines += [Text(f"{'':<{_INDENT}}{line}", style="bright_black") for line in step["details"]]
+        lines += [Text(f"{'':<{width + 2}}{line}", style="bright_black") for line in step["details"]]
     return Group(*lines, "", _result(found["result"]))
 
 

@@ -13,8 +13,10 @@ from steelyard import __version__
 from steelyard.cli import output
 from steelyard.cli.failures import Misuse
 from steelyard.cli.session import Session, command
+from steelyard.model.parameters import SECTIONS
 
 _KINDS = {"vs": "virtual-service", "rs": "real-server", "slot": "slot", "rule": "rule", "cert": "certificate"}
+_SAID = ", ".join((*_KINDS, *SECTIONS))
 
 
 def register(app: typer.Typer) -> None:
@@ -68,14 +70,14 @@ def _rows(services: list[Mapping[str, Any]]) -> Iterator[tuple[Text | str, ...]]
 
 def show_settings(
     session: Session,
-    kind: Annotated[str, typer.Argument(help="vs, rs, layer7, network, checks or access.")] = "vs",
+    kind: Annotated[str, typer.Argument(help=f"One of {_SAID}.")] = "vs",
     all_settings: Annotated[bool, typer.Option("--all", help="Also those that are not built yet.")] = False,
 ) -> None:
     """Show the settings there are: name, what is allowed, default and meaning."""
     catalogue = session.api.get("/settings")
     name = _KINDS.get(kind, kind)
     if name not in catalogue:
-        raise Misuse(f"{kind!r} has no settings", "Give vs, rs, layer7, network, checks or access")
+        raise Misuse(f"{kind!r} has no settings", f"Give one of {_SAID}")
     found = [setting for setting in catalogue[name] if all_settings or setting["built"]]
     columns = ("setting", "default", "allowed", "meaning")
     session.show(found, lambda: output.table(columns, [_setting_row(setting) for setting in found]))
