@@ -2,16 +2,21 @@
 
 Rule: never from the kernel's ephemeral range. A port the kernel may hand to an outgoing connection (32768 and up by
 default) can be taken between our choosing it and the server's bind, and load tests open thousands of connections.
+Workers of one run have parts of the range to themselves, for the same reason.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 import threading
 
-_FIRST, _LAST = 15_000, 32_000
+_PARTS = 4
+_PART = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0) % _PARTS
+_EACH = 4250
+_FIRST, _LAST = 15_000 + _PART * _EACH, 15_000 + (_PART + 1) * _EACH - 1
 _issued: set[int] = set()
 _lock = threading.Lock()
 
