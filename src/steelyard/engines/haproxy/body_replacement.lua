@@ -5,7 +5,8 @@
 -- Text goes through the rules in Lua, because HAProxy's buffer has no room to grow in. At most HELD bytes wait in each rule
 -- for more of the body, so a match may be that long when it is spread over two reads. What matches at the very end of what
 -- has come waits too, for the match may go on. The last byte of the body stays in HAProxy's buffer until all else has left:
--- an empty buffer would end the answer.
+-- an empty buffer would end the answer. The end of a chunked body and its trailers are part of what HAProxy calls the input
+-- and not of what it calls the body (2.6 and 2.8, tried); they leave last, and have to be passed on like text.
 local HELD = 1024
 -- what is searched at once: HAProxy finds nothing in a text longer than its buffer
 local WINDOW = 8192
@@ -62,7 +63,7 @@ function Replacement:http_headers(txn, message)
   local whole = line.version ~= "HTTP/1.0" and code ~= 206 and code ~= 204 and code ~= 304 and code >= 200
   local plain = (first(headers, "content-encoding") or "identity") == "identity"
   self.stages = whole and plain and is_text(headers) and acting(self.rules, txn) or {}
-  self.waiting, self.finished = "", false
+  self.waiting, self.finished, self.keeps = "", false, false
   if #self.stages == 0 then return end
   -- without a length HAProxy sends chunks
   message:del_header("content-length")
@@ -113,21 +114,20 @@ local function through(stage, text, ended)
   return table.concat(ready)
 end
 
--- Take what has come, but for its last byte while more is to come.
-local function taken(self, message, ended)
-  local length = message:input()
-  local text = message:body(0, ended and length or length - 1)
-  if length > 1 then message:remove(0, length - 1) end
+-- Take what has come, but for its last byte while more is to come; that byte stays in the buffer in any case.
+local function taken(self, message, text, ended)
+  if #text > 1 then message:remove(0, #text - 1) end
+  self.finished, self.keeps = ended, #text > 0
+  if not ended then text = text:sub(1, -2) end
   for _, stage in ipairs(self.stages) do text = through(stage, text, ended) end
-  self.finished = ended
   return text
 end
 
 function Replacement:http_payload(txn, message)
   if #self.stages == 0 or not message.channel:is_resp() then return end
-  local ended, length = message:eom(), message:input()
-  if self.waiting == "" and not self.finished and (length > 1 or (ended and length == 1)) then
-    self.waiting = taken(self, message, ended)
+  if self.waiting == "" and not self.finished then
+    local ended, text = message:eom(), message:body(0, message:input()) or ""
+    if ended or #text > 1 then self.waiting = taken(self, message, text, ended) end
   end
   local done = 0
   if self.waiting ~= "" and message:insert(self.waiting, 0) >= 0 then
@@ -139,8 +139,10 @@ function Replacement:http_payload(txn, message)
       self.waiting = self.waiting:sub(size + 1)
     end
   end
-  if self.finished and self.waiting == "" and message:input() > done then
-    message:remove(done, 1)
+  if self.finished and self.waiting == "" then
+    if self.keeps then message:remove(done, 1) end
+    self.keeps = false
+    return message:input()
   elseif self.waiting ~= "" and must_be_woken then
     filter.wake_time(1)
   end
