@@ -115,9 +115,7 @@ FEATURES = (
     ),
     Feature(
         "limits of connections, their rate and requests, never reached",
-        Variant(
-            {"max_connections": 1_000_000, "connections_per_second": 1_000_000, "requests_per_second": 1_000_000}
-        ),
+        Variant({"max_connections": 1_000_000, "connections_per_second": 1_000_000, "requests_per_second": 1_000_000}),
     ),
     Feature("100,000 access-list entries, connections kept", Variant(blocked=_BLOCKED), goal=1.02),
     Feature(

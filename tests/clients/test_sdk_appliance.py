@@ -199,8 +199,6 @@ def test_the_administrators_password_is_changed() -> None:
         ("lm.upload_template(file)", "uploadtemplate"),
         ("lm.create_template(file)", "listtemplates"),
         ("lm.delete_template('x')", "deltemplate"),
-        ("lm.get_rules()", "showrule"),
-        ("lm.create_rule('name', 'pattern').save()", "addrule"),
         ("lm.get_ssos()", "showdomain"),
         ("lm.reboot()", "reboot"),
         ("lm.shutdown()", "shutdown"),

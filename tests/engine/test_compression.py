@@ -17,7 +17,7 @@ ACCEPT = (("Accept-Encoding", "gzip"),)
 
 @pytest.fixture
 def texts(one: Origin) -> Origin:
-    one.bodies = {path: TEXT for path in ("/page.html", "/archive.zip", "/ARCHIVE.ZIP", "/picture.png")}
+    one.bodies = dict.fromkeys(("/page.html", "/archive.zip", "/ARCHIVE.ZIP", "/picture.png"), TEXT)
     return one
 
 

@@ -40,7 +40,8 @@ def test_rules_lead_to_what_only_a_reload_brings(own_rig: Rig, one: Origin, two:
         return made
 
     def slot(index: int) -> int:
-        return next(one.index for one in service.setting("slots") if one.service == index)
+        found: int = next(one.index for one in service.setting("slots") if one.service == index)
+        return found
 
     def switching_changes(service: Service) -> None:
         rig.do(AddRule({"name": "api", "match_type": "prefix", "pattern": "/api"}), wait=False)

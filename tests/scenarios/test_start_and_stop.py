@@ -414,7 +414,7 @@ def test_no_secret_is_in_logs_command_lines_or_history(site: Site) -> None:
         *(site.steelyard.password, key, archive, "PRIVATE KEY", "scrypt$"),
         *("known to a bad user", "known to a list", "known to carol only", "known to dave only"),
     ]
-    places = {str(path): path.read_text(errors="replace") for path in (site.root / "log").iterdir()}
+    places = {str(path): path.read_text(errors="replace") for path in (site.root / "log").rglob("*") if path.is_file()}
     places["output of serve"] = site.steelyard.log
     for process in site.steelyard.processes():
         places[f"command line of {process.pid}"] = " ".join(process.arguments)

@@ -60,6 +60,12 @@ def slot(session: Session, parent: int, word: str) -> Found:
     return slots[_only("sub-service", word, candidates, fits, said, remedy)]
 
 
+def member(session: Session, index: int, word: str) -> int:
+    """The index of a real server or slot; a slot is also known by the name of its sub-service."""
+    subs = [] if _is_index(word) else session.api.get(f"/virtual-services/{index}/sub-services")
+    return int(slot(session, index, word)["index"]) if subs else server(session, index, word)
+
+
 def _is_index(word: str) -> bool:
     return word.isascii() and word.isdigit() and len(word) < 10
 

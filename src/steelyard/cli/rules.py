@@ -27,7 +27,10 @@ Pairs = Annotated[
 ]
 Where = Annotated[str | None, typer.Option("--list", help="pre, request, response or body.", show_default=False)]
 Member = Annotated[
-    str | None, typer.Option("--rs", metavar="RS", help="A real server, or the index of a slot.", show_default=False)
+    str | None,
+    typer.Option(
+        "--rs", metavar="RS", help="A real server; a slot by its index or its sub-service's name.", show_default=False
+    ),
 ]
 
 
@@ -196,5 +199,5 @@ def _place(session: Session, service: str, where: str | None, member: str | None
     index = find.service(session, service)
     if member is None:
         return f"/virtual-services/{index}/rules/{where}", f"the {where} rules of virtual service {index}"
-    number = find.server(session, index, member)
+    number = find.member(session, index, member)
     return f"/virtual-services/{index}/members/{number}/rules", f"member {number} of virtual service {index}"

@@ -368,9 +368,9 @@ class AccessParameters(Settings):
             "A refused client gets no answer. Off: its connection is closed at once.",
         ),
     ] = True
-    restrict_interfaces: Annotated[
-        bool, Setting(None, _ACCESS, "Restrict traffic to Interfaces", "", built=False)
-    ] = False
+    restrict_interfaces: Annotated[bool, Setting(None, _ACCESS, "Restrict traffic to Interfaces", "", built=False)] = (
+        False
+    )
     include_wui: Annotated[bool, Setting(None, _ACCESS, "Include WUI in IP Access Lists", "", built=False)] = False
 
 

@@ -45,6 +45,16 @@ def test_a_rule_is_attached_moved_and_detached(steelyard: Program, web: Read) ->
     assert web()["request_rules"] == []
 
 
+def test_a_slot_is_known_by_the_name_of_its_sub_service(steelyard: Program) -> None:
+    steelyard.ok("vs", "add", "127.0.0.1:8089", "--name", "mail", "--type", "http")
+    steelyard.ok("sub", "add", "mail", "--name", "owa")
+    steelyard.ok("rule", "attach", "mail", "default", "--rs", "owa")
+    assert [slot["rules"] for slot in steelyard.json("slot", "list", "mail")] == [["default"]]
+    refused = steelyard("rule", "attach", "mail", "default", "--rs", "ews")
+    assert refused.exit_code == 1 and "no sub-service 'ews'" in refused.stderr
+    steelyard.ok("rule", "detach", "mail", "default", "--rs", "owa")
+
+
 @pytest.mark.parametrize("options", [(), ("--list", "request", "--rs", "1"), ("--list", "requests")])
 def test_a_place_is_a_list_or_a_member(steelyard: Program, web: Read, options: tuple[str, ...]) -> None:
     steelyard.ok("rule", "add", "one", "pattern=x")

@@ -39,3 +39,17 @@ def test_a_tcp_service_has_neither() -> None:
 def test_an_empty_list_of_extensions_asks_for_nothing() -> None:
     part = caching_part(service(cache=True), Family(), ServiceContext(0, 300, None, True))
     assert all("path" not in rule.words for rule in part.backend)
+
+
+def test_a_sub_service_that_is_selected_alone_does_to_answers_what_its_parent_does() -> None:
+    """Its answers never pass the parent's backend."""
+    parent = service(cache=True, compress=True, slots=[{"service": 2, "index": 1, "rules": ["default"]}])
+    sub = VirtualService.make({"index": 2, "parent": 1, "address": "", "port": 0, "service_type": "http"})
+    part = caching_part(sub, Family(parent), CONTEXT)
+    assert part.backend[0].words == ("filter", "cache", "cache-vs1") and not part.sections
+    assert compression_part(sub, Family(parent), CONTEXT) == compression_part(parent, Family(), CONTEXT) != Part()
+    own = sub.changed({"cache": True})
+    (section,) = caching_part(own, Family(parent), CONTEXT).sections
+    assert section.words == ("cache", "cache-vs2")
+    balanced = parent.changed({"slots": (parent.slots[0].changed({"rules": ()}),)})
+    assert caching_part(sub, Family(balanced), CONTEXT) == compression_part(sub, Family(balanced), CONTEXT) == Part()

@@ -51,9 +51,7 @@ def address_or_none(text: str) -> str | None:
         return None
 
 
-async def member_of(
-    configuration: Configuration, service: VirtualService, parameters: Parameters
-) -> RealServer | Slot:
+async def member_of(configuration: Configuration, service: VirtualService, parameters: Parameters) -> RealServer | Slot:
     """The real server of a service, or the slot of a parent, a request means: a slot goes by its number or its name.
 
     Raises `Refusal` 400 for what is missing, `NotFound`, `OperatorError`.

@@ -28,9 +28,7 @@ _USE_COOKIE = frozenset(
 _POST = 2
 
 #: what addvs and modvs do besides settings; these need rules, templates and SubVSs
-_UNBUILT_ACTIONS = (
-    "template",
-)
+_UNBUILT_ACTIONS = ("template",)
 _SELF_SIGNED = re.compile(r"[0-9a-f]{32}")
 
 

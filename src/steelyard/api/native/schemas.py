@@ -60,7 +60,8 @@ def _services() -> dict[str, Schema]:
         "Slot": object_schema(Slot, extra={"index": _INDEX, "service": _NUMBER, **state, **since}),
         "VirtualServiceChanges": object_schema(VirtualService, changes=True),
         "VirtualService": object_schema(
-            VirtualService, extra={
+            VirtualService,
+            extra={
                 "index": _INDEX,
                 "parent": parent,
                 "servers": list_of("RealServer"),

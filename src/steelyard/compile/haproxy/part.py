@@ -35,9 +35,9 @@ class Part:
 class Family:
     """What a service's plan depends on besides itself: its parent, its sub-services, the content rules it names.
 
-    `rules` has the rules of the service, of its members, and for bodies of its parent, by name. `leader` is the service whose persistence it
-    follows. `siblings` are all sub-services of its parent, where they share persistence. `access` are
-    the access lists of its own, if there is an entry.
+    `rules` has the rules of the service, of its members, and for bodies of its parent, by name. `leader` is the service
+    whose persistence it follows. `siblings` are all sub-services of its parent, where they share persistence.
+    `access` are the access lists of its own, if there is an entry.
     """
 
     parent: VirtualService | None = None

@@ -121,9 +121,7 @@ def _frontend(
     )
 
 
-def _after_connection_rules(
-    directives: tuple[Directive, ...], more: tuple[Directive, ...]
-) -> tuple[Directive, ...]:
+def _after_connection_rules(directives: tuple[Directive, ...], more: tuple[Directive, ...]) -> tuple[Directive, ...]:
     """Rules of a session stand between those of connections and all others."""
     first = sum(one.words[:2] == ("tcp-request", "connection") for one in directives)
     return (*directives[:first], *more, *directives[first:])

@@ -123,10 +123,18 @@ local function taken(self, message, text, ended)
   return text
 end
 
+-- Whether the real server has closed the connection. HAProxy says only whether more may be received, which it may not
+-- either while the buffer is full.
+local function closed(channel)
+  return not channel:may_recv() and not channel:is_full() and channel:input() + channel:output() < HELD
+end
+
 function Replacement:http_payload(txn, message)
   if #self.stages == 0 or not message.channel:is_resp() then return end
   if self.waiting == "" and not self.finished then
-    local ended, text = message:eom(), message:body(0, message:input()) or ""
+    -- what ends with its connection has no other end
+    local ended = message:eom() or closed(message.channel)
+    local text = message:body(0, message:input()) or ""
     if ended or #text > 1 then self.waiting = taken(self, message, text, ended) end
   end
   local done = 0
