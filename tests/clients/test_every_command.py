@@ -193,6 +193,9 @@ def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callab
         lm.must("delapikey", key=found.text)
     for name in ("limited", "api"):
         lm.call("dellimitrule", name=name)
+    for what, usual in (("cache", ".php"), ("compress", ".zip")):
+        lm.call(f"delno{what}", param=".cgi")
+        lm.call(f"addno{what}", param=usual)
     for family in _LIMIT_TAGS:
         lm.call(f"{family}del", l7addr="198.51.100.0/24")
 

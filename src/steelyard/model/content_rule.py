@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from steelyard.model.captures import references, refuse_captures
 from steelyard.model.regular_expression import group_count, is_between_slashes, refuse_dangerous
 from steelyard.model.setting import Setting, Settings
+from steelyard.model.text import FRAMING_HEADERS
 
 _SECTION = "content rule"
 
@@ -36,6 +37,7 @@ MOST_RULES = 20_000
 #: that a replacement in the body can name: HAProxy keeps nine, and two stand around the pattern
 MOST_GROUPS = 7
 
+_NEVER_DELETED = ("connection", "content-length", "host", "transfer-encoding")
 _REPLACING = (REPLACE_HEADER, MODIFY_URL, REPLACE_BODY)
 _ALL_TYPES = tuple(RULE_TYPES)
 #: setting -> the types that use it, in the order of a record (`reference/loadmaster-api/04`, 4.3 and 4.4)
@@ -201,6 +203,7 @@ class ContentRule(Settings):
             raise _clash("header", "a rule of this type needs the name of a header")
         if self.rule_type in (ADD_HEADER, REPLACE_HEADER) and self.header in PSEUDO_HEADERS:
             raise _clash("header", f"{self.header!r} can be matched, not changed")
+        self._check_framing()
         if self.only_on_flag and self.only_on_flag == self.only_on_no_flag:
             raise _clash("only_on_no_flag", f"flag {self.only_on_flag} cannot be set and not set at once")
         self._check_unused()
@@ -208,6 +211,27 @@ class ContentRule(Settings):
         if self.rule_type in _REPLACING:
             self._check_replacement()
         return self
+
+    def _check_framing(self) -> None:
+        """Who can change where a message ends can smuggle a second one past every rule."""
+        name = self.header.lower()
+        if self.rule_type in (ADD_HEADER, REPLACE_HEADER) and name in FRAMING_HEADERS:
+            raise _clash("header", f"{self.header} says where a message ends or what its connection does; not changed")
+        if self.rule_type == ADD_HEADER and name == "host":
+            raise _clash("header", "a request has one Host; replace it")
+        if self.rule_type == DELETE_HEADER:
+            gone = sorted(one for one in _NEVER_DELETED if self._deletes(one))
+            if gone:
+                raise _clash("pattern", f"it would delete {', '.join(gone)}, without which a message has no end")
+
+    def _deletes(self, name: str) -> bool:
+        if not is_between_slashes(self.pattern):
+            return self.pattern.lower() == name
+        try:
+            return re.search(self.pattern[1:-1], name, re.IGNORECASE) is not None
+        except re.error:
+            # what does not compile is refused for that
+            return False
 
     def _check_unused(self) -> None:
         for name, types in USED_BY.items():

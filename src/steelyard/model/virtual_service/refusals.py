@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from steelyard.model.text import HOST_NAME
+from steelyard.model.text import FRAMING_HEADERS, HOST_NAME
 
 #: statuses that send clients to another address
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -26,21 +26,6 @@ HTTP_ONLY: Mapping[str, Any] = {
     "pass_cipher": False,
     "requests_per_second": 0,
 }
-
-#: headers that say where a message ends or what its connection does: written by hand they would break both
-FRAMING_HEADERS = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 
 _CHARACTER = r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2}|%[hs])"
 _NAME = HOST_NAME.removeprefix(r"(\*\.)?")
