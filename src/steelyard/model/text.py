@@ -67,6 +67,7 @@ def format_port_ranges(ranges: tuple[tuple[int, int], ...]) -> tuple[str, ...]:
     """The opposite of `parse_port_ranges`."""
     return tuple(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
+
 #: headers that say where a message ends or what its connection does: written by hand they would break both
 FRAMING_HEADERS = frozenset(
     {
