@@ -30,8 +30,8 @@ from tests.support.ports import free_port
 from steelyard.appliance.contract import Actor, Outcome
 from steelyard.appliance.startup import Started, start_appliance
 from steelyard.engines.haproxy.records import teaches
-from steelyard.engines.haproxy.runtime import ask
-from steelyard.health.engine_text import servers_state
+from steelyard.engines.haproxy.runtime import ask, ask_master
+from steelyard.health.engine_text import old_workers, servers_state
 from steelyard.health.steps import Have
 from steelyard.model.access_list import EVERY_SERVICE, LISTS
 from steelyard.model.certificate import read_upload
@@ -123,6 +123,10 @@ class Rig:
     def ask(self, command: str) -> str:
         """HAProxy's answer on its runtime socket."""
         return self._background.run(ask(self.started.layout.socket, command))
+
+    def old_workers(self) -> list[int]:
+        """Workers that have been replaced and still finish; a connection that was waiting for one follows its rules."""
+        return old_workers(self._background.run(ask_master(self.started.layout.master_socket, "show proc")))
 
     def teaches(self) -> bool:
         """Whether the worker would teach its records to the next one; a new one does after five to ten seconds."""
