@@ -48,6 +48,7 @@ from steelyard.model.commands import (
     ReplaceList,
     SetParameters,
 )
+from steelyard.model.errors import EngineRefused
 from steelyard.model.user import ADMINISTRATOR
 from steelyard.plan.haproxy import table_name
 
@@ -124,9 +125,14 @@ class Rig:
         """HAProxy's answer on its runtime socket."""
         return self._background.run(ask(self.started.layout.socket, command))
 
-    def old_workers(self) -> list[int]:
-        """Workers that have been replaced and still finish; a connection that was waiting for one follows its rules."""
-        return old_workers(self._background.run(ask_master(self.started.layout.master_socket, "show proc")))
+    def only_one_worker(self) -> bool:
+        """Whether replaced workers have ended; a connection that was waiting for one follows its rules."""
+        try:
+            said = self._background.run(ask_master(self.started.layout.master_socket, "show proc"))
+        except EngineRefused:
+            # the master is starting itself anew, which is part of a reload
+            return False
+        return not old_workers(said)
 
     def teaches(self) -> bool:
         """Whether the worker would teach its records to the next one; a new one does after five to ten seconds."""

@@ -384,7 +384,7 @@ def test_bandwidth(limited: Rig, one: Origin) -> None:
     """A transfer cannot be over before its bytes fit; what HAProxy lets through at first is a second's worth."""
 
     def seconds(transfer: Callable[[], Reply]) -> float:
-        eventually(lambda: not limited.old_workers(), "the old worker has ended")
+        eventually(limited.only_one_worker, "the old worker has ended")
         return _seconds([transfer])
 
     capabilities = LocalHost(limited.binary).capabilities()
