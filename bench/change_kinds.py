@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.api_clients import LoadMasterClient
+from tests.support.api_clients import LoadMasterClient, NativeClient
 from tests.support.certificates import Certified, leaf
 from tests.support.ports import free_ports
 from tests.support.steelyard_process import SteelyardProcess
@@ -16,12 +16,15 @@ NAME = "bench.example"
 
 
 class Scene:
-    """Two services that carry the loads (`plain`, `tls`) and the ports for others beside them."""
+    """The services that carry the loads (`plain`, `tls`, and `parent` of sub-services) and ports for others."""
 
     def __init__(self, steelyard: SteelyardProcess, origins: Origins) -> None:
         self.api: LoadMasterClient = steelyard.loadmaster
+        self.native: NativeClient = steelyard.native
         self.origins = origins
-        self.plain, self.tls, self.other, self.copy, *self.extra = free_ports(6)
+        self.plain, self.tls, self.parent, self.other, self.copy, *self.extra = free_ports(7)
+        #: index and slot of each sub-service there is
+        self._subs: list[tuple[str, str]] = []
         self._certificates = 0
 
     def build(self) -> None:
@@ -43,6 +46,10 @@ class Scene:
         for port in (self.plain, self.tls):
             for server in self.origins.plain[:2]:
                 self.api.must("addrs", {**self.at(port), **self.server(server)})
+        self.api.must("addvs", {**self.at(self.parent), "VStype": "http"})
+        for server in self.origins.plain[:2]:
+            self.add_sub_service()
+            self.api.must("addrs", {"vs": self.newest_sub[0], **self.server(server)})
 
     def at(self, port: int) -> dict[str, object]:
         """A service as calls name it."""
@@ -68,6 +75,29 @@ class Scene:
     def change_server(self, port: int, server: int, **settings: object) -> None:
         """Change a real server of a service."""
         self.api.must("modrs", {**self.at(port), **self.server(server), **settings})
+
+    def number(self, port: int) -> str:
+        """The index of a service."""
+        return self.api.must("showvs", self.at(port)).text("Index") or ""
+
+    def add_sub_service(self) -> None:
+        """One more sub-service, without real servers."""
+        answer = self.api.must("modvs", {**self.at(self.parent), "createsubvs": ""})
+        found = answer.data.findall("SubVS")
+        self._subs = [(sub.findtext("VSIndex", ""), f"!{sub.findtext('RsIndex')}") for sub in found]
+
+    @property
+    def newest_sub(self) -> tuple[str, str]:
+        """Index and slot of the sub-service made last."""
+        return self._subs[-1]
+
+    def change_slot(self, **settings: object) -> None:
+        """Change the slot of the sub-service made last."""
+        self.api.must("modrs", {**self.at(self.parent), "rs": self.newest_sub[1], **settings})
+
+    def sub_rule(self, command: str, number: int, rule: str) -> None:
+        """Attach a rule to the slot of a sub-service, or detach it."""
+        self.api.must(command, {**self.at(self.parent), "rs": self._subs[number][1], "rule": rule})
 
 
 #: one change, through the API

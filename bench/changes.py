@@ -1,9 +1,10 @@
 """Changes of every kind while clients are served: none of their requests may fail.
 
-Four loads run at once: keep-alive HTTP/1.1 and a new connection each request, both in clear, then keep-alive HTTP/1.1
-and HTTP/2 over TLS. First nothing changes; then the kinds of `change_kinds` take turns until there were enough of them,
-each one waited for until it is in force. Both the services that carry the loads and others beside them are changed. The
-load is that of the tests (`tests.support.load`): a request without a whole answer has failed, and none is repeated.
+Five loads run at once: keep-alive HTTP/1.1 and a new connection each request, both in clear, then keep-alive HTTP/1.1
+and HTTP/2 over TLS, and in clear to a service that balances among sub-services. First nothing changes; then the kinds
+of `change_kinds` and `change_kinds_layer7` take turns until there were enough of them, each one waited for until it is
+in force. Both the services that carry the loads and others beside them are changed. The load is that of the tests
+(`tests.support.load`): a request without a whole answer has failed, and none is repeated.
 """
 
 from __future__ import annotations
@@ -11,21 +12,30 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.support.load import Load, Result
 from tests.support.load_worker.settings import Kind
 from tests.support.steelyard_process import SteelyardProcess
 
-from bench.change_kinds import KINDS, NAME, Scene, Step
+from bench import change_kinds, change_kinds_layer7
+from bench.change_kinds import NAME, Scene, Step
 from bench.engine_socket import EngineSockets
 from bench.in_force import wait_until_in_force
 from bench.machine import Haproxy, haproxies, say
 from bench.origins import Origins, running_origins
 from bench.report import Findings, Table, percentile
 
-_LOADS: tuple[Kind, ...] = ("http1", "http1-new", "https1", "h2")
+KINDS: Mapping[str, tuple[Step, ...]] = change_kinds.KINDS | change_kinds_layer7.KINDS
+#: name -> how its clients speak
+_LOADS: Mapping[str, Kind] = {
+    "http1": "http1",
+    "http1-new": "http1-new",
+    "https1": "https1",
+    "h2": "h2",
+    "sub-services": "http1",
+}
 _QUIET_SECONDS = 10.0
 
 
@@ -38,7 +48,7 @@ class Effort:
 
 
 FULL = Effort(changes=200, waits=True)
-QUICK = Effort(changes=60, waits=False)
+QUICK = Effort(changes=sum(len(steps) for steps in KINDS.values()), waits=False)
 _REST_SECONDS = 0.05
 
 
@@ -66,14 +76,16 @@ def _loads(scene: Scene) -> Iterator[list[Load]]:
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(
-                Load(kind, "127.0.0.1", scene.tls if kind in ("https1", "h2") else scene.plain, sni=_sni(kind))
+                Load(kind, "127.0.0.1", _port(scene, name), sni=NAME if kind in ("https1", "h2") else None)
             )
-            for kind in _LOADS
+            for name, kind in _LOADS.items()
         ]
 
 
-def _sni(kind: Kind) -> str | None:
-    return NAME if kind in ("https1", "h2") else None
+def _port(scene: Scene, name: str) -> int:
+    if name == "sub-services":
+        return scene.parent
+    return scene.tls if _LOADS[name] in ("https1", "h2") else scene.plain
 
 
 def _measure(haproxy: Haproxy, origins: Origins, effort: Effort) -> Table:

@@ -126,7 +126,8 @@ def _backend(old: Backend, new: Backend, operations: list[Operation], reasons: l
             _changed(new, was, server, operations, reasons)
     for name, server in before.items():
         if name not in after:
-            if server.standby:
+            if _comes_by_reload(server):
+                # it serves until what takes its place is there
                 reasons.append(f"server {name} of {new.name} is gone")
             else:
                 operations.append(RemoveServer(new.name, name))
@@ -185,9 +186,17 @@ def _same_run(room: int, same: Callable[[int, int], bool]) -> int:
     return done
 
 
+def _comes_by_reload(server: Server) -> bool:
+    """Whether a server comes and goes with a reload: what it needs cannot be said to `add server` (2.6 and 2.8).
+
+    An inner one goes with its listener, or because rules choose it directly from then on. Taken out before, it would
+    leave its backend without a server until those rules are there.
+    """
+    return bool(server.inner) or server.standby
+
+
 def _added(backend: Backend, server: Server, operations: list[Operation], reasons: list[str]) -> None:
-    if server.inner or server.standby:
-        # what such a server needs cannot be said at run time (`add server` of 2.6 and 2.8)
+    if _comes_by_reload(server):
         reasons.append(f"server {server.name} of {backend.name} is new")
         return
     operations.append(AddServer(backend.name, server))
@@ -231,8 +240,7 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
     found: list[Server] = []
     for server in new.servers:
         was = before.pop(server.name, None)
-        if was is None and (server.inner or server.standby):
-            # it comes with the reload
+        if was is None and _comes_by_reload(server):
             continue
         if was is not None and _reconnects(was, server):
             found.append(
@@ -246,8 +254,7 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
             )
         else:
             found.append(server)
-    # it goes with the reload
-    found += (server for server in before.values() if server.standby)
+    found += (server for server in before.values() if _comes_by_reload(server))
     return tuple(found)
 
 

@@ -85,6 +85,14 @@ def test_a_server_that_cannot_be_said_at_run_time_needs_a_reload(special: Server
     assert found.reload_reasons and not found.operations
 
 
+@pytest.mark.parametrize("special", [replace(SERVER, inner="vs2", address=""), replace(SERVER, standby=True)])
+def test_such_a_server_serves_until_the_reload_that_takes_it_away(special: Server) -> None:
+    old, new = grouped(special), grouped()
+    found = difference(old, new)
+    assert found.reload_reasons and not found.operations
+    assert apply_operations(old, new, {"vs1"}) == old
+
+
 def switching(*entries: tuple[str, str], needs: tuple[str, ...] = (), **changes: Any) -> HaproxyPlan:
     """A service vs1 whose rules read a lookup, and the services it leads to."""
     frontend = Frontend("vs1", "http", (), None, 60, (directive("use_backend", "%[path,map_beg(lookups/paths)]"),))
