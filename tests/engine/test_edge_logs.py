@@ -78,6 +78,7 @@ def test_the_time_is_that_of_the_request_not_of_the_connection(rig: Rig, filtere
 def test_only_the_kinds_a_service_logs(rig: Rig, filtered: Service) -> None:
     for wanted, expected in ((0, (0, 0, 0)), (1, (0, 0, 2)), (2, (0, 1, 0)), (4, (2, 0, 0)), (7, (2, 1, 2))):
         filtered.change(esp_logs=wanted)
+        eventually(rig.only_one_worker, "the old worker has ended, which logs what it was told to")
         files = rig.started.appliance.edge_files()
         files.clear()
         filtered.fetch("/owa", headers={"Host": "a.com"})

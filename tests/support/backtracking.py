@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from steelyard.model.expression_cost import begins_with_anything
 from steelyard.model.expression_syntax import (
     Assertion,
     BackReference,
@@ -33,8 +34,12 @@ class Matcher:
         self.steps = 0
 
     def search(self, expression: Expression) -> bool:
-        """Whether the pattern is found anywhere."""
-        return any(self._match(expression.tree, at, lambda _: True) for at in range(len(self._subject) + 1))
+        """Whether the pattern is found anywhere; one that begins with `.*` is tried at the start alone, as PCRE does.
+
+        Subjects hold no newline, after which PCRE would try again.
+        """
+        starts = 1 if begins_with_anything(expression) else len(self._subject) + 1
+        return any(self._match(expression.tree, at, lambda _: True) for at in range(starts))
 
     def _match(self, tree: Node, at: int, then: Then) -> bool:
         self.steps += 1

@@ -276,6 +276,8 @@ class DataPlane:
                 done = False
             if done:
                 self.applied = plan.haproxy
+                # the refused reload has left its files
+                self._save_soon()
                 self._untold.set()
         if not done:
             await self.restore(plan, revision)

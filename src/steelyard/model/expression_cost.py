@@ -270,7 +270,7 @@ def _judged(expression: Expression, *, lines: bool, skips_start: bool) -> str | 
     if not net.members:
         return None
     budget = _Budget()
-    graph = _graph(net, start, end, budget, lines=lines, anchored=skips_start and _begins_with_anything(expression))
+    graph = _graph(net, start, end, budget, lines=lines, anchored=skips_start and begins_with_anything(expression))
     if any(_exponential(graph, loop, budget) for loop in graph.looping):
         return EXPONENTIAL
     if _doubts(graph, budget) > _MOST_DOUBTS:
@@ -278,7 +278,7 @@ def _judged(expression: Expression, *, lines: bool, skips_start: bool) -> str | 
     return POLYNOMIAL if _degree(graph, budget) > 1 else None
 
 
-def _begins_with_anything(expression: Expression) -> bool:
+def begins_with_anything(expression: Expression) -> bool:
     """Whether a pattern begins with `.*` in whatever brackets. PCRE makes no use of it when a group is referred to."""
     tree = expression.tree
     while not expression.refers_back:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.resources
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
@@ -160,15 +161,7 @@ class RealHaproxy:
     async def adopt(self, plan: HaproxyPlan) -> bool | None:
         if not await self._process.adopt():
             return None
-        text = self._emitter.text(plan).encode()
-        try:
-            same = self._layout.configuration.read_bytes() == text
-        except OSError:
-            same = False
-        for certificate in plan.certificates.values():
-            path = self._layout.engine / "certificates" / f"{certificate.name}.pem"
-            same = same and path.exists() and path.read_bytes() == self._pem(certificate)
-        same = same and self._vouched() == self._voucher(plan)
+        same = self._vouched() == self._voucher(plan) and self._is_written(plan)
         if same:
             self._written = dict(plan.certificates)
             self._lookups = {lookup.name: lookup for lookup in plan.all_lookups()}
@@ -177,6 +170,25 @@ class RealHaproxy:
                 # the control plane before was killed during a reload
                 self._learning = asyncio.create_task(self._learnt())
         return same
+
+    def _is_written(self, plan: HaproxyPlan) -> bool:
+        """Whether the files hold this plan."""
+        base = self._layout.engine
+
+        def contents() -> Iterator[tuple[Path, bytes]]:
+            yield self._layout.configuration, self._emitter.text(plan).encode()
+            for certificate in plan.certificates.values():
+                yield base / "certificates" / f"{certificate.name}.pem", self._pem(certificate)
+            for lookup in plan.all_lookups():
+                yield base / lookup_path(lookup.name), self._rendered(lookup)[0]
+            for service in plan.services.values():
+                for page in service.pages:
+                    yield base / page_path(page.name), page.content
+
+        try:
+            return all(path.read_bytes() == content for path, content in contents())
+        except OSError:
+            return False
 
     def _voucher(self, plan: HaproxyPlan) -> str:
         """Names a plan, and the worker that has it."""
@@ -387,8 +399,11 @@ class RealHaproxy:
             if emitter is self._emitter:
                 if self._lookups.get(lookup.name) is lookup:
                     continue
-                self._lookups[lookup.name] = lookup
+                # a file that could not be written has to be written by the next attempt
+                self._lookups.pop(lookup.name, None)
             write(base / lookup_path(lookup.name), self._rendered(lookup)[0])
+            if emitter is self._emitter:
+                self._lookups[lookup.name] = lookup
         for service in plan.services.values():
             for page in service.pages:
                 write(base / page_path(page.name), page.content)
@@ -398,9 +413,11 @@ class RealHaproxy:
             if emitter is self._emitter:
                 if self._written.get(name) is certificate:
                     continue
-                self._written[name] = certificate
+                self._written.pop(name, None)
             base = self._layout.engine if emitter is self._emitter else self._layout.staging
             write(base / "certificates" / f"{name}.pem", self._pem(certificate))
+            if emitter is self._emitter:
+                self._written[name] = certificate
 
     def _write_lists(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
         base = self._layout.engine if emitter is self._emitter else self._layout.staging
