@@ -7,6 +7,7 @@ another server.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,25 @@ def test_killed_while_it_reloads_it_comes_back_with_the_new_configuration(site: 
         load.wait_for_more(60)
     load.result().assert_clean()
     assert site.problems() == []
+
+
+@pytest.mark.parametrize("victims", [_worker, _both], ids=["worker", "both"])
+def test_killed_at_any_moment_of_a_reload_it_loses_no_revision(
+    on_each: Site, victims: Callable[[Site], list[int]]
+) -> None:
+    """Its death is no refusal: what waited for the reload is what it is started with, and at once."""
+    site, rng = on_each, random.Random(3)
+    for turn in range(6):
+        site.patch("/virtual-services/1?wait=true", {"idle_time": 100 + turn})
+        site.patch("/virtual-services/1?wait=false", {"idle_time": 200 + turn})
+        # the second reload begins a second after the first; the moment of the kill is what this test varies
+        time.sleep(rng.uniform(0.85, 1.1))
+        kill(*victims(site))
+        wait_until("it serves again", lambda: serves(site), BACK_SECONDS)
+        wait_until("nothing is pending", lambda: not site.get("/status")["reload_pending"], 10)
+        assert site.get("/virtual-services/1")["idle_time"] == 200 + turn
+        assert site.problems() == []
+    assert {entry["status"] for entry in site.get("/history?limit=100")} == {"applied"}
 
 
 def test_a_frozen_haproxy_is_replaced_at_a_restart(site: Site) -> None:

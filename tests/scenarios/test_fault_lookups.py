@@ -185,7 +185,7 @@ def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(on_each: 
     furnish(site, MANY)
     known, changes = blocked(site), 0
     with site.load() as load:
-        for turn in range(10):
+        for turn in range(6):
             with Burst(site, rng, known) as burst:
                 time.sleep(rng.uniform(0.1, 1.5))  # the moment of the kill is what this test varies
                 site.steelyard.kill9()
@@ -196,7 +196,7 @@ def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(on_each: 
             possible = [(burst.blocked, burst.pattern), *([burst.in_doubt] if burst.in_doubt is not None else [])]
             assert (known, pattern(site)) in possible, f"turn {turn}: other than what was acknowledged"
             changes += burst.count
-    assert changes > 20
+    assert changes > 10
     load.result().assert_clean(at_least=300)
     assert "Traceback" not in site.steelyard.log
 
@@ -301,9 +301,9 @@ def test_entries_of_a_service_that_waits_for_a_reload_wait_with_it(on_each: Site
             site.patch("/virtual-services/1?wait=false", {"idle_time": 200 + turn})
             told = site.patch("/rules/shop?wait=false", {"pattern": f"/later{turn}"})
             if chosen(site, f"/later{turn}") != "three":
-                assert not told["applied"], told
+                assert told["applied"] == "queued", told
             told = site.patch("/rules/shop?wait=true", {"pattern": f"/now{turn}"})
-            assert told["applied"], told
+            assert told["applied"] == "now", told
             assert chosen(site, f"/now{turn}") == "three"
             wait_until_equal(site, f"turn {turn}")
     load.result().assert_clean(at_least=100)

@@ -37,6 +37,7 @@ _SAVE_SECONDS = 0.2
 _RESTART_SECONDS = 0.5
 _REFRESH_SECONDS = 15.0
 _HEALTH_START_SECONDS = 10.0
+_END_SECONDS = 2.0
 
 #: called with the revision that has come into force
 OnReload = Callable[[int], Awaitable[None]]
@@ -153,12 +154,28 @@ class DataPlane:
 
     async def _bring(self, plan: HaproxyPlan) -> None:
         """Make HAProxy run that plan: a reload if it runs, a start if it does not."""
+        if self._haproxy.master_pid is not None:
+            await self._before_reload()
+            try:
+                await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
+            except SteelyardError as failure:
+                if not await self._has_ended():
+                    raise
+                # it has not refused the plan
+                log.error("HAProxy ended under a reload (%s); starting it", failure.message)
         if self._haproxy.master_pid is None:
             await self._haproxy.start(plan, self.verdicts.server_states(plan))
-        else:
-            await self._before_reload()
-            await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
         self._problems.pop("haproxy", None)
+
+    async def _has_ended(self) -> bool:
+        """Whether there is no HAProxy any more; its master ends a moment after a worker that was killed."""
+        try:
+            await self._haproxy.show("info")
+        except EngineRefused:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await self._haproxy.wait_for_end()
+        return self._haproxy.master_pid is None
 
     async def finish_reloads(self) -> None:
         """Return when no reload is pending. No change may come any more."""

@@ -168,6 +168,11 @@ class HaproxyProcess:
             return None
         return (int(found[1]), int(found[2])) if found is not None else None
 
+    def _require_master(self) -> None:
+        """Raises `EngineRefused` when the master has ended: waiting for it would leave clients without a HAProxy."""
+        if self.master is None:
+            raise EngineRefused("HAProxy ended", words=self.last_words())
+
     async def _steady(self) -> tuple[int, int]:
         """Wait until the master takes signals.
 
@@ -177,6 +182,7 @@ class HaproxyProcess:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_SECONDS
         while loop.time() < deadline:
+            self._require_master()
             reloads = await self._reloads()
             if reloads is not None:
                 return reloads
@@ -205,6 +211,7 @@ class HaproxyProcess:
         look = loop.time() + _LOOK_SECONDS
         while loop.time() < deadline:
             await asyncio.sleep(_STEP_SECONDS)
+            self._require_master()
             worker = await self._worker_pid()
             if worker is not None and worker != before:
                 self.worker = worker
@@ -223,10 +230,13 @@ class HaproxyProcess:
 
     async def wait_for_end(self) -> None:
         """Return when the master has ended. Works for an adopted master too."""
-        if self.master is None:
+        master = self.master
+        if master is None:
             return
-        await ended(self.master)
-        self._reap()
+        await ended(master)
+        if self.master == master:
+            # whoever waited for the same end may have started another one
+            self._reap()
 
     def _reap(self) -> None:
         if self._child is not None:
