@@ -18,8 +18,8 @@ run:
 	@packaging/prepare run $(VENV)
 	@exec $(BIN)/steelyard demo
 
-# Two files of tests at a time: most of the time a test waits for a reload, a check or a time-out.
-WORKERS := 2
+# Three files of tests at a time: most of the time a test waits for a reload, a check or a time-out.
+WORKERS := 3
 
 # Pytest comes last: its summary is the last line, which CI reads.
 test:

@@ -23,14 +23,22 @@ CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 #: What a test may need, and the Debian package that has it. packaging/test-tools installs those of `make test`.
 PACKAGES = {
-    "chromium": "chromium",
     "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "curl": "curl",
+    "dnsmasq": "dnsmasq-base",
+    "dovecot": "dovecot-imapd",
     "h2load": "nghttp2-client",
     "ip": "iproute2",
+    "leafnode": "leafnode",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "slapd": "slapd",
+    "smtpd": "opensmtpd",
+    "telnetd": "inetutils-telnetd",
+    "vsftpd": "vsftpd",
     "wrk": "wrk",
+    "xrdp": "xrdp",
 }
 
 # Two cores under load make any deadline a coin toss. CI has to fail on the same examples when it is run again.

@@ -125,6 +125,10 @@ class Rig:
         """HAProxy's answer on its runtime socket."""
         return self._background.run(ask(self.started.layout.socket, command))
 
+    def rotate_ticket_keys(self) -> None:
+        """What the appliance does every minute: replace keys of session tickets whose time is over."""
+        self._background.run(self.started.appliance._dataplane.rotate_ticket_keys())
+
     def only_one_worker(self) -> bool:
         """Whether replaced workers have ended; a connection that was waiting for one follows its rules."""
         try:

@@ -78,6 +78,15 @@ def test_hosts_have_pages_of_their_own(cached: Service, one: Origin) -> None:
     assert [seen.header("host") for seen in one.requests] == ["a.example", "b.example"]
 
 
+def test_answers_from_the_cache_say_so_when_asked_to(rig: Rig, cached: Service) -> None:
+    kept = [cached.fetch("/via.html", headers=(("Host", "via.example"),)) for _ in range(2)]
+    assert not any(answer.header("Via") for answer in kept)
+    rig.layer7(add_via_in_cache=True)
+    fresh, again = (cached.fetch("/told.html", headers=(("Host", "via.example"),)) for _ in range(2))
+    assert fresh.header("Via") is None
+    assert again.header("Via") == "1.1 steelyard"
+
+
 def test_post_is_never_answered_from_the_cache(cached: Service, one: Origin) -> None:
     assert _asked(cached, one, "/form.html") == 1
     one.clear()

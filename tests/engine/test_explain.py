@@ -242,10 +242,13 @@ def _random_request(site: Site, chance: random.Random, cookies: list[str]) -> tu
     ):
         for _ in range(chance.choice((0, 0, 1, 2 if name in ("X-User", "X-Group") else 1))):
             headers.append((name, chance.choice(values)))
+    method = chance.choice(("GET", "GET", "GET", "POST", "HEAD"))
+    if method == "POST" and chance.random() < 0.9:
+        headers.append(("Content-Length", "0"))
     request = Request(
         client=f"127.0.94.{chance.randrange(1, 40)}",
         service=service.index,
-        method=chance.choice(("GET", "GET", "GET", "POST", "HEAD")),
+        method=method,
         target=chance.choice(PATHS),
         headers=tuple(headers),
         # a real server would refuse HTTP/1.1 without a host
@@ -262,8 +265,6 @@ def _send(service: Service, request: Request) -> Reply | None:
                 f"{request.method} {request.target} HTTP/{request.version}",
                 *(f"{n}: {v}" for n, v in request.headers),
             ]
-            if request.method == "POST":
-                lines.append("Content-Length: 0")
             return connection.raw("\r\n".join([*lines, "", ""]).encode(), method=request.method)
     except (ConnectionError, h11.RemoteProtocolError):
         return None

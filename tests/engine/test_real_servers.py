@@ -188,6 +188,16 @@ def test_idle_http_clients_of_a_removed_server_go_on_elsewhere(rig: Rig, one: Or
     assert set(service.names(4)) == {"two"}
 
 
+def test_a_request_under_way_on_a_removed_server_is_answered(rig: Rig, one: Origin, two: Origin) -> None:
+    service = rig.http(one, two)
+    held = hold(service, (one, two), 4, seconds=0.3)
+    service.server(one).remove()
+    for connection in held:
+        with connection:
+            assert connection.socket.recv(12) == b"HTTP/1.1 200"
+    assert set(service.names(4)) == {"two"}
+
+
 def test_removing_a_server_ends_its_long_requests(rig: Rig, one: Origin, two: Origin) -> None:
     service = rig.http(one, two)
     two.refuse()

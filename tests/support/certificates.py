@@ -144,6 +144,7 @@ def _sign(
     issuer: Certified | None,
     extensions: list[tuple[x509.ExtensionType, bool]],
     days: tuple[int, int],
+    authority_key: x509.AuthorityKeyIdentifier | None = None,
 ) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     now = datetime.datetime.now(datetime.UTC)
@@ -157,7 +158,10 @@ def _sign(
         .not_valid_before(now + datetime.timedelta(days=days[0], hours=-1))
         .not_valid_after(now + datetime.timedelta(days=days[1]))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
+        .add_extension(
+            authority_key or x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
+            critical=False,
+        )
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
@@ -222,3 +226,31 @@ def leaf(
         (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
     ]
     return Certified(_sign(names[0], key, issuer, extensions, days), key, issuer)
+
+
+def forged(name: str, *, as_issuer: Certified) -> Certified:
+    """A certificate that says it is of that authority and is signed with another key."""
+    key = _new_key("ec")
+    impostor = Certified(as_issuer.certificate, _new_key("ec"), as_issuer.issuer)
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_usage(authority=False), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+    ]
+    genuine = x509.AuthorityKeyIdentifier.from_issuer_public_key(as_issuer.key.public_key())
+    return Certified(_sign(name, key, impostor, extensions, (-1, 365), authority_key=genuine), key, as_issuer)
+
+
+def revocation_list(issuer: Certified, *revoked: Certified, days: tuple[float, float] = (-1, 7)) -> bytes:
+    """A revocation list of an authority in PEM. `days`: made and to be renewed, from now."""
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.certificate.subject)
+        .last_update(now + datetime.timedelta(days=days[0]))
+        .next_update(now + datetime.timedelta(days=days[1]))
+    )
+    for one in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(one.serial).revocation_date(now)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(_PEM)

@@ -303,9 +303,18 @@ def fetch(
 class Http2Client:
     """An HTTP/2 client over TLS that keeps its connection between requests."""
 
-    def __init__(self, *, source: str | None = None, sni: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        source: str | None = None,
+        sni: str | None = None,
+        timeout: float = 10.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._sni = sni
-        transport = httpx.HTTPTransport(http2=True, http1=False, verify=client_context(), local_address=source)
+        transport = httpx.HTTPTransport(
+            http2=True, http1=False, verify=context or client_context(), local_address=source
+        )
         self._client = httpx.Client(transport=transport, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:

@@ -16,11 +16,13 @@ import secrets
 import string
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.support import certificates
 
+from steelyard.appliance import certificate_care
 from steelyard.appliance.contract import (
     Actor,
     Applied,
@@ -35,6 +37,7 @@ from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Chosen, Explanation, Result, Step
 from steelyard.explain.request import Request
 from steelyard.model.certificate import read_upload
+from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands import AddUser, PutCertificate, Restore, required_permissions
 from steelyard.model.commands.command import Command
 from steelyard.model.configuration import Configuration, changed_objects
@@ -57,6 +60,7 @@ class FakeAppliance:
         self.verdicts: dict[str, Verdict] = {}
         self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
         self.broken: Exception | None = None
+        self.known_ciphers: frozenset[str] | None = None
         self.edge_directory: tempfile.TemporaryDirectory[str] | None = None
         self.executed: list[Command] = []
         self._secrets: dict[str, bytes] = {}
@@ -180,6 +184,20 @@ class FakeAppliance:
     def new_api_key(self) -> tuple[str, str, bytes]:
         key = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(44))
         return key, hashlib.sha256(key.encode()).hexdigest(), key.encode()
+
+    async def diagnose(self, certificate: str, host: str | None = None) -> tuple[Finding, ...]:
+        return certificate_care.diagnosis(
+            self.configuration, certificate, host, now=datetime.now(UTC), secret=self._secrets.__getitem__, roots=None
+        )
+
+    async def backup_certificates(self, pass_phrase: str, actor: Actor) -> bytes:
+        certificate_care.require_backup_permission(actor)
+        return certificate_care.backup(
+            self.configuration, pass_phrase, now=datetime.now(UTC), secret=self._secrets.__getitem__
+        )
+
+    def ciphers(self) -> frozenset[str] | None:
+        return self.known_ciphers
 
     def health(self) -> Health:
         return Health("0.1.0", STARTED_AT, STARTED_AT - 1000, "2.6.12", 10, 11, STARTED_AT + 5, False)

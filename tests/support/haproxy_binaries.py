@@ -13,6 +13,7 @@ import pytest
 from steelyard.emit.haproxy.configuration import EnginePaths, certificate_list, globals_text
 from steelyard.emit.haproxy.runtime import lookup_lines
 from steelyard.engines.haproxy.layout import Layout
+from steelyard.engines.haproxy.ticket_keys import ensure_keys
 from steelyard.plan.haproxy import Globals, HaproxyPlan, lookup_path, page_path
 
 NAMES = ("system", "wheel")
@@ -53,6 +54,7 @@ class Reader:
         for script in self.layout.scripts:
             script.write_text((package / script.name).read_text())
         self.layout.state.write_text("1\n")
+        ensure_keys(self.layout.ticket_keys)
 
     @property
     def paths(self) -> EnginePaths:

@@ -15,26 +15,37 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from steelyard import __version__
-from steelyard.appliance import access
+from steelyard.appliance import access, certificate_care
 from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDifference, Outcome, Preview, Snapshot
 from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.differences import differences
 from steelyard.appliance.host_needs import refuse_what_host_lacks
 from steelyard.appliance.journal import Journal
-from steelyard.appliance.road import Journey, changing_part, check_permission, new_sockets, think_through
+from steelyard.appliance.road import (
+    Journey,
+    brings_certificates,
+    changing_part,
+    check_permission,
+    new_sockets,
+    think_through,
+)
 from steelyard.compile.compiler import Compiler
 from steelyard.engines.host import Host
+from steelyard.engines.trusted_roots import TrustedRoots
 from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
 from steelyard.explain.situation import Situation
+from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
 from steelyard.model.commands.declare import Restore
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotFound, SteelyardError
+from steelyard.model.revocation_expiry import outdated_words
 from steelyard.model.user import User
 from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
@@ -66,6 +77,7 @@ class Appliance:
         self._collector = collector
         self._edge_log = edge_log
         self._verifier = access.Verifier()
+        self._roots = TrustedRoots()
         self._writer = asyncio.Lock()
         self._started_at = time.time()
         self._snapshot = Snapshot(0, Configuration())
@@ -174,7 +186,7 @@ class Appliance:
             refusal = self._host.can_bind(address, port)
             if refusal is not None and not self._held_by_us(address, port):
                 raise refusal
-        if journey.todo.reload_reasons:
+        if journey.todo.reload_reasons or brings_certificates(journey.todo):
             await self._dataplane.check(changing_part(wanted, journey.plan.haproxy))
 
     def _held_by_us(self, address: str, port: int) -> bool:
@@ -292,6 +304,37 @@ class Appliance:
         )
         return replace(await self._dataplane.explained(situation, service, request), revision=of.revision)
 
+    async def diagnose(self, certificate: str, host: str | None = None) -> tuple[Finding, ...]:
+        return await asyncio.to_thread(
+            lambda: certificate_care.diagnosis(
+                self._snapshot.configuration,
+                certificate,
+                host,
+                now=datetime.now(UTC),
+                secret=self._journal.secret,
+                roots=self._roots.roots(),
+            )
+        )
+
+    async def backup_certificates(self, pass_phrase: str, actor: Actor) -> bytes:
+        action = "back up certificates"
+        try:
+            certificate_care.require_backup_permission(actor)
+            configuration = self._snapshot.configuration
+            found = await asyncio.to_thread(
+                lambda: certificate_care.backup(
+                    configuration, pass_phrase, now=datetime.now(UTC), secret=self._journal.secret
+                )
+            )
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, action, refusal)
+            raise
+        await self._journal.noted(actor, action)
+        return found
+
+    def ciphers(self) -> frozenset[str] | None:
+        return self._host.capabilities().ciphers
+
     def health(self) -> Health:
         return Health(
             version=__version__,
@@ -302,7 +345,10 @@ class Appliance:
             health_pid=self._dataplane.health_pid,
             last_change=self._journal.last_change(),
             reload_pending=self._dataplane.reload_pending,
-            problems=self._dataplane.problems(),
+            problems=(
+                *self._dataplane.problems(),
+                *outdated_words(self._snapshot.configuration, datetime.now(UTC)),
+            ),
         )
 
     # --- access

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
+from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
 from steelyard.model.configuration import Configuration
 from steelyard.model.user import User
@@ -190,6 +191,21 @@ class ApplianceApi(Protocol):
         """What would happen to a request, step by step; nothing is sent to a real server and nothing changes.
 
         `host` is the name in the URL where no address is known. Raises `OperatorError` when no service is meant.
+        """
+        ...
+
+    def ciphers(self) -> frozenset[str] | None:
+        """The ciphers that HAProxy's TLS library has, None when it could not be asked."""
+        ...
+
+    async def diagnose(self, certificate: str, host: str | None = None) -> tuple[Finding, ...]:
+        """What is wrong with a certificate, and whether it is for a host. Raises `NotFound`."""
+        ...
+
+    async def backup_certificates(self, pass_phrase: str, actor: Actor) -> bytes:
+        """Certificates with their keys, and intermediates, in an encrypted file.
+
+        Raises `OperatorError` on missing permission and for a pass phrase that is too short or too long.
         """
         ...
 

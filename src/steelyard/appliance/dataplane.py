@@ -38,6 +38,8 @@ _RESTART_SECONDS = 0.5
 _REFRESH_SECONDS = 15.0
 _HEALTH_START_SECONDS = 10.0
 _END_SECONDS = 2.0
+#: between two looks at the age of the keys of session tickets
+_TICKET_KEY_SECONDS = 60.0
 
 #: called with the revision that has come into force
 OnReload = Callable[[int], Awaitable[None]]
@@ -137,7 +139,7 @@ class DataPlane:
         else:
             await self._first_plan()
         await self._sync()
-        for watch in (self._watch_haproxy, self._watch_health, self._keep_health_told, self._follow_verdicts):
+        for watch in (self._watch_haproxy, self._watch_health, self._keep_health_told, self._follow_verdicts, self._keep_ticket_keys_fresh):
             self._tasks.append(asyncio.create_task(self._for_ever(watch)))
 
     async def _first_plan(self) -> None:
@@ -230,7 +232,10 @@ class DataPlane:
     async def _run(self, operations: Sequence[Operation], plan: HaproxyPlan) -> bool:
         """Run operations in order; False when a removal has to be left to a reload."""
         complete = True
+        removals = [one for one in operations if isinstance(one, RemoveServer)]
         for operation in operations:
+            if removals and operation is removals[0]:
+                await self._haproxy.retire(removals)
             if isinstance(operation, Release):
                 # done by the checking process when it hears of the new plan, a few lines further on
                 continue
@@ -246,6 +251,7 @@ class DataPlane:
     def _is_behind(self, todo: Difference) -> bool:
         """Whether a service or lookup the command's operations name still waits for a reload."""
         names = {service_key(one.backend) for one in todo.operations if hasattr(one, "backend")}
+        names |= {one.listener for one in todo.operations if hasattr(one, "listener")}
         if any(self.applied.services.get(name) != self.wanted.services.get(name) for name in names):
             return True
         lookups = {one.lookup for one in todo.operations if isinstance(one, ChangeLookup | ReplaceLookup)}
@@ -394,6 +400,21 @@ class DataPlane:
                 log.exception("A watcher failed in itself")
                 self._problems["watch"] = f"A watcher failed in itself and was started anew: {failure!r}"
                 await asyncio.sleep(_RESTART_SECONDS)
+
+    async def rotate_ticket_keys(self) -> None:
+        """Replace the keys of session tickets whose time is over. Raises `EngineRefused` or `HostLacks`."""
+        async with self._engine:
+            await self._haproxy.rotate_ticket_keys(self.wanted.ticket_key_seconds)
+
+    async def _keep_ticket_keys_fresh(self) -> None:
+        while True:
+            try:
+                await self.rotate_ticket_keys()
+                self._problems.pop("tickets", None)
+            except SteelyardError as failure:
+                self._problems["tickets"] = f"The keys of session tickets could not be replaced: {failure.message}"
+                log.error("%s", failure.details())
+            await asyncio.sleep(_TICKET_KEY_SECONDS)
 
     async def _watch_haproxy(self) -> None:
         while True:

@@ -10,13 +10,18 @@ from pydantic import BaseModel
 from steelyard.appliance.access_differences import PartChange, access_differences
 from steelyard.appliance.contract import ObjectDifference
 from steelyard.model.certificate import Certificate
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.configuration import ACCESS, Configuration, changed_objects
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.ldap_endpoint import LdapEndpoint
+from steelyard.model.intermediate import Intermediate
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
+from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.further import FurtherCheck
 
 _MASK = "(not shown)"
 
@@ -53,31 +58,45 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
         return f"virtual service {value.index} {value.title}"
     if isinstance(value, (Certificate, User)):
         return f"{kind} {value.name}"
+    if isinstance(value, Intermediate):
+        return f"intermediate certificate {value.name}"
+    if isinstance(value, SigningRequest):
+        return f"signing request {value.name}"
     if isinstance(value, ContentRule):
         return f"content rule {value.name}"
+    if isinstance(value, LdapEndpoint):
+        return f"LDAP endpoint {value.name}"
+    if isinstance(value, CipherSet):
+        return f"cipher set {value.name}"
     return f"{key} {kind}"
 
 
 def _lines(before: BaseModel | None, after: BaseModel) -> Iterator[str]:
     for name, info in type(after).model_fields.items():
-        if name in ("index", "servers", "slots"):
+        if name in ("index", "servers", "slots", "further_checks"):
             continue
         old = getattr(before, name) if before is not None else info.get_default(call_default_factory=True)
         new = getattr(after, name)
         if old != new and not (before is None and info.is_required() and name in ("address", "port", "name")):
             yield _line(after, name, old if before is not None else None, new)
     if isinstance(after, VirtualService):
-        yield from _member_lines(before.members if isinstance(before, VirtualService) else (), after.members)
+        was = before if isinstance(before, VirtualService) else None
+        yield from _check_lines(was.further_checks if was is not None else (), after.further_checks)
+        yield from _member_lines(was.members if was is not None else (), after.members)
 
 
 def _line(value: BaseModel, name: str, old: Any, new: Any) -> str:
     declared = type(value).declared().get(name) if isinstance(value, Settings) else None
     if declared is not None and declared.setting.secret:
         return f"{name}: changed {_MASK}"
-    if name == "chain_pem":
+    if name in ("chain_pem", "pem") and isinstance(value, (Certificate, Intermediate)):
         return "certificate: new content"
+    if name == "request_pem":
+        return "request: new content"
     if name == "error_page":
         return f"error_page: {'new content' if new else 'removed'}"
+    if name == "password_key":
+        return f"password: {'changed (not shown)' if new else 'taken away'}"
     if name == "key_id":
         return "private key: changed (not shown)"
     return f"{name}: {_text(new)}" if old is None else f"{name}: {_text(old)} -> {_text(new)}"
@@ -104,6 +123,19 @@ def _member_lines(before: tuple[Member, ...], after: tuple[Member, ...]) -> Iter
     for index, member in old.items():
         if index not in new:
             yield f"{_member(member)}: removed"
+
+
+def _check_lines(before: tuple[FurtherCheck, ...], after: tuple[FurtherCheck, ...]) -> Iterator[str]:
+    old = {check.name: check for check in before}
+    new = {check.name: check for check in after}
+    for name, check in new.items():
+        was = old.get(name)
+        if was is None:
+            settings = [line for line in _lines(None, check) if not line.startswith("name")]
+            yield f"further check {name}: added" + (f" ({', '.join(settings)})" if settings else "")
+        elif was != check:
+            yield from (f"further check {name}: {line}" for line in _lines(was, check))
+    yield from (f"further check {name}: removed" for name in old if name not in new)
 
 
 def _member(member: Member) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from steelyard.engines.capabilities import Capabilities
+from steelyard.model.cipher_set import members
+from steelyard.model.ciphers import works_with
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import HostLacks
 from steelyard.model.virtual_service import VirtualService
@@ -13,12 +15,23 @@ _REMEDY = "Install another build of HAProxy; `steelyard doctor` says what this o
 def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities: Capabilities) -> None:
     """Raise `HostLacks` when a service that is new or changed cannot work here."""
     for index, service in new.services.items():
-        if old.services.get(index) is not service:
+        fresh = old.services.get(index) is not service
+        if fresh:
             _service(service, capabilities)
+        name = service.cipher_set
+        if fresh or old.cipher_sets.get(name) is not new.cipher_sets.get(name):
+            _ciphers(service, members(new.cipher_sets, name), capabilities)
     _limits(old, new, capabilities)
 
 
 def _service(service: VirtualService, capabilities: Capabilities) -> None:
+    if service.check_type == "icmp" and not capabilities.ping_socket:
+        raise HostLacks(
+            "CheckType=icmp needs to send pings, which this host does not allow: no group of this process is in"
+            " net.ipv4.ping_group_range",
+            lacks="pings",
+            remedy="Run `sysctl -w net.ipv4.ping_group_range='0 2147483647'` as root and start Steelyard again",
+        )
     encrypts = service.ssl_acceleration or service.ssl_reverse
     if encrypts and not capabilities.openssl:
         name = "SSLAcceleration" if service.ssl_acceleration else "SSLReverse"
@@ -47,6 +60,25 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
         raise HostLacks(
             "AllowHTTP2 needs HTTP/2, which this host's HAProxy was built without", lacks="HTTP/2", remedy=_REMEDY
         )
+
+
+def _ciphers(service: VirtualService, every: tuple[str, ...], capabilities: Capabilities) -> None:
+    """Members that the TLS library lacks are left out; a protocol that is on offer needs one of those it has."""
+    known = capabilities.ciphers
+    if known is None or not service.ssl_acceleration:
+        return
+    for protocol in service.offered_protocols:
+        newest = protocol == "TLSv1.3"
+        wanted = service.tls13_cipher_set if newest else [one for one in every if works_with(one, protocol)]
+        if not any(one in known for one in wanted):
+            title = protocol.replace("v", " ")
+            name = "Tls13CipherSet" if newest else f"CipherSet {service.cipher_set!r}"
+            raise HostLacks(
+                f"{name} has for {title} only ciphers that OpenSSL {capabilities.openssl_version}, which this host's"
+                f" HAProxy uses, does not have: {', '.join(wanted)}",
+                lacks="these ciphers",
+                remedy="Choose another set; `steelyard cipher-set show NAME` says which members of one are missing here",
+            )
 
 
 def _limits(old: Configuration, new: Configuration, capabilities: Capabilities) -> None:

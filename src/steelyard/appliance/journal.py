@@ -113,6 +113,10 @@ class Journal:
             await self._run(self._store.withdraw, *self._owed[0])
             self._owed.pop(0)
 
+    async def noted(self, actor: Actor, action: str) -> None:
+        """Keep in the audit log what was done without a change. Raises `HostLacks` when it cannot be kept."""
+        await self._run(self._store.audit, time.time(), actor.name, actor.origin, action, "done")
+
     async def refused(self, actor: Actor, action: str, refusal: SteelyardError) -> None:
         """Keep a refusal in the audit log. A log that cannot be written must not hide the refusal itself."""
         try:

@@ -17,7 +17,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 from steelyard.model.user import ADMINISTRATOR, ONLY_ADMINISTRATOR, PERMISSIONS
 from steelyard.plan.haproxy import Bind, HaproxyPlan, Lookup
-from steelyard.plan.operations import Operation
+from steelyard.plan.operations import LoadCertificate, Operation, ReplaceCertificate
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,27 @@ def think_through(
     return Journey(change, plan, todo, preview)
 
 
+def brings_certificates(todo: Difference) -> bool:
+    """Whether certificates come into HAProxy at run time.
+
+    Its TLS library may not take one, for its key or signature; that is to be said before anything is committed.
+    """
+    return any(isinstance(one, (LoadCertificate, ReplaceCertificate)) for one in todo.operations)
+
+
 def changing_part(old: HaproxyPlan, new: HaproxyPlan) -> HaproxyPlan:
-    """The services that differ, with what they need: what HAProxy must read before a change is committed."""
+    """The services that differ, with what they need: what HAProxy must read before a change is committed.
+
+    For a certificate that differs, one of the services that present it.
+    """
     services = {key: service for key, service in new.services.items() if old.services.get(key) is not service}
+    changed = {name for name, file in new.certificates.items() if old.certificates.get(name, file) != file}
+    for key, service in new.services.items():
+        if not changed:
+            break
+        if not changed.isdisjoint(service.certificates()):
+            services[key] = service
+            changed -= set(service.certificates())
     waiting = list(services.values())
     while waiting:
         for key in waiting.pop().needs:
@@ -98,6 +116,8 @@ def changing_part(old: HaproxyPlan, new: HaproxyPlan) -> HaproxyPlan:
         {name: new.certificates[name] for name in sorted(names)},
         lookups=_unread(new.lookups, known),
         sections=new.sections,
+        # HAProxy reads those that the services name; there are few
+        trust=new.trust,
     )
 
 

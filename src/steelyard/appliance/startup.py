@@ -132,7 +132,7 @@ async def start_appliance(
         dataplane = DataPlane(
             RealHaproxy(capabilities.haproxy_path, layout, journal.secret, lua=capabilities.lua),
             health,
-            HealthClient(health_socket),
+            HealthClient(health_socket, journal.secret),
             collector.before_reload,
         )
     except BaseException:
@@ -140,7 +140,9 @@ async def start_appliance(
             await health.stop()
         raise
     threads = min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1
-    compiler = Compiler(EngineFacts(threads=threads, lua=capabilities.lua, open_files=open_files))
+    compiler = Compiler(
+        EngineFacts(threads=threads, lua=capabilities.lua, open_files=open_files, ciphers=capabilities.ciphers)
+    )
     appliance = Appliance(
         journal=journal,
         compiler=compiler,

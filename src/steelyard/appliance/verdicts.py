@@ -31,6 +31,8 @@ class Verdicts:
         known = self._known.get(event.target)
         if known is None:
             return
+        if event.event == "service":
+            return
         if event.event == "verdict":
             self._known[event.target] = replace(known, state=event.after, since=event.at, reason=event.reason)  # type: ignore[arg-type]
         else:
@@ -48,8 +50,12 @@ class Verdicts:
                 yield from self._states(service.key, backend, shut=not shut.isdisjoint((service.key, backend.parent)))
 
     def _is_shut(self, service: ServicePlan) -> bool:
-        """Whether a critical member is not available, so that the service takes no clients."""
-        return any(not (enabled and self._is_up(f"{service.key}/{name}")) for name, enabled in service.backend.critical)
+        """Whether a critical member is not available, or too few are, so that the service takes no clients."""
+        backend = service.backend
+        if any(not (enabled and self._is_up(f"{service.key}/{name}")) for name, enabled in backend.critical):
+            return True
+        available = sum(enabled and self._is_up(f"{service.key}/{name}") for name, enabled in backend.members)
+        return available < backend.minimum
 
     def _is_up(self, target: str) -> bool:
         status = self._known.get(target)
@@ -64,6 +70,8 @@ class Verdicts:
             admin = admin_state(backend, server)
             if status is not None and admin == "drain" and status.admin == "maint":
                 admin = "maint"
+            if status is not None and admin == "ready" and server.name in backend.resting:
+                admin = status.admin
             weight = server.weight
             if server.weight_by_health and status is not None and status.weight is not None:
                 weight = status.weight
@@ -84,6 +92,7 @@ class _View(Mapping[str, Verdict]):
             since=status.since,
             checked=status.checked,
             drain_ends=status.drain_ends if status.admin == "drain" else None,
+            ready=status.admin == "ready",
         )
 
     def __iter__(self) -> Iterator[str]:

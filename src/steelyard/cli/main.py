@@ -12,9 +12,11 @@ import typer
 from steelyard.cli import (
     access_lists,
     certificates,
+    cipher_sets,
     configuration,
     explaining,
     history,
+    ldap_endpoints,
     limits,
     logs,
     parameters,
@@ -66,7 +68,9 @@ app.add_typer(sub_services.app, name="sub")
 app.add_typer(sub_services.slots, name="slot")
 app.add_typer(rules.app, name="rule")
 app.add_typer(certificates.app, name="cert")
+app.add_typer(cipher_sets.app, name="cipher-set")
 app.add_typer(access_lists.app, name="access")
+app.add_typer(ldap_endpoints.app, name="ldap")
 app.add_typer(parameters.app, name="parameters")
 app.add_typer(limits.app, name="limit")
 configuration.register(app)

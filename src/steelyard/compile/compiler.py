@@ -14,15 +14,20 @@ from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.limit_rules import limit_lookups, limit_plan, limit_sections
 from steelyard.compile.haproxy.part import Family
 from steelyard.compile.haproxy.service import compile_service
-from steelyard.compile.health import compile_health_service
+from steelyard.compile.haproxy.tls import session_directives
+from steelyard.compile.haproxy.trust import trust_files, trust_needs
+from steelyard.compile.health import compile_health_service, verdict_leaders
 from steelyard.model.certificate import Certificate
+from steelyard.model.certificate_chain import Authorities, chain_pem, complete_chain
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.intermediate import Intermediate
 from steelyard.model.parameters import CheckParameters, Layer7Parameters
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.limits import counted_listeners, max_connections
+from steelyard.plan.trust import TrustFile, TrustNeed
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class EngineFacts:
     threads: int
     lua: bool
     open_files: int
+    #: the names of ciphers that HAProxy's TLS library has, None when nobody has asked it
+    ciphers: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class _Compiled:
     health: Service
     listeners: int
     certificates: tuple[str, ...]
+    trust: frozenset[TrustNeed]
 
 
 class Compiler:
@@ -72,9 +80,12 @@ class Compiler:
         self._last_settings = Globals(0, 0)
         self._last_context: _Context | None = None
         self._services: dict[int, _Compiled] = {}
-        self._files: dict[str, tuple[Certificate, CertificateFile]] = {}
+        self._files: dict[str, tuple[Certificate, Authorities, CertificateFile]] = {}
+        self._intermediates: Mapping[str, Intermediate] = {}
+        self._authorities = Authorities(())
         self._rules: Mapping[str, ContentRule] = {}
         self._access = SharedAccess()
+        self._trusted: tuple[tuple[object, ...], dict[str, TrustFile]] = ((), {})
 
     def compile(self, configuration: Configuration) -> Plan:
         """The plan of a configuration. Never fails on a valid one."""
@@ -84,11 +95,13 @@ class Compiler:
         self._services = {one.service.index: one for one in compiled}
         return Plan(
             HaproxyPlan(
-                self._settings(sum(one.listeners for one in compiled)),
+                self._settings(sum(one.listeners for one in compiled), configuration),
                 {one.engine.key: one.engine for one in compiled},
                 self._certificates(configuration, {name for one in compiled for name in one.certificates}),
                 lookups=(*self._access.lookups(configuration), *limit_lookups(configuration)),
                 sections=limit_sections(configuration),
+                ticket_key_seconds=configuration.tls.ticket_key_hours * 3600,
+                trust=self._trust(configuration, frozenset(need for one in compiled for need in one.trust)),
             ),
             HealthPlan.model_construct(
                 services={one.health.key: one.health for one in compiled},
@@ -114,6 +127,8 @@ class Compiler:
                 temporary_certificate=next((n for n, c in configuration.certificates.items() if c.temporary), None),
                 lua=self._facts.lua,
                 cache_megabytes=configuration.layer7.cache_size,
+                via_in_cache=configuration.layer7.add_via_in_cache,
+                empty_posts=configuration.layer7.allow_empty_posts,
                 not_cached=configuration.layer7.not_cached,
                 not_compressed=configuration.layer7.not_compressed,
                 add_cookie_port=configuration.layer7.add_cookie_port,
@@ -123,6 +138,10 @@ class Compiler:
                 refusal=refusal(configuration.access),
                 limits=limit_plan(configuration),
                 log_user_agent=configuration.layer7.log_user_agent,
+                ciphers=self._facts.ciphers,
+                session_tickets=configuration.tls.session_tickets,
+                verify_servers=configuration.network.verify_servers,
+                revocations=bool(configuration.revocation_lists),
             ),
             configuration.layer7,
             configuration.checks,
@@ -131,8 +150,16 @@ class Compiler:
             self._last_context = context
         return self._last_context
 
-    def _settings(self, listeners: int) -> Globals:
-        settings = Globals(max_connections(self._facts.open_files, counted_listeners(listeners)), self._facts.threads)
+    def _settings(self, listeners: int, configuration: Configuration) -> Globals:
+        settings = Globals(
+            max_connections(self._facts.open_files, counted_listeners(listeners)),
+            self._facts.threads,
+            stapling=configuration.tls.stapling,
+            directives=session_directives(
+                configuration.tls,
+                verifies_clients=any(service.verifies_clients for service in configuration.services.values()),
+            ),
+        )
         if self._last_settings != settings:
             self._last_settings = settings
         return self._last_settings
@@ -159,6 +186,8 @@ class Compiler:
             configuration.services.get(service.follow_vs) if service.follow_vs else None,
             configuration.subs(parent) if parent is not None and shares else (),
             configuration.access_lists.get(service.index),
+            configuration.cipher_sets.get(service.cipher_set),
+            configuration.ldap_endpoints.get(service.ldap_endpoint),
         )
 
     def _service(self, service: VirtualService, configuration: Configuration, context: _Context) -> _Compiled:
@@ -172,27 +201,58 @@ class Compiler:
         ):
             return cached
         engine = compile_service(service, family, context.engine)
-        health = compile_health_service(service, context.layer7, context.checks, engine)
+        leaders = verdict_leaders(service, configuration)
+        health = compile_health_service(
+            service, context.layer7, context.checks, engine, family.ldap_endpoint, leaders
+        )
         if cached is not None:
             # what came out the same stays the same object: diff and the emitter look at identity first
             engine = cached.engine if cached.engine == engine else engine
             health = cached.health if cached.health == health else health
         binds = engine.frontend.binds if engine.frontend is not None else ()
         return _Compiled(
-            service, family, context, engine, health, sum(len(bind.ports) for bind in binds), engine.certificates()
+            service,
+            family,
+            context,
+            engine,
+            health,
+            sum(len(bind.ports) for bind in binds),
+            engine.certificates(),
+            trust_needs(engine),
         )
+
+    def _trust(self, configuration: Configuration, needs: frozenset[TrustNeed]) -> dict[str, TrustFile]:
+        """The files of whom to believe. Signatures of revocation lists are checked for it, so it is done once."""
+        source = (configuration.intermediates, configuration.revocation_lists, needs)
+        before, files = self._trusted
+        if not before or before[0] is not source[0] or before[1] is not source[1] or before[2] != needs:
+            fresh = trust_files(configuration, needs)
+            # what came out the same stays the same object
+            files = {name: files[name] if files.get(name) == one else one for name, one in fresh.items()}
+            self._trusted = (source, files)
+        return files
 
     def _certificates(self, configuration: Configuration, used: set[str]) -> dict[str, CertificateFile]:
         """Only certificates that a listener presents: an unused one costs the engine nothing."""
+        if configuration.intermediates is not self._intermediates:
+            self._intermediates = configuration.intermediates
+            self._authorities = Authorities.of(configuration.intermediates)
         files: dict[str, CertificateFile] = {}
         for name in sorted(used):
             certificate = configuration.certificates[name]
             cached = self._files.get(name)
-            if cached is None or cached[0] is not certificate:
-                made = CertificateFile(name, certificate.chain_pem, certificate.key_id)
-                cached = self._files[name] = (certificate, made)
-            files[name] = cached[1]
+            if cached is None or cached[0] is not certificate or cached[1] is not self._authorities:
+                made = CertificateFile(name, self._chain(certificate), certificate.key_id)
+                if cached is not None and cached[2] == made:
+                    made = cached[2]
+                cached = self._files[name] = (certificate, self._authorities, made)
+            files[name] = cached[2]
         return files
+
+    def _chain(self, certificate: Certificate) -> str:
+        """What clients are sent: the imported chain, completed from the store of intermediates."""
+        leaf, *own = certificate.chain
+        return chain_pem(complete_chain(leaf, own, self._authorities))
 
 
 __all__ = ["Compiler", "EngineFacts", "Plan"]

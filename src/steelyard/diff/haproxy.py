@@ -7,10 +7,11 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from steelyard.plan.haproxy import Backend, HaproxyPlan, Lookup, Server, ServicePlan
+from steelyard.diff.certificates import certificate_operations, with_assignments
+from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Lookup, Server, ServicePlan
 from steelyard.plan.operations import (
     AddServer,
     AdminState,
@@ -19,8 +20,8 @@ from steelyard.plan.operations import (
     Operation,
     Release,
     RemoveServer,
-    ReplaceCertificate,
     ReplaceLookup,
+    ReplaceTrust,
     SetAddress,
     SetHealth,
     SetMaxConnections,
@@ -58,10 +59,8 @@ def difference(old: HaproxyPlan, new: HaproxyPlan) -> Difference:
     reasons: list[str] = []
     if old.settings != new.settings:
         reasons.append("process-wide settings changed")
-    for name, certificate in new.certificates.items():
-        before = old.certificates.get(name)
-        if before is not None and before is not certificate and before != certificate:
-            operations.append(ReplaceCertificate(name))
+    operations += certificate_operations(old, new)
+    _trust(old, new, operations, reasons)
     if old.sections != new.sections:
         reasons.append("tables shared by all services changed")
     _lookups(old.lookups, new.lookups, operations, reasons)
@@ -72,9 +71,24 @@ def difference(old: HaproxyPlan, new: HaproxyPlan) -> Difference:
         if was is None:
             reasons.append(f"virtual service {key} is new")
         else:
+            was = with_assignments(was, service)
             _service(was, service, operations, reasons, entries_wait=_entries_wait(was, service, old))
     reasons.extend(f"virtual service {key} is removed" for key in old.services if key not in new.services)
     return Difference(tuple(operations), tuple(reasons))
+
+
+def _trust(old: HaproxyPlan, new: HaproxyPlan, operations: list[Operation], reasons: list[str]) -> None:
+    """New content of files that are loaded; one that comes or goes does so with the listener or server naming it."""
+    if old.trust is new.trust:
+        return
+    for name, file in new.trust.items():
+        before = old.trust.get(name)
+        if before is None or before is file or before == file:
+            continue
+        if file.sendable:
+            operations.append(ReplaceTrust(file))
+        else:
+            reasons.append(f"the {'revocation lists' if file.revocations else 'authorities'} of {name} changed")
 
 
 def _entries_wait(old: ServicePlan, new: ServicePlan, plan: HaproxyPlan) -> bool:
@@ -260,7 +274,10 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
 
 def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> HaproxyPlan:
     """What the engine has after the operations of the services in `only` ran: new servers, old structure."""
-    services = dict(plan.services)
+    services = {
+        key: with_assignments(service, wanted.services[key]) if key in wanted.services else service
+        for key, service in plan.services.items()
+    }
     for key in only:
         old, new = services.get(key), wanted.services.get(key)
         if old is None or new is None:
@@ -273,11 +290,30 @@ def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> 
         new = wanted.services.get(key)
         if new is None or service is new or service.lookups == new.lookups:
             continue
-        if not _entries_wait(plan.services[key], new, plan):
+        if not _entries_wait(with_assignments(plan.services[key], new), new, plan):
             merged = replace(service, lookups=_current(service.lookups, new.lookups))
             services[key] = new if merged == new else merged
-    certificates = {name: wanted.certificates.get(name, file) for name, file in plan.certificates.items()}
-    return replace(plan, services=services, certificates=certificates, lookups=_current(plan.lookups, wanted.lookups))
+    trust = {
+        name: found if (found := wanted.trust.get(name, file)).sendable else file for name, file in plan.trust.items()
+    }
+    return replace(
+        plan,
+        services=services,
+        certificates=_present(plan, wanted, services.values()),
+        lookups=_current(plan.lookups, wanted.lookups),
+        trust=trust,
+    )
+
+
+def _present(plan: HaproxyPlan, wanted: HaproxyPlan, services: Iterable[ServicePlan]) -> dict[str, CertificateFile]:
+    """The certificates in memory: those there were and are wanted or presented still, and those that have been added."""
+    presented = dict.fromkeys(name for service in services for name in service.certificates())
+    found = {
+        name: wanted.certificates.get(name, file)
+        for name, file in plan.certificates.items()
+        if name in presented or name in wanted.certificates
+    }
+    return found | {name: wanted.certificates[name] for name in presented if name not in found}
 
 
 def _operated(old: Backend, new: Backend | None) -> Backend:
@@ -291,6 +327,9 @@ def _operated(old: Backend, new: Backend | None) -> Backend:
         checked=new.checked,
         critical=new.critical,
         parent=new.parent,
+        minimum=new.minimum,
+        members=new.members,
+        resting=new.resting,
     )
 
 

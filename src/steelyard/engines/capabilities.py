@@ -44,6 +44,7 @@ class Capabilities:
     process may bind, `privileged_ports` that this is 1. `max_open_files` is the hard limit of descriptors, at most
     1,048,576. `nft` and `net_admin`: this process may change nftables and addresses; `ipvs`: the kernel has it;
     `ping_socket`: ICMP echo requests need no privilege. `bandwidth_limits`: HAProxy has filters for bandwidth.
+    `ciphers` are the names its TLS library has, None when it could not be asked.
     """
 
     haproxy_path: str
@@ -72,6 +73,7 @@ class Capabilities:
     net_admin: bool
     ping_socket: bool
     bandwidth_limits: bool = False
+    ciphers: frozenset[str] | None = None
 
 
 _VERSION = re.compile(

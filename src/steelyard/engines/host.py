@@ -23,6 +23,7 @@ from steelyard.engines.capabilities import (
     HaproxyBuild,
 )
 from steelyard.engines.haproxy.binary import PassedOver, find_haproxy, haproxy_candidates
+from steelyard.engines.haproxy.tls_library import known_ciphers
 from steelyard.engines.kernel import PROC, Kernel, lowest_unprivileged_port, probe_kernel, raise_open_files
 from steelyard.engines.listening import (
     Holder,
@@ -56,6 +57,7 @@ class Survey:
     haproxy: HaproxyBuild | None
     passed_over: tuple[PassedOver, ...]
     kernel: Kernel
+    ciphers: frozenset[str] | None = None
 
     def capabilities(self) -> Capabilities:
         """The named flags. Raises `HostLacks` when there is no usable HAProxy."""
@@ -94,6 +96,7 @@ class Survey:
             net_admin="CAP_NET_ADMIN" in kernel.granted,
             ping_socket=kernel.ping_socket,
             bandwidth_limits=build.release[:2] >= FIRST_WITH_BANDWIDTH_LIMITS,
+            ciphers=self.ciphers,
         )
 
 
@@ -135,7 +138,13 @@ class LocalHost:
     @cached_property
     def _survey(self) -> Survey:
         build, passed_over = find_haproxy(haproxy_candidates(self._configured))
-        return Survey(haproxy=build, passed_over=passed_over, kernel=probe_kernel(self._proc))
+        encrypts = build is not None and "OPENSSL" in build.features
+        return Survey(
+            haproxy=build,
+            passed_over=passed_over,
+            kernel=probe_kernel(self._proc),
+            ciphers=known_ciphers(build.path) if build is not None and encrypts else None,
+        )
 
     def survey(self) -> Survey:
         """See `Host.survey`."""

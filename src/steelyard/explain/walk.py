@@ -8,7 +8,7 @@ from steelyard.compile.haproxy.switching import switches
 from steelyard.explain.arriving import arrive
 from steelyard.explain.caching import cached
 from steelyard.explain.changing import change
-from steelyard.explain.filtering import filter_request
+from steelyard.explain.filtering import filter_request, has_length
 from steelyard.explain.limiting import limited
 from steelyard.explain.persisting import persisted
 from steelyard.explain.place import Place
@@ -38,7 +38,7 @@ def _inside(visit: Visit, flags: Flags = frozenset()) -> Asking[Result]:
     """At a service: its filters, its choice, its rules, its servers. `flags` are those a parent's rules have set."""
     received = visit.request
     if not _switches_first(visit.service):
-        refused = (yield from limited(visit)) or filter_request(visit)
+        refused = (yield from limited(visit)) or filter_request(visit) or has_length(visit)
         if refused is not None:
             return refused
     flags, refused = before_all(visit, flags)
@@ -49,7 +49,7 @@ def _inside(visit: Visit, flags: Flags = frozenset()) -> Asking[Result]:
         return selected
     found, flags = selected
     if _switches_first(visit.service):
-        refused = (yield from limited(visit)) or filter_request(visit)
+        refused = (yield from limited(visit)) or filter_request(visit) or has_length(visit)
         if refused is not None:
             return refused
     outcome = change(visit, flags)

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 
+from steelyard.health.conversation import Conversation
 from steelyard.health.transcript import Answer, Outcome, Transcript, endpoint, milliseconds, printable
 
 #: An attempt that timed out this much too late was delayed by this host (stopped, starved): it proves nothing.
@@ -24,27 +25,57 @@ _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, err
 
 
 class Line:
-    """The connection of one attempt. `connected` is when it was made, on the monotonic clock."""
+    """The connection of one attempt. `connected` is when it was made, on the monotonic clock.
 
-    __slots__ = ("address", "began", "connected", "port")
+    `datagrams` says that there is none to speak of; a ping has no port.
+    """
 
-    def __init__(self, address: str, port: int) -> None:
+    __slots__ = ("_conversation", "address", "began", "connected", "datagrams", "port")
+
+    def __init__(self, address: str, port: int | None) -> None:
         self.address = address
         self.port = port
         self.began = time.monotonic()
         self.connected: float | None = None
+        self.datagrams = False
+        self._conversation: Conversation | None = None
 
-    async def connect(self) -> socket.socket:
+    @property
+    def heard(self) -> bytes:
+        """The start of what the real server has said so far."""
+        return b"" if self._conversation is None else self._conversation.heard
+
+    @property
+    def where(self) -> str:
+        """Address and port as an operator writes them."""
+        return self.address if self.port is None else endpoint(self.address, self.port)
+
+    async def connect(self, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
         """A connected, non-blocking socket; the caller closes it."""
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
         try:
-            await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
+            if kind == socket.SOCK_DGRAM:
+                # It only notes the address. The loop's way asks the resolver, which does not know ICMP.
+                sock.connect((self.address, self.port or 0))
+            else:
+                await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
         except BaseException:
             sock.close()
             raise
-        self.connected = time.monotonic()
+        self.datagrams = kind == socket.SOCK_DGRAM
+        if not self.datagrams:
+            self.connected = time.monotonic()
         return sock
+
+    async def open(self) -> Conversation:
+        """A connected conversation; the caller closes it."""
+        self._conversation = Conversation(await self.connect())
+        return self._conversation
+
+    def left(self, timeout: float) -> float:
+        """Seconds that remain of an attempt that may take `timeout`; at least 0."""
+        return max(0.0, timeout - (time.monotonic() - self.began))
 
     def connect_ms(self) -> float | None:
         """How long connecting took; None when it never ended."""
@@ -80,19 +111,33 @@ def tls_words(failure: ssl.SSLError) -> str:
     return printable(reason.replace("_", " ").lower() if reason else str(failure))
 
 
+def closed(line: Line) -> Answer:
+    """The other side has closed the connection before it had said what it has to."""
+    where = line.where
+    if not line.heard:
+        return Answer(Outcome.FAILED, "", f"connection closed by {where} without an answer")
+    said = printable(line.heard)
+    return Answer(Outcome.FAILED, said, f"connection closed by {where} in the middle of its answer: {said}")
+
+
 def _silent(line: Line, timeout: float) -> Answer:
     late = time.monotonic() - line.began - timeout
     if late > STALL_SECONDS:
         return Answer(Outcome.UNASKED, "", f"this host was held up for {late:.1f} s; the attempt does not count")
-    where = endpoint(line.address, line.port)
+    where = line.where
+    if line.datagrams:
+        return Answer(Outcome.SILENT, "", f"no answer within {timeout:g} s")
     connect_ms = line.connect_ms()
     if connect_ms is None:
         return Answer(Outcome.SILENT, "", f"no answer within {timeout:g} s (no connection to {where})")
+    if line.heard:
+        said = printable(line.heard)
+        return Answer(Outcome.SILENT, said, f"no whole answer within {timeout:g} s; it began with {said}")
     return Answer(Outcome.SILENT, "", f"no answer within {timeout:g} s (connected after {milliseconds(connect_ms)})")
 
 
 def _failed(line: Line, failure: OSError) -> Answer:
-    where = endpoint(line.address, line.port)
+    where = line.where
     if failure.errno in _LOCAL:
         words = os.strerror(failure.errno)
         return Answer(Outcome.UNASKED, "", f"this host could not ask {where}: {words.lower()}")

@@ -7,16 +7,13 @@ its cycle.
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
-import ssl
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 import h11
 
 from steelyard.health.attempt import Line, attempt
+from steelyard.health.conversation import Conversation
 from steelyard.health.http_request import http_request
 from steelyard.health.transcript import Answer, Outcome, Transcript, endpoint, printable
 from steelyard.health.verdict import PATTERN_BYTES, answered, wants_body
@@ -25,17 +22,6 @@ from steelyard.plan.health import Check
 
 #: Most bytes read of one answer: headers, interim answers and the part of the body a pattern sees.
 ANSWER_BYTES = 65_536
-_CHUNK = 8192
-
-Receive = Callable[[], Awaitable[bytes]]
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 @lru_cache(maxsize=8)
@@ -69,35 +55,21 @@ class HttpCheck:
     async def ask(self, number: int) -> Transcript:
         """One attempt, the `number`th of its cycle."""
         line = Line(self._address, self._port)
-        exchange = self._secure if self._check.kind == "https" else self._plain
         return await attempt(
-            line, self._check.timeout, self._request.text, exchange, number=number, attempts=self._check.attempts
+            line, self._check.timeout, self._request.text, self._exchange, number=number, attempts=self._check.attempts
         )
 
-    async def _plain(self, line: Line) -> Answer:
-        loop = asyncio.get_running_loop()
-        sock = await line.connect()
+    async def _exchange(self, line: Line) -> Answer:
+        talk = await line.open()
         try:
-            await loop.sock_sendall(sock, self._request.data)
-            return await self._read(lambda: loop.sock_recv(sock, _CHUNK))
+            if self._check.kind == "https":
+                await talk.secure(self._check.sni)
+            await talk.send(self._request.data)
+            return await self._read(talk)
         finally:
-            sock.close()
+            talk.close()
 
-    async def _secure(self, line: Line) -> Answer:
-        sock = await line.connect()
-        try:
-            reader, writer = await _wrap(sock, self._check.sni)
-        except BaseException:
-            sock.close()
-            raise
-        try:
-            writer.write(self._request.data)
-            return await self._read(lambda: reader.read(_CHUNK))
-        finally:
-            # No close_notify: waiting for the server's would let it hold the attempt open.
-            writer.transport.abort()
-
-    async def _read(self, receive: Receive) -> Answer:
+    async def _read(self, talk: Conversation) -> Answer:
         """Read up to the first final answer, and its body if the pattern needs it."""
         connection = h11.Connection(h11.CLIENT)
         connection.send(_asked(self._check.method))
@@ -109,10 +81,10 @@ class HttpCheck:
             except h11.RemoteProtocolError:
                 return Answer(Outcome.BAD, printable(first), f"not an HTTP answer: {printable(first)}")
             if isinstance(event, h11.Response):
-                return await self._judge(event, connection, receive)
+                return await self._judge(event, connection, talk)
             if event is not h11.NEED_DATA:
                 continue
-            data = await receive()
+            data = await talk.receive()
             if not data and not total:
                 where = endpoint(self._address, self._port)
                 return Answer(Outcome.FAILED, "", f"connection closed by {where} without an answer")
@@ -122,13 +94,13 @@ class HttpCheck:
                 return Answer(Outcome.BAD, printable(first), f"no final answer within {ANSWER_BYTES} bytes")
             connection.receive_data(data)
 
-    async def _judge(self, response: h11.Response, connection: h11.Connection, receive: Receive) -> Answer:
+    async def _judge(self, response: h11.Response, connection: h11.Connection, talk: Conversation) -> Answer:
         status, phrase = response.status_code, printable(response.reason)
         outcome, reason = answered(status, phrase, self._check.codes)
         received = _status_line(response.http_version, status, phrase)
         if self._pattern is None or not wants_body(self._check, status):
             return Answer(outcome, received, reason)
-        if self._pattern.search(await _body(connection, receive)):
+        if self._pattern.search(await _body(connection, talk)):
             return Answer(outcome, received, reason)
         words = f"{reason}; the first {PATTERN_BYTES} bytes of its body do not match {printable(self._pattern.pattern)}"
         return Answer(Outcome.BAD, received, words)
@@ -139,12 +111,7 @@ def _status_line(version: bytes, status: int, phrase: str) -> str:
     return f"HTTP/{version.decode('latin-1')} {status} {phrase}".rstrip()
 
 
-async def _wrap(sock: socket.socket, name: str | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """TLS on a connected socket. An empty server name makes asyncio send none."""
-    return await asyncio.open_connection(sock=sock, ssl=_tls(), server_hostname=name or "")
-
-
-async def _body(connection: h11.Connection, receive: Receive) -> bytes:
+async def _body(connection: h11.Connection, talk: Conversation) -> bytes:
     """The start of the body; a body that breaks off counts as far as it came."""
     body, total = b"", 0
     while len(body) < PATTERN_BYTES and total < ANSWER_BYTES:
@@ -157,7 +124,7 @@ async def _body(connection: h11.Connection, receive: Receive) -> bytes:
         elif isinstance(event, h11.EndOfMessage):
             break
         elif event is h11.NEED_DATA:
-            data = await receive()
+            data = await talk.receive()
             total += len(data)
             connection.receive_data(data)
         else:

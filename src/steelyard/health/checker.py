@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from steelyard.health.board import Board, Changes, Probe, TargetName
+from steelyard.health.board import Board, Changes, Known, Probe, TargetName
 from steelyard.health.files import PlanFile, VerdictFile
 from steelyard.health.probe import cycle
 from steelyard.health.pusher import Pusher
@@ -17,6 +17,7 @@ from steelyard.health.saver import Saver
 from steelyard.health.scheduler import Scheduler
 from steelyard.health.status import Event
 from steelyard.health.transcript import Outcome
+from steelyard.health.weighing import Weighing
 from steelyard.model.errors import OperatorError
 from steelyard.plan.health import HealthPlan, Service
 
@@ -32,6 +33,8 @@ PRINTED_AT_ONCE = 20
 RESERVED_DESCRIPTORS, MOST_AT_ONCE = 128, 12_000
 
 Listener = Callable[[Event], None]
+
+_SERVICE_WORDS = {"shut": "takes no clients", "open": "takes clients again"}
 
 
 def concurrency() -> int:
@@ -53,13 +56,15 @@ class Checker:
         self._plan_file = PlanFile(directory)
         self._verdict_file = VerdictFile(directory)
         remembered, drops = self._verdict_file.load()
-        self.board = Board(remembered)
+        self._limit = concurrency()
+        self.weighing = Weighing(directory, self._limit // 4)
+        self.board = Board(remembered, self.weighing.weigher.weight)
+        self.weighing.serve(self.board, self._reweighed)
         self.pusher = Pusher(worker, master)
         self.pusher.want({}, drops)
         self._scheduler: Scheduler[Probe] = Scheduler()
         self._plan_saver = Saver(self._plan_file.path, self._plan_content)
         self._verdict_saver = Saver(self._verdict_file.path, self._verdict_content)
-        self._limit = concurrency()
         self._cycles: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._sleeps_until = float("inf")
@@ -77,7 +82,7 @@ class Checker:
         """Check until cancelled, then write the files."""
         try:
             async with asyncio.TaskGroup() as group:
-                for part in (self._schedule, self._end_drains, self.pusher.run):
+                for part in (self._schedule, self._end_drains, self.pusher.run, self.weighing.run):
                     group.create_task(part())
                 group.create_task(self._plan_saver.run())
                 group.create_task(self._verdict_saver.run())
@@ -90,21 +95,26 @@ class Checker:
     def replace(self, plan: HealthPlan) -> None:
         """Take a whole plan. Raises `OperatorError` when a check cannot be sent; nothing changes then."""
         gone: dict[str, Service | None] = dict.fromkeys(self.board.services)
+        polls = self.weighing.prepare(plan.services)
         changes = self.board.replace(plan, time.time())
         self._plan_file.note({**gone, **plan.services})
         self._taken(changes)
+        self.weighing.take({**gone, **plan.services}, polls)
 
     def update(
         self, services: Mapping[str, Service | None], drain_seconds: int | None, drop_at_drain_end: bool | None
     ) -> None:
         """Take new versions of some services; None removes one. Raises `OperatorError` as `replace` does."""
+        polls = self.weighing.prepare(services)
         changes = self.board.update(services, time.time(), drain_seconds, drop_at_drain_end)
         self._plan_file.note(services)
         self._taken(changes)
+        self.weighing.take(services, polls)
 
     async def first_verdicts(self, services: Iterable[str], timeout: float) -> None:
         """Wait until every probe of these services has given a verdict, at most `timeout` seconds; then push it."""
-        waiting = [known.probe for name, known in self.board.targets(services) if known.probe and self._is_unsure(name)]
+        targets = self.board.targets(services)
+        waiting = [probe for _, known in targets for probe in known.probes if _is_unsure(known, probe)]
         try:
             async with asyncio.timeout(timeout):
                 while any(not probe.fresh for probe in waiting):
@@ -124,7 +134,7 @@ class Checker:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
-            free = self._limit - len(self._cycles)
+            free = self._limit - len(self._cycles) - self.weighing.running
             due = self._scheduler.due(loop.time(), min(free, STARTED_AT_ONCE))
             for probe in due:
                 task = loop.create_task(self._cycle(probe))
@@ -188,20 +198,14 @@ class Checker:
         for probe in changes.removed:
             self._scheduler.remove(probe)
         for probe in changes.added:
-            at_once = any(self._is_unsure(name) for name in probe.targets)
+            known = (self.board.find(name) for name in probe.targets)
+            at_once = any(_is_unsure(one, probe) for one in known if one is not None)
             self._scheduler.add(probe, probe.key[0].interval, now, at_once=at_once)
         self._wake.set()
         self._drains.set()
         self._plan_saver.soon()
         self._verdict_file.note(changes.touched)
         self._apply(changes, afresh=True)
-
-    def _is_unsure(self, name: TargetName) -> bool:
-        """True when its present check has not spoken; a verdict remembered from a run before counts as spoken."""
-        known = self.board.find(name)
-        if known is None or known.probe is None or known.probe.fresh:
-            return False
-        return known.state == "unknown" or known.probe.last is None
 
     def _apply(self, changes: Changes, *, afresh: bool = False) -> None:
         if changes.wanted or changes.drops:
@@ -217,11 +221,23 @@ class Checker:
             for listener in tuple(self._listeners):
                 listener(event)
 
+    def _reweighed(self, changes: Changes) -> None:
+        """Weights have moved; nothing durable follows from that alone."""
+        if changes.events or changes.drops:
+            self._apply(changes)
+        elif changes.wanted:
+            self.pusher.want(changes.wanted)
+
     def _plan_content(self) -> list[str]:
         return self._plan_file.content(self.board.drain_seconds, self.board.drop_at_drain_end)
 
     def _verdict_content(self) -> list[str]:
         return self._verdict_file.content(self.board, self.pusher.waiting_drops())
+
+
+def _is_unsure(known: Known, probe: Probe) -> bool:
+    """True when this check has not spoken; a verdict remembered from a run before counts as spoken."""
+    return not probe.fresh and (known.state == "unknown" or probe.last is None)
 
 
 def _name(event: Event) -> TargetName:
@@ -237,7 +253,10 @@ def _log(event: Event, board: Board) -> None:
     """One line in the manner of LoadMaster's: who, where, what, why."""
     known = board.find(_name(event))
     where = "" if known is None or known.target.follows else f" {known.target.address}:{known.target.port}"
-    if event.event == "admin":
+    if event.event == "service":
+        level = logging.CRITICAL if event.after == "shut" else logging.WARNING
+        log.log(level, "%s %s: %s", event.target, _SERVICE_WORDS[event.after], event.reason)
+    elif event.event == "admin":
         log.info("%s%s now %s: %s", event.target, where, event.after, event.reason)
     elif event.after == "down":
         log.warning("%s%s removed: %s", event.target, where, event.reason)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from steelyard.health.status import LINE_BYTES, Event, TargetStatus
 from steelyard.health.transcript import Transcript
+from steelyard.health.weight_status import WeightStatus
 from steelyard.model.errors import EngineRefused
 from steelyard.plan.health import HealthPlan, Service
 
@@ -19,14 +20,21 @@ ANSWER_SECONDS = 10.0
 
 
 class HealthClient:
-    """Asks the checking process. Every method raises `EngineRefused` when it does not answer or says no."""
+    """Asks the checking process. Every method raises `EngineRefused` when it does not answer or says no.
 
-    def __init__(self, socket_path: Path | str) -> None:
+    `secret` finds a password among the secrets: the compiler knows only their names.
+    """
+
+    def __init__(self, socket_path: Path | str, secret: Callable[[str], bytes] | None = None) -> None:
         self._path = Path(socket_path)
+        self._secret = secret
 
     async def replace_plan(self, plan: HealthPlan) -> None:
         """Replace everything that is watched."""
-        await self._ask({"op": "plan", "plan": plan.model_dump(mode="json")})
+        dumped = plan.model_dump(mode="json")
+        for service in dumped["services"].values():
+            self._fill_in(service)
+        await self._ask({"op": "plan", "plan": dumped})
 
     async def update(
         self,
@@ -42,7 +50,7 @@ class HealthClient:
         """
         request: dict[str, Any] = {
             "op": "update",
-            "services": {key: None if one is None else one.model_dump(mode="json") for key, one in services.items()},
+            "services": {key: None if one is None else self._dumped(one) for key, one in services.items()},
             "wait": wait,
         }
         if drain_seconds is not None:
@@ -64,6 +72,16 @@ class HealthClient:
         answer = await self._ask({"op": "transcripts", "target": target})
         return [Transcript.from_json(one) for one in answer["transcripts"]]
 
+    async def weights(self, services: Sequence[str] | None = None) -> dict[str, WeightStatus]:
+        """The weights of these services' servers, or of all, by "service/server"; only of those whose weights move."""
+        answer = await self._ask({"op": "weights", "services": None if services is None else list(services)})
+        return {name: WeightStatus.from_json(one) for name, one in answer["weights"].items()}
+
+    async def set_weights(self, service: str, weights: Mapping[str, int], seconds: float, *, replace: bool) -> None:
+        """Set weights from outside for a time; `replace` ends those of all other servers of the service."""
+        request = {"op": "weigh", "service": service, "weights": dict(weights), "seconds": seconds, "replace": replace}
+        await self._ask(request)
+
     async def subscribe(self) -> AsyncIterator[Event]:
         """Events from the first step of the iterator on; ends with `EngineRefused` when the process goes away."""
         async with self._connected(ANSWER_SECONDS) as (reader, writer):
@@ -76,6 +94,18 @@ class HealthClient:
                 if not line.endswith(b"\n"):
                     raise EngineRefused("The checking process has ended the subscription")
                 yield Event.from_json(json.loads(line))
+
+    def _dumped(self, service: Service) -> dict[str, Any]:
+        data = service.model_dump(mode="json")
+        self._fill_in(data)
+        return data
+
+    def _fill_in(self, service: dict[str, Any]) -> None:
+        """Put the passwords into a service's checks, which name them."""
+        for check in (service["check"], *(further["check"] for further in service.get("further", ()))):
+            directory = check.get("directory")
+            if directory and directory["password_key"] and self._secret is not None:
+                directory["password"] = self._secret(directory["password_key"]).decode()
 
     async def _ask(self, request: dict[str, Any], *, extra: float = 0.0) -> dict[str, Any]:
         timeout = ANSWER_SECONDS + extra

@@ -4,16 +4,17 @@
   `maint`; of any other service, or with a drain time of 0, it is in `maint` at once.
 - When a drain ends, sessions are dropped if the drain time is 0 or the operator asked for it; without persistence the
   drain only counts the time until that drop. A drain that ended stays ended until the server is enabled again.
+- A standby that is not needed rests: it is treated as a disabled server is, so it drains and keeps what it carries.
 - Fixed weighting: of the servers of a backend, the enabled live ones of the highest configured weight get weight 1,
   all others 0.
 - A critical server or sub-service that is down or disabled takes all others of its service down, and with a parent all
-  servers of its sub-services, whatever their own verdicts are.
+  servers of its sub-services, whatever their own verdicts are. So does having fewer available than the minimum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steelyard.plan.health import Service, Target
 from steelyard.plan.operations import AdminState
@@ -24,7 +25,11 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One server as far as the engines care. `disabled_at` is seconds since the epoch, None while it is enabled."""
+    """One server as far as the engines care.
+
+    `disabled_at` is when an operator disabled it or a standby began to rest, in seconds since the epoch; None while it
+    may have clients.
+    """
 
     up: bool
     disabled_at: float | None = None
@@ -38,6 +43,42 @@ class Wanted:
     up: bool
     admin: AdminState
     weight: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What the targets of a service decide together: whether it is shut, who rests, the best live weight of a backend.
+
+    `best` is empty but for fixed weighting.
+    """
+
+    shut: bool = False
+    resting: frozenset[str] = frozenset()
+    best: Mapping[str, int] = field(default_factory=dict)
+
+
+def decides_together(service: Service) -> bool:
+    """Whether what one target must be depends on others of its service."""
+    return bool(service.fixed or service.minimum or any(t.critical or t.standby_below for t in service.targets))
+
+
+def together(service: Service, up: Mapping[str, bool]) -> Together:
+    """What the targets decide together, from their verdicts by key."""
+    available = {target.key for target in service.targets if target.enabled and up[target.key]}
+    regular = sum(target.key in available for target in service.targets if not target.standby_below)
+    resting = frozenset(t.key for t in service.targets if t.standby_below and regular >= t.standby_below)
+    best: dict[str, int] = {}
+    for target in service.targets if service.fixed else ():
+        if target.key in available and target.key not in resting:
+            for backend in target.places(service.key):
+                best[backend] = max(best.get(backend, 0), target.weight)
+    missing = any(target.critical and target.key not in available for target in service.targets)
+    return Together(missing or len(available) < min(service.minimum, len(service.targets)), resting, best)
+
+
+def takes_clients(target: Target, group: Together) -> bool:
+    """Whether configuration and rules let a target have new clients."""
+    return target.enabled and target.key not in group.resting
 
 
 def standing_at(standing: Standing, *, enabled: bool, drain_seconds: int, now: float) -> Standing:
@@ -56,37 +97,45 @@ def drain_ends(standing: Standing, drain_seconds: int) -> float | None:
     return standing.disabled_at + drain_seconds
 
 
-def admin_state(service: Service, target: Target, standing: Standing) -> AdminState:
+def admin_state(service: Service, standing: Standing, *, enabled: bool) -> AdminState:
     """Administrative state of one server."""
-    if target.enabled:
+    if enabled:
         return "ready"
     return "maint" if standing.drained or not service.persistent else "drain"
 
 
-def is_shut(service: Service, standings: Mapping[str, Standing]) -> bool:
-    """Whether a service takes no clients because a critical target is down or disabled."""
-    return any(t.critical and not (t.enabled and standings[t.key].up) for t in service.targets)
+def wanted_of(
+    service: Service,
+    target: Target,
+    standing: Standing,
+    group: Together,
+    *,
+    shut: bool = False,
+    weight: int | None = None,
+) -> dict[Place, Wanted]:
+    """What one server must be, in every backend that has it. `shut` says that its service or the parent is shut.
+
+    `weight` is the one that follows load, response times or what is set from outside, None where weights do not move.
+    """
+    enabled = takes_clients(target, group)
+    admin = admin_state(service, standing, enabled=enabled)
+    found: dict[Place, Wanted] = {}
+    for backend in target.places(service.key):
+        if service.fixed:
+            weight = int(enabled and standing.up and target.weight == group.best.get(backend))
+        found[backend, target.key] = Wanted(standing.up and not shut, admin, weight)
+    return found
 
 
 def wanted(service: Service, standings: Mapping[str, Standing], *, shut: bool = False) -> dict[Place, Wanted]:
     """What every server of a service must be, in every backend that has it. Keys are (backend, target key).
 
-    `shut` says that a critical target, of the service or of its parent, takes all of them down.
+    `shut` says that its parent is shut.
     """
-    live: dict[str, int] = {}
-    for target in service.targets if service.fixed else ():
-        if target.enabled and standings[target.key].up:
-            for backend in target.places(service.key):
-                live[backend] = max(live.get(backend, 0), target.weight)
+    group = together(service, {key: standing.up for key, standing in standings.items()})
     found: dict[Place, Wanted] = {}
     for target in service.targets:
-        standing = standings[target.key]
-        admin = admin_state(service, target, standing)
-        for backend in target.places(service.key):
-            weight = None
-            if service.fixed:
-                weight = int(target.enabled and standing.up and target.weight == live.get(backend))
-            found[backend, target.key] = Wanted(standing.up and not shut, admin, weight)
+        found.update(wanted_of(service, target, standings[target.key], group, shut=shut or group.shut))
     return found
 
 

@@ -53,6 +53,17 @@ class _Transcripts(_Request):
     target: str
 
 
+class _Weights(_Request):
+    services: list[str] | None = None
+
+
+class _Weigh(_Request):
+    service: str
+    weights: dict[str, int]
+    seconds: float = Field(gt=0)
+    replace: bool = False
+
+
 class ControlServer:
     """Answers requests about one checker."""
 
@@ -134,6 +145,8 @@ class ControlServer:
             "snapshot": self._snapshot,
             "transcripts": self._transcripts,
             "subscribe": self._subscribe,
+            "weights": self._weights,
+            "weigh": self._weigh,
         }
 
     async def _plan(self, request: Answer) -> Answer:
@@ -161,10 +174,18 @@ class ControlServer:
         known = self._checker.board.find((service, key))
         if known is None:
             raise ValueError(f"unknown target {target!r}")
-        kept = [] if known.probe is None else [transcript.as_json() for transcript in known.probe.transcripts]
-        return {"transcripts": kept[::-1]}
+        return {"transcripts": [transcript.as_json() for transcript in self._checker.board.transcripts(known)]}
 
     async def _subscribe(self, request: Answer) -> Answer:
+        return {}
+
+    async def _weights(self, request: Answer) -> Answer:
+        statuses = self._checker.weighing.statuses(_Weights.model_validate(request).services)
+        return {"weights": {"/".join(name): status.as_json() for name, status in statuses.items()}}
+
+    async def _weigh(self, request: Answer) -> Answer:
+        asked = _Weigh.model_validate(request)
+        await self._checker.weighing.set_external(asked.service, asked.weights, asked.seconds, replace=asked.replace)
         return {}
 
     async def _verdicts(self, services: Iterable[str] | None) -> Answer:

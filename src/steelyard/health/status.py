@@ -61,9 +61,13 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change: of the verdict ("verdict") or of the administrative state ("admin"). `target` is "service/server"."""
+    """A change: of the verdict ("verdict") or of the administrative state ("admin"). `target` is "service/server".
 
-    event: Literal["verdict", "admin"]
+    "service" says that a whole service was shut, because of a critical target or the minimum, or is open again;
+    `target` is then its key.
+    """
+
+    event: Literal["verdict", "admin", "service"]
     target: str
     before: str
     after: str

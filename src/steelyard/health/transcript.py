@@ -32,7 +32,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One attempt. `started` is seconds since the epoch; `connect_ms` None means that no connection was made."""
+    """One attempt. `started` is seconds since the epoch; `connect_ms` None means that no connection was made.
+
+    `check` names the check where a real server has several.
+    """
 
     started: float
     duration_ms: float
@@ -43,6 +46,7 @@ class Transcript:
     reason: str
     attempt: int = 1
     attempts: int = 1
+    check: str = ""
 
     def summary(self) -> str:
         """The reason with what an operator asks next: how long a good answer took, how often silence was repeated."""
@@ -64,6 +68,7 @@ class Transcript:
             "reason": self.reason,
             "attempt": self.attempt,
             "attempts": self.attempts,
+            "check": self.check,
         }
 
     @classmethod
@@ -80,6 +85,7 @@ class Transcript:
             reason=str(data["reason"]),
             attempt=int(data["attempt"]),
             attempts=int(data["attempts"]),
+            check=str(data.get("check", "")),
         )
 
 

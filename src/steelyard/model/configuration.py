@@ -14,15 +14,22 @@ from pydantic import BaseModel, ConfigDict
 
 from steelyard.model.access_list import AccessLists, AccessPart, changed_parts, from_parts, keyed_parts
 from steelyard.model.certificate import Certificate
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import NotFound
+from steelyard.model.intermediate import Intermediate
+from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitEntries, LimitParameters
 from steelyard.model.parameters import AccessParameters, CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.real_server import RealServer
+from steelyard.model.revocation_list import RevocationList
 from steelyard.model.setting import Settings
+from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
+from steelyard.model.tls_parameters import TlsParameters
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.further import FurtherCheck
 
 Document = dict[str, Any]
 Documents = Mapping[str, Mapping[str, Document]]
@@ -42,13 +49,20 @@ class Configuration:
 
     services: Mapping[int, VirtualService] = field(default_factory=dict)
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    intermediates: Mapping[str, Intermediate] = field(default_factory=dict)
+    signing_requests: Mapping[str, SigningRequest] = field(default_factory=dict)
+    revocation_lists: Mapping[str, RevocationList] = field(default_factory=dict)
     users: Mapping[str, User] = field(default_factory=dict)
     rules: Mapping[str, ContentRule] = field(default_factory=dict)
+    ldap_endpoints: Mapping[str, LdapEndpoint] = field(default_factory=dict)
+    #: the operator's own, by name
+    cipher_sets: Mapping[str, CipherSet] = field(default_factory=dict)
     layer7: Layer7Parameters = field(default_factory=Layer7Parameters)
     network: NetworkParameters = field(default_factory=NetworkParameters)
     checks: CheckParameters = field(default_factory=CheckParameters)
     access: AccessParameters = field(default_factory=AccessParameters)
     limits: LimitParameters = field(default_factory=LimitParameters)
+    tls: TlsParameters = field(default_factory=TlsParameters)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
@@ -74,6 +88,34 @@ class Configuration:
             return self.certificates[name]
         except KeyError:
             raise NotFound("certificate", name) from None
+
+    def intermediate(self, name: str) -> Intermediate:
+        """The intermediate certificate of that name. Raises `NotFound`."""
+        try:
+            return self.intermediates[name]
+        except KeyError:
+            raise NotFound("certificate", name) from None
+
+    def revocation_list(self, name: str) -> RevocationList:
+        """The revocation list of that name. Raises `NotFound`."""
+        try:
+            return self.revocation_lists[name]
+        except KeyError:
+            raise NotFound("revocation list", name) from None
+
+    def signing_request(self, name: str) -> SigningRequest:
+        """The signing request of that name. Raises `NotFound`."""
+        try:
+            return self.signing_requests[name]
+        except KeyError:
+            raise NotFound("signing request", name) from None
+
+    def ldap_endpoint(self, name: str) -> LdapEndpoint:
+        """The LDAP endpoint of that name. Raises `NotFound`."""
+        try:
+            return self.ldap_endpoints[name]
+        except KeyError:
+            raise NotFound("LDAP endpoint", name) from None
 
     def user(self, name: str) -> User:
         """The user of that name. Raises `NotFound`."""
@@ -107,14 +149,20 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "checks": ("parameters", CheckParameters),
     "access": ("parameters", AccessParameters),
     "limits": ("parameters", LimitParameters),
+    "tls": ("parameters", TlsParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
 }
 _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "services": ("service", VirtualService),
     "certificates": ("certificate", Certificate),
+    "intermediates": ("intermediate", Intermediate),
+    "signing_requests": ("signing_request", SigningRequest),
+    "revocation_lists": ("revocation_list", RevocationList),
+    "ldap_endpoints": ("ldap_endpoint", LdapEndpoint),
     "users": ("user", User),
     "rules": ("rule", ContentRule),
+    "cipher_sets": ("cipher_set", CipherSet),
 }
 
 #: the kind of the stored parts of access lists
@@ -135,6 +183,8 @@ def _read(model: type[_Model], document: Document) -> _Model:
             document["servers"] = tuple(RealServer.make(server) for server in document["servers"])
         if "slots" in document:
             document["slots"] = tuple(Slot.make(slot) for slot in document["slots"])
+        if "further_checks" in document:
+            document["further_checks"] = tuple(FurtherCheck.make(check) for check in document["further_checks"])
     if issubclass(model, Settings):
         return model.make(document)
     return model.model_validate(document)

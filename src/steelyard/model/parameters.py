@@ -9,6 +9,7 @@ from pydantic import field_validator, model_validator
 
 from steelyard.model.limits import LimitParameters
 from steelyard.model.setting import Setting, Settings
+from steelyard.model.tls_parameters import TlsParameters
 
 _L7 = "layer7"
 _NETWORK = "network"
@@ -68,9 +69,10 @@ class Layer7Parameters(Settings):
             "Close the client's connection after an error that Steelyard answers itself (HTTP/1.1).",
         ),
     ] = False
-    add_via_in_cache: Annotated[bool, Setting("addvia", _L7, "Add Via Header In Cache Responses", "", built=False)] = (
-        False
-    )
+    add_via_in_cache: Annotated[
+        bool,
+        Setting("addvia", _L7, "Add Via Header In Cache Responses", "Answers from the cache have a Via header."),
+    ] = False
     real_servers_local: Annotated[bool, Setting("rsarelocal", _L7, "Real Servers are Local", "", built=False)] = False
     drop_on_failure: Annotated[
         bool,
@@ -120,7 +122,16 @@ class Layer7Parameters(Settings):
             unbuilt=frozenset({0, 1}),
         ),
     ] = 2
-    allow_empty_posts: Annotated[bool, Setting("allowemptyposts", _L7, "Allow Empty POSTs", "", built=False)] = False
+    allow_empty_posts: Annotated[
+        bool,
+        Setting(
+            "allowemptyposts",
+            _L7,
+            "Allow Empty POSTs",
+            "Let POST requests of HTTP/1 in that have neither Content-Length nor Transfer-Encoding, as ones without a"
+            " body. Without it they are answered 411.",
+        ),
+    ] = False
     allow_empty_headers: Annotated[
         bool, Setting("AllowEmptyHttpHeaders", _L7, "Allow Empty HTTP Headers", "", built=False)
     ] = False
@@ -287,7 +298,13 @@ class NetworkParameters(Settings):
         False
     )
     verify_servers: Annotated[
-        bool, Setting("sslforceserververify", _NETWORK, "Force RS Certificate Checking", "", built=False)
+        bool,
+        Setting(
+            "sslforceserververify",
+            _NETWORK,
+            "Force RS Certificate Checking",
+            "Verify the certificates of real servers that are spoken to with TLS; a service may say otherwise.",
+        ),
     ] = False
     http_proxy: Annotated[str, Setting("http_proxy", _NETWORK, "HTTP proxy", "", built=False)] = ""
     no_tcp_recycle: Annotated[bool, Setting("tcpnorecycle", _NETWORK, "No TCP recycle", "", built=False)] = False
@@ -381,4 +398,5 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "checks": CheckParameters,
     "access": AccessParameters,
     "limits": LimitParameters,
+    "tls": TlsParameters,
 }

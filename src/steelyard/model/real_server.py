@@ -31,6 +31,21 @@ ATTACHED_RULES = Annotated[
 ]
 
 
+#: standby by rule, of a real server or a slot
+STANDBY = Annotated[
+    int,
+    Setting(
+        None,
+        _SECTION,
+        "Standby below",
+        "Takes clients only while fewer than so many of the service's other members are available, those that stand by"
+        " themselves not counted; 0: always.",
+        ge=0,
+        le=1024,
+    ),
+]
+
+
 class RealServer(Settings):
     """One real server. Equal (address, port) may appear once in a virtual service and in many services."""
 
@@ -108,7 +123,11 @@ class RealServer(Settings):
     critical: Annotated[
         bool,
         Setting(
-            "critical", _SECTION, "Critical", "The service is down when this server is.", answer="Critical", built=False
+            "critical",
+            _SECTION,
+            "Critical",
+            "The service is down while this server is down or disabled.",
+            answer="Critical",
         ),
     ] = False
     follow: Annotated[
@@ -117,11 +136,23 @@ class RealServer(Settings):
             "follow",
             _SECTION,
             "Healthcheck on",
-            "Index of the server whose check decides for this one too.",
+            "Index of the real server, or sub-service slot, of any service whose verdict is this one's too; 0 or its"
+            " own index: it is checked itself. Where the service's check is none it has no effect.",
             answer="Follow",
             ge=0,
             le=2**31 - 1,
-            built=False,
+        ),
+    ] = 0
+    standby_below: STANDBY = 0
+    check_port: Annotated[
+        int,
+        Setting(
+            None,
+            _SECTION,
+            "Check Port",
+            "Port to check on this server; 0 is the service's check port, or without one the server's own port.",
+            ge=0,
+            le=65535,
         ),
     ] = 0
     non_local: Annotated[
@@ -146,6 +177,11 @@ class RealServer(Settings):
             why = {"why": "is the address of no server", "allowed": "the address of one server"}
             raise PydanticCustomError("setting", "{why}", why)
         return checked
+
+    @property
+    def checked_as(self) -> int:
+        """The index of the member whose verdict it takes; 0 where it has its own."""
+        return 0 if self.follow == self.index else self.follow
 
     @property
     def engine_name(self) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from steelyard.model.real_server import ATTACHED_RULES
+from steelyard.model.real_server import ATTACHED_RULES, STANDBY
 from steelyard.model.setting import Setting, Settings
 
 _SECTION = "sub-service slot"
@@ -62,8 +62,18 @@ class Slot(Settings):
     ] = 0
     follow: Annotated[
         int,
-        Setting("follow", _SECTION, "Healthcheck on", "", answer="Follow", ge=0, le=2**31 - 1, built=False),
+        Setting(
+            "follow",
+            _SECTION,
+            "Healthcheck on",
+            "Index of the real server, or sub-service slot, of any service whose verdict decides for this slot; 0 or"
+            " its own index: the sub-service decides.",
+            answer="Follow",
+            ge=0,
+            le=2**31 - 1,
+        ),
     ] = 0
+    standby_below: STANDBY = 0
     enabled: Annotated[
         bool, Setting("enable", _SECTION, "Enabled", "A disabled slot gets no new clients.", answer="Enable")
     ] = True
@@ -72,6 +82,11 @@ class Slot(Settings):
         Setting("critical", _SECTION, "Critical", "The parent is down when this one is.", answer="Critical"),
     ] = False
     rules: ATTACHED_RULES = ()
+
+    @property
+    def checked_as(self) -> int:
+        """The index of the member whose verdict it takes; 0 where its sub-service decides."""
+        return 0 if self.follow == self.index else self.follow
 
     @property
     def engine_name(self) -> str:

@@ -5,7 +5,7 @@ Pure: built from a configuration and the checking process's verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,18 +18,22 @@ from steelyard.model.virtual_service.instead import status_instead
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checks say of one real server. `state` is up, down, unknown (not checked yet) or unchecked."""
+    """What the checks say of one real server. `state` is up, down, unknown (not checked yet) or unchecked.
+
+    `ready` is False while it may have no new clients, because it is disabled or stands by.
+    """
 
     state: str
     reason: str = ""
     since: float | None = None
     checked: float | None = None
     drain_ends: float | None = None
+    ready: bool = True
 
 
 @dataclass(frozen=True)
 class ServerState:
-    """One real server or slot. `status` is Up, Down, Disabled, Draining or Unchecked; `reason` says why, for people."""
+    """One real server or slot. `status` is Up, Down, Standby, Disabled, Draining or Unchecked; `reason` says why."""
 
     index: int
     status: str
@@ -61,7 +65,10 @@ class Relatives:
 
 
 _ALONE = Relatives()
-_LIVE = ("Up", "Unchecked")
+#: well, whether they have clients now or stand by
+_LIVE = ("Up", "Unchecked", "Standby")
+#: real servers a reason names; of more it says how many
+_NAMED = 5
 
 
 def target_key(service: VirtualService, server: RealServer | Slot) -> str:
@@ -85,13 +92,34 @@ def service_state(
     if not servers:
         return _unavailable(service, "it has no real server")
     if not live:
-        reasons = "; ".join(
-            f"{server.address}:{server.port}: {servers[server.index].reason or servers[server.index].status}"
-            for server in service.servers
-        )
+        reasons = "; ".join(_said(server, servers) for server in service.servers)
         return _unavailable(service, f"no real server is available ({reasons})", servers)
+    dead = [server for server in service.servers if servers[server.index].status not in _LIVE]
+    missing = _missing(service, len(live), [_said(server, servers) for server in dead if server.critical])
+    if missing is not None:
+        return _unavailable(service, missing, servers)
     status = "Unchecked" if service.check_type == "none" else "Up"
-    return ServiceState(service.index, status, f"{len(live)} of {len(servers)} real servers available", servers)
+    reason = f"{len(live)} of {len(servers)} real servers available"
+    failed = [_said(server, servers) for server in dead if server.enabled]
+    if failed:
+        reason += f"; not available are {'; '.join(failed[:_NAMED])}"
+        reason += f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    return ServiceState(service.index, status, reason, servers)
+
+
+def _said(server: RealServer, states: Mapping[int, ServerState]) -> str:
+    state = states[server.index]
+    return f"{server.address}:{server.port}: {state.reason or state.status}"
+
+
+def _missing(service: VirtualService, live: int, critical: Sequence[str]) -> str | None:
+    """Why a service is down although some of its members are available; None when it is not."""
+    what = "sub-service" if service.slots else "real server"
+    if critical:
+        return f"a critical {what} is not available ({'; '.join(critical)})"
+    if live < service.needed_members:
+        return f"{live} of {len(service.members)} {what}s available, at least {service.needed_members} are needed"
+    return None
 
 
 def _unavailable(
@@ -123,13 +151,12 @@ def _parent_state(
         return f"{names.get(slot.service, str(slot.service))}: {slots[slot.index].reason or slots[slot.index].status}"
 
     dead = [slot for slot in service.slots if slots[slot.index].status not in _LIVE]
-    critical = [slot for slot in dead if slot.critical]
     live = len(slots) - len(dead)
-    if critical:
-        missing = "; ".join(map(said, critical))
-        return _unavailable(service, f"a critical sub-service is not available ({missing})", slots=slots)
-    if not live:
-        return _unavailable(service, f"no sub-service is available ({'; '.join(map(said, dead))})", slots=slots)
+    missing = _missing(service, live, [said(slot) for slot in dead if slot.critical])
+    if not live and not any(slot.critical for slot in dead):
+        missing = f"no sub-service is available ({'; '.join(map(said, dead))})"
+    if missing is not None:
+        return _unavailable(service, missing, slots=slots)
     unchecked = all(state.status == "Unchecked" for state in slots.values() if state.status in _LIVE)
     reason = f"{live} of {len(slots)} sub-services available"
     if dead:
@@ -150,7 +177,11 @@ def _server_state(service: VirtualService, server: RealServer | Slot, verdicts: 
             )
         return ServerState(server.index, "Disabled", "disabled by an administrator", verdict.since)
     words = {"up": "Up", "unchecked": "Unchecked"}
-    return ServerState(server.index, words.get(verdict.state, "Down"), verdict.reason, verdict.since)
+    status = words.get(verdict.state, "Down")
+    if status in _LIVE and server.standby_below and not verdict.ready:
+        reason = f"stands by: it takes clients while fewer than {server.standby_below} others are available"
+        return ServerState(server.index, "Standby", reason, verdict.since, verdict.drain_ends)
+    return ServerState(server.index, status, verdict.reason, verdict.since)
 
 
 class AllStates(Mapping[int, ServiceState]):

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from steelyard.plan.trust import ClientVerification, TrustFile, TrustNeed
+
 Mode = Literal["http", "tcp"]
 
 #: the peers section: it holds the persistence tables, which an old process teaches to the next
@@ -63,7 +65,8 @@ class BindTls:
     """TLS on a listener. `certificates` are certificate names, the first one answers hellos without a known name.
 
     Protocols are offered from `lowest` ("TLSv1.2") to `highest`, None for the newest that HAProxy has. `ciphers` is an
-    OpenSSL cipher list for protocols up to TLS 1.2, None for OpenSSL's own.
+    OpenSSL cipher list for protocols up to TLS 1.2, `suites` one for TLS 1.3, None for OpenSSL's own. `tickets`:
+    clients get session tickets, under keys that every process has.
     """
 
     certificates: tuple[str, ...]
@@ -71,6 +74,11 @@ class BindTls:
     lowest: str
     highest: str | None = None
     ciphers: str | None = None
+    suites: str | None = None
+    tickets: bool = True
+    clients: ClientVerification | None = None
+    #: whether hellos without a name, or with one no certificate is for, are refused
+    require_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +118,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """TLS towards a real server. `name` is a sample expression for the server name to ask for, or None."""
+    """TLS towards a real server. `name` is a sample expression for the server name to ask for, or None.
+
+    `authorities` may have signed its certificate, which has to be of that name; None: it may show any.
+    """
 
     name: str | None
+    authorities: TrustNeed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +157,8 @@ class Backend:
     `drains` says a disabled server keeps its recorded clients, `drop_at_once` that disabling cuts its connections,
     `checked` that a server is up only after its first good check, `critical` names members of the service, each
     with whether it is enabled, without which no server here is up, and `parent` the service whose critical members
-    count, too.
+    count, too. `minimum` is how many of `members`, each with whether it is enabled, must be up for the same; `resting`
+    names servers that may stand by.
     """
 
     name: str
@@ -160,6 +173,9 @@ class Backend:
     checked: bool = True
     critical: tuple[tuple[str, bool], ...] = ()
     parent: str = ""
+    minimum: int = 0
+    members: tuple[tuple[str, bool], ...] = ()
+    resting: tuple[str, ...] = ()
 
     def structure(self) -> tuple[object, ...]:
         """Everything but the servers and what only operations use: a difference here needs a reload."""
@@ -244,14 +260,17 @@ class Globals:
     threads: int
     connect_seconds: int = 5
     queue_seconds: int = 1
+    #: whether answers of OCSP responders that lie beside certificates are handed to clients
+    stapling: bool = False
     directives: tuple[Directive, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HaproxyPlan:
-    """Everything HAProxy must have. Keys: service key, certificate name.
+    """Everything HAProxy must have. Keys: service key, certificate name, name of a file.
 
-    `lookups` and `sections` are those no single service owns.
+    `lookups` and `sections` are those no single service owns. `ticket_key_seconds`: how long a key of session tickets
+    encrypts; it is replaced at run time.
     """
 
     settings: Globals
@@ -259,6 +278,8 @@ class HaproxyPlan:
     certificates: Mapping[str, CertificateFile] = field(default_factory=dict)
     lookups: tuple[Lookup, ...] = ()
     sections: tuple[Section, ...] = ()
+    trust: Mapping[str, TrustFile] = field(default_factory=dict)
+    ticket_key_seconds: int = 8 * 3600
 
     def all_lookups(self) -> Iterator[Lookup]:
         """Every lookup, those of services too."""

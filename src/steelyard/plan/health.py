@@ -10,11 +10,46 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-CheckKind = Literal["none", "tcp", "http", "https"]
+from steelyard.plan.weighting import Weighting
+
+CheckKind = Literal[
+    "none",
+    "icmp",
+    "tcp",
+    "http",
+    "https",
+    "smtp",
+    "pop3",
+    "imap",
+    "nntp",
+    "ftp",
+    "telnet",
+    "ldap",
+    "rdp",
+    "dns",
+    "bdata",
+    "agent",
+]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Directory(_Frozen):
+    """An LDAP endpoint as far as checks care.
+
+    `password_key` names the password among the secrets. The compiler knows no secrets: `password` is filled in on the
+    way to the checking process, which keeps it in its plan file of mode 0600.
+    """
+
+    security: Literal["plain", "starttls", "ldaps"] = "plain"
+    servers: tuple[tuple[str, int], ...] = Field((), description="asked in place of the real server, in this order")
+    timeout: int = Field(60, ge=1, description="seconds each of these may take, within the check's own time-out")
+    user: str = Field("", description="distinguished name to bind with; empty is an anonymous bind")
+    password_key: str = ""
+    password: str = Field("", repr=False)
+    base: str = Field("", description="entry that must be found after the bind; empty looks for none")
 
 
 class Check(_Frozen):
@@ -35,6 +70,12 @@ class Check(_Frozen):
     sni: str | None = Field(None, description="server name sent in an https check; None sends none")
     pattern: str | None = Field(None, description="regular expression a 2xx body (first 4096 bytes) must match")
     body: str | None = Field(None, description="body of a POST check")
+    name: str = Field("", description="name a DNS check asks for; empty asks for the root and takes any sign of life")
+    transport: Literal["udp", "tcp"] = Field("tcp", description="how a DNS check asks")
+    send: str = Field("", description="what a binary check sends, in hexadecimal")
+    find: str = Field("", description="what it must find, in hexadecimal; empty takes any answer")
+    within: int = Field(0, ge=0, le=8000, description="bytes of the answer it looks at; 0 means 8000")
+    directory: Directory | None = Field(None, description="how an LDAP check signs in; None binds anonymously")
 
 
 class Target(_Frozen):
@@ -54,14 +95,26 @@ class Target(_Frozen):
     )
     follows: str = Field("", description="key of the sub-service whose slot it is")
     critical: bool = False
+    checked_as: str = Field("", description='"service/target" whose verdict it takes in place of one of its own')
+    standby_below: int = Field(
+        0, ge=0, description="it rests while so many targets that are no standby are available; 0: it never does"
+    )
+    further_ports: tuple[int, ...] = Field((), description="ports of the service's further checks, already resolved")
 
     def places(self, service: str) -> tuple[str, ...]:
         """The backends of the engine that have it."""
         return (service,) if self.backends is None else self.backends
 
 
+class FurtherCheck(_Frozen):
+    """A check besides the service's first; `name` is what an operator called it."""
+
+    name: str
+    check: Check
+
+
 class Service(_Frozen):
-    """One service: its check, its real servers and how the engine must hear of changes."""
+    """One service: its checks, its real servers and how the engine must hear of changes."""
 
     key: str = Field(description="the name of its own backend in the engine, for example vs7")
     check: Check
@@ -70,6 +123,12 @@ class Service(_Frozen):
     drop_on_failure: bool
     targets: tuple[Target, ...]
     parent: str = Field("", description="key of the service it is a sub-service of")
+    further: tuple[FurtherCheck, ...] = ()
+    any_check: bool = Field(False, description="one good check of several is enough; otherwise all must be good")
+    rise: int = Field(1, ge=1, description="good cycles in a row that bring a target up again")
+    fall: int = Field(1, ge=1, description="bad cycles in a row that take a target down")
+    minimum: int = Field(0, ge=0, description="with fewer available targets the engine is told that there is none")
+    weighting: Weighting | None = Field(None, description="what the weights follow; None: the configuration's stand")
 
 
 class HealthPlan(_Frozen):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steelyard.plan.haproxy import Server
+from steelyard.plan.trust import TrustFile
 
 AdminState = Literal["ready", "drain", "maint"]
 
@@ -19,7 +20,6 @@ class AddServer:
 
     backend: str
     server: Server
-    verify_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,43 @@ class ReplaceCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadCertificate:
+    """Bring a certificate into memory, from the store, so that listeners can be given it."""
+
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignCertificate:
+    """A listener presents one more certificate, the last in its order."""
+
+    listener: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawCertificate:
+    """A listener presents a certificate no more. HAProxy refuses that for the first one, which stands in for others."""
+
+    listener: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadCertificate:
+    """Remove a certificate no listener presents from memory."""
+
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTrust:
+    """New content of a file of authorities or revocation lists that is loaded already."""
+
+    file: TrustFile
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeLookup:
     """Some entries of a lookup go, come, or get another value."""
 
@@ -139,6 +176,11 @@ Operation = (
     | SetMaxConnections
     | DropSessions
     | ReplaceCertificate
+    | ReplaceTrust
+    | LoadCertificate
+    | AssignCertificate
+    | WithdrawCertificate
+    | UnloadCertificate
     | ChangeLookup
     | ReplaceLookup
 )

@@ -22,6 +22,7 @@ from steelyard.model.commands import (
     Command,
     CreateSubService,
     PutCertificate,
+    PutCipherSet,
     RulePlace,
     SetParameters,
 )
@@ -71,11 +72,13 @@ class Case:
         """What the operator said at the beginning."""
         data = _yaml(self.start)
         known = {"engine", "certificates", "parameters", "rules", "services", "sub_services", "access_lists", "limits"}
+        known |= {"cipher_sets"}
         assert not set(data) - known, f"{self.start}: unknown key"
         made = PutCertificate(TEMPORARY, material("steelyard.invalid"), temporary=True).apply(Configuration())
         steps: list[Command] = [PutCertificate(name, material()) for name in data.get("certificates", ())]
         steps += [SetParameters(section, changes) for section, changes in data.get("parameters", {}).items()]
         steps += [AddRule(settings) for settings in data.get("rules", ())]
+        steps += [PutCipherSet(name, tuple(ciphers)) for name, ciphers in data.get("cipher_sets", {}).items()]
         steps += [AddService(settings) for settings in data["services"]]
         steps += [CreateSubService(**settings) for settings in data.get("sub_services", ())]
         steps += [command_of({"command": "AddEntries", **entries}) for entries in data.get("access_lists", ())]

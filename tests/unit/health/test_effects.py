@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steelyard.health.effects import Standing, Wanted, drain_ends, drops_sessions, is_shut, standing_at, wanted
+from steelyard.health.effects import Standing, Wanted, drain_ends, drops_sessions, standing_at, together, wanted
 from steelyard.plan.health import Check, Service, Target
 
 CHECK = Check(kind="tcp", interval=9, timeout=4, attempts=2)
@@ -133,6 +133,6 @@ def test_a_critical_target_that_is_not_available_takes_the_others_down(up: bool,
     critical = _target("rs1", enabled=enabled).model_copy(update={"critical": True})
     service = _service(critical, _target("rs2"))
     standings = {"rs1": Standing(up), "rs2": UP}
-    assert is_shut(service, standings)
-    assert not wanted(service, standings, shut=True)["vs1", "rs2"].up
-    assert not is_shut(service, {"rs1": UP, "rs2": DOWN}) or not enabled
+    assert together(service, {"rs1": up, "rs2": True}).shut
+    assert not wanted(service, standings)["vs1", "rs2"].up
+    assert wanted(service, {"rs1": UP, "rs2": UP})["vs1", "rs2"].up is enabled

@@ -20,8 +20,9 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.setting import Declared, Settings
+from steelyard.model.tls_parameters import TlsParameters
 
-Section = Literal["layer7", "network", "limits"]
+Section = Literal["layer7", "network", "limits", "tls"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput"}
@@ -52,6 +53,7 @@ def _catalogue() -> Mapping[str, Parameter]:
         ("layer7", Layer7Parameters),
         ("network", NetworkParameters),
         ("limits", LimitParameters),
+        ("tls", TlsParameters),
     )
     for section, model in sections:
         for name, declared in model.by_wire().items():

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from steelyard.api.loadmaster import (
     access_lists,
     certificates,
+    cipher_sets,
     error_pages,
     extended_logs,
     extensions,
+    ldap_endpoints,
     limits,
     parameters,
     real_servers,
@@ -41,6 +43,8 @@ _BUILT: tuple[Entry, ...] = (
     *error_pages.COMMANDS,
     *rules.COMMANDS,
     *certificates.COMMANDS,
+    *cipher_sets.COMMANDS,
+    *ldap_endpoints.COMMANDS,
     *parameters.COMMANDS,
     *limits.COMMANDS,
     *access_lists.COMMANDS,
@@ -58,7 +62,7 @@ def _by_name(entries: tuple[Entry, ...]) -> Mapping[str, Entry]:
 
 
 REGISTRY = _by_name(_BUILT)
-_REMEDIES = certificates.REFUSED | extended_logs.REFUSED
+_REMEDIES = extended_logs.REFUSED
 
 
 def find(name: str) -> Entry:

@@ -15,6 +15,7 @@ from steelyard.api.loadmaster.answers import ABSENT, Items, PerVersion, Record, 
 from steelyard.api.loadmaster.server_record import server_record
 from steelyard.api.loadmaster.slot_record import slot_record
 from steelyard.api.loadmaster.values import SSL_REWRITE, shown
+from steelyard.model.cipher_set import CipherSets, members
 from steelyard.model.configuration import Configuration
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import ServiceState, service_state
@@ -28,6 +29,7 @@ class Shown:
     state: ServiceState
     temporary_certificate: str | None
     services: Mapping[int, VirtualService]
+    cipher_sets: CipherSets
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ def _certificates(s: Shown) -> Value:
     if not s.service.ssl_acceleration:
         return ABSENT
     return " ".join(s.service.certificates) or s.temporary_certificate or ABSENT
+
+
+def _ciphers(s: Shown) -> Value:
+    """The members of its cipher set."""
+    return ":".join(members(s.cipher_sets, s.service.cipher_set)) if s.service.ssl_acceleration else ABSENT
 
 
 def _persistence(s: Shown) -> Value:
@@ -168,7 +175,7 @@ ROWS: tuple[Row, ...] = (
     _when_set("SSLAcceleration", "ssl_acceleration"),
     Row("CertFile", _certificates, "certificates"),
     _with_tls("CipherSet", "cipher_set"),
-    _with_tls("Ciphers", "ciphers"),
+    Row("Ciphers", _ciphers, "ciphers"),
     _with_tls("Tls13CipherSet", "tls13_cipher_set"),
     _always("HTTPReschedule", "http_reschedule"),
     Row("NRules", lambda s: len(_member_rules(s))),
@@ -218,6 +225,7 @@ def service_record(
     states: Mapping[int, ServiceState],
     temporary_certificate: str | None,
     services: Mapping[int, VirtualService] | None = None,
+    cipher_sets: CipherSets | None = None,
 ) -> Record:
     """The record of a service; `services` have the names of its sub-services.
 
@@ -225,7 +233,7 @@ def service_record(
     """
     known = states.get(service.index)
     state = known if known is not None else service_state(service, {})
-    what = Shown(service, state, temporary_certificate, services if services is not None else {})
+    what = Shown(service, state, temporary_certificate, services or {}, cipher_sets or {})
     return dict(_members(what))
 
 

@@ -27,7 +27,7 @@ from steelyard.model.virtual_service import VirtualService
 
 def _record(call: Call, configuration: Configuration, service: VirtualService) -> Record:
     states, temporary = call.appliance.states(), temporary_certificate(configuration)
-    return service_record(service, states, temporary, configuration.services)
+    return service_record(service, states, temporary, configuration.services, configuration.cipher_sets)
 
 
 def _changed(call: Call, outcome: Outcome) -> Data:
@@ -41,8 +41,8 @@ async def listvs(call: Call) -> Answer:
     """All services. Filters are accepted and everything is returned, as observed."""
     configuration = call.configuration
     states, temporary = call.appliance.states(), temporary_certificate(configuration)
-    services = configuration.services
-    return Data({"VS": tuple(service_record(s, states, temporary, services) for s in services.values())})
+    services, sets = configuration.services, configuration.cipher_sets
+    return Data({"VS": tuple(service_record(s, states, temporary, services, sets) for s in services.values())})
 
 
 async def showvs(call: Call) -> Answer:

@@ -16,6 +16,7 @@ from steelyard.api.native.batch_operations import MEMBERS, RULE_OPERATIONS
 from steelyard.api.native.bodies import mapping, number, objects, only, text
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import material_of
+from steelyard.api.native.intermediates import certificates_of
 from steelyard.api.native.rules import batch_command
 from steelyard.api.native.services import duplicate, new_service, service_changes
 from steelyard.api.native.sub_services import creation
@@ -23,6 +24,7 @@ from steelyard.api.native.writing import settings_given
 from steelyard.model.access_list import ListName
 from steelyard.model.commands import (
     AddEntries,
+    AddIntermediates,
     AddServer,
     AddServerToAll,
     AddService,
@@ -35,6 +37,7 @@ from steelyard.model.commands import (
     PutCertificate,
     RemoveCertificate,
     RemoveEntries,
+    RemoveIntermediate,
     RemoveServer,
     RemoveService,
     ReplaceList,
@@ -161,6 +164,9 @@ _READERS: Mapping[str, Callable[[Item], Command]] = {
     "add-certificate": lambda item: _certificate(item, False),
     "replace-certificate": lambda item: _certificate(item, True),
     "remove-certificate": lambda item: RemoveCertificate(text(item, "name")),
+    "add-intermediate": lambda item: AddIntermediates(text(item, "name"), certificates_of(item)),
+    "replace-intermediate": lambda item: AddIntermediates(text(item, "name"), certificates_of(item), replace=True),
+    "remove-intermediate": lambda item: RemoveIntermediate(text(item, "name")),
     **dict.fromkeys(RULE_OPERATIONS, batch_command),
     "add-entries": lambda item: AddEntries(*_list_of(item), entries_of(item)),
     "remove-entries": lambda item: RemoveEntries(*_list_of(item), entries_of(item)),

@@ -11,6 +11,7 @@ _INDEX: Schema = {"type": "integer", "minimum": 1}
 _TEXT: Schema = {"type": "string"}
 _ANY: Schema = {"type": "object"}
 _MATERIAL = {"name": _TEXT, "pem": _TEXT, "data": _TEXT, "password": _TEXT}
+_AUTHORITY = {"name": _TEXT, "pem": _TEXT, "data": _TEXT}
 _SERVER = {"service": _INDEX, "server": _INDEX}
 #: the ways to say entries
 _SAID: Mapping[str, Schema] = {
@@ -61,6 +62,9 @@ MEMBERS: Mapping[str, Mapping[str, Schema]] = {
     "add-certificate": _MATERIAL,
     "replace-certificate": _MATERIAL,
     "remove-certificate": {"name": _TEXT},
+    "add-intermediate": _AUTHORITY,
+    "replace-intermediate": _AUTHORITY,
+    "remove-intermediate": {"name": _TEXT},
     **RULE_OPERATIONS,
     "add-entries": _ENTRIES,
     "remove-entries": _ENTRIES,
@@ -78,6 +82,7 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
     "add-sub-service": frozenset({"settings"}),
     "add-certificate": frozenset({"pem", "data", "password"}),
     "replace-certificate": frozenset({"pem", "data", "password"}),
+    **dict.fromkeys(("add-intermediate", "replace-intermediate"), frozenset({"pem", "data"})),
 }
 
 

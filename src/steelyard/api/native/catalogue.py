@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.model.certificate import Certificate
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
@@ -27,6 +29,8 @@ MODELS: Mapping[str, type[Settings]] = {
     "slot": Slot,
     "rule": ContentRule,
     "certificate": Certificate,
+    "cipher-set": CipherSet,
+    "ldap-endpoint": LdapEndpoint,
     "user": User,
     **SECTIONS,
 }

@@ -2,9 +2,10 @@
 
     {"services": [{"address": ..., "port": ..., ..., "servers": [...]},
                   {"address": ..., "port": ..., "sub_services": [{"name": ..., "servers": [...], "slot": {...}}]}],
-     "certificates": [{"name": ...}],
+     "certificates": [{"name": ...}], "intermediates": [{"name": ..., "pem": ...}],
      "rules": [{"name": ..., "pattern": ...}],
      "access_lists": [{"block": ["198.51.100.0/24 # scanners"]}, {"service": {"address": ..., "port": ...}, ...}],
+     "client_limits": [...], "limit_rules": [...],
      "parameters": {"checks": {"interval": 5}}}
 
 Reading it back gives the same configuration: what `document` leaves out is exactly what `Declare` fills in.
@@ -15,15 +16,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography import x509
+
 from steelyard.api.native.bodies import mapping, objects, only, text, texts
 from steelyard.api.native.bodies import number as whole_number
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import MATERIAL, material_of
+from steelyard.api.native.declared_limits import (
+    client_limits_document,
+    declared_client_limits,
+    declared_limit_rules,
+)
+from steelyard.api.native.ldap_endpoints import declared_endpoint
+from steelyard.api.native.intermediates import MATERIAL as INTERMEDIATE_MATERIAL
+from steelyard.api.native.intermediates import certificates_of
 from steelyard.api.native.services import new_service
 from steelyard.api.native.writing import settings_given
 from steelyard.model.access_list import EVERY_SERVICE, LISTS, Entries
 from steelyard.model.certificate import Material
-from steelyard.model.commands import Declare, DeclaredLists
+from steelyard.model.cipher_set import CipherSet
+from steelyard.model.commands import Declare, DeclaredEndpoint, DeclaredLists
 from steelyard.model.commands.access_lists import lines
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
@@ -45,7 +57,7 @@ _FOLLOWS_PARENT = ("service_type", "check_type", "idle_time")
 #: What a sub-service has not.
 _PARENTS = ("address", "port")
 #: Have no effect without `ssl_acceleration`, and may not be declared without it.
-_NEEDS_TLS = frozenset({"ssl_reencrypt", "allow_http2", "pass_sni"})
+_NEEDS_TLS = frozenset({"ssl_reencrypt", "allow_http2", "pass_sni", "client_certificates"})
 
 
 def document(configuration: Configuration) -> Document:
@@ -55,7 +67,11 @@ def document(configuration: Configuration) -> Document:
         "services": [_service(s, configuration) for s in configuration.services.values() if not s.is_sub],
         "certificates": [{"name": c.name} for c in configuration.certificates.values() if not c.temporary],
         **_rules_document(configuration),
+        **_intermediates_document(configuration),
+        **_cipher_sets_document(configuration),
         **_access_lists_document(configuration),
+        **_limits_document(configuration),
+        **_endpoints_document(configuration),
         "parameters": {name: settings for name, settings in sections.items() if settings},
     }
 
@@ -98,17 +114,111 @@ def _sub_service(parent: VirtualService, slot: Slot, configuration: Configuratio
 
 def declared(data: Mapping[str, Any]) -> Declare:
     """The command of a document. Raises `OperatorError` with the position of what is wrong. Verifies keys: slow."""
-    only(data, ("services", "certificates", "parameters", "access_lists", "rules"), "the configuration")
+    only(
+        data,
+        (
+            "services",
+            "certificates",
+            "parameters",
+            "access_lists",
+            "rules",
+            "cipher_sets",
+            "client_limits",
+            "limit_rules",
+            "ldap_endpoints",
+            "intermediates",
+        ),
+        "the configuration",
+    )
     services = []
     for number, settings in enumerate(objects(data, "services")):
         with located(f"services[{number}]"):
             services.append(new_service(settings))
-    return Declare(services, _certificates(data), _parameters(data), _access_lists(data), _rules(data))
+    return Declare(
+        services,
+        _certificates(data),
+        _parameters(data),
+        _access_lists(data),
+        _rules(data),
+        _cipher_sets(data),
+        declared_client_limits(data),
+        declared_limit_rules(data),
+        ldap_endpoints=_endpoints(data),
+        intermediates=_intermediates(data),
+    )
+
+
+def _endpoints_document(configuration: Configuration) -> Document:
+    """LDAP endpoints without their passwords, which one that is declared again keeps; nothing where there are none."""
+    found = [_differing(endpoint) for endpoint in configuration.ldap_endpoints.values()]
+    return {"ldap_endpoints": found} if found else {}
+
+
+def _endpoints(data: Mapping[str, Any]) -> list[DeclaredEndpoint]:
+    found = []
+    for number, settings in enumerate(objects(data, "ldap_endpoints")):
+        with located(f"ldap_endpoints[{number}]"):
+            found.append(declared_endpoint(settings))
+    return found
+
+
+def _limits_document(configuration: Configuration) -> Document:
+    """Limits of clients and limiting rules; nothing where there are none."""
+    entries = configuration.limit_entries
+    found = {
+        "client_limits": client_limits_document(entries),
+        "limit_rules": [_differing(rule) for rule in entries.rules],
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _rules_document(configuration: Configuration) -> Document:
     found = [_differing(rule) for rule in configuration.rules.values()]
     return {"rules": found} if found else {}
+
+
+def _intermediates_document(configuration: Configuration) -> Document:
+    """Authorities' certificates, which are no secret; nothing where there are none."""
+    found = [{"name": one.name, "pem": one.pem} for one in configuration.intermediates.values()]
+    return {"intermediates": found} if found else {}
+
+
+def _intermediates(data: Mapping[str, Any]) -> dict[str, x509.Certificate]:
+    found: dict[str, x509.Certificate] = {}
+    for number, item in enumerate(objects(data, "intermediates")):
+        with located(f"intermediates[{number}]"):
+            only(item, ("name", *INTERMEDIATE_MATERIAL), "an intermediate certificate")
+            name, certificates = text(item, "name"), certificates_of(item)
+            if name in found:
+                raise ConflictError(f"Intermediate certificate {name!r} is declared twice", field="name", with_what=name)
+            if len(certificates) != 1:
+                raise OperatorError(
+                    "One name declares one intermediate certificate",
+                    field="pem",
+                    allowed="one certificate",
+                    remedy="Declare each by a name of its own",
+                )
+            found[name] = certificates[0]
+    return found
+
+
+def _cipher_sets_document(configuration: Configuration) -> Document:
+    """The operator's own cipher sets; nothing where there are none."""
+    found = [_differing(one) for one in configuration.cipher_sets.values()]
+    return {"cipher_sets": found} if found else {}
+
+
+def _cipher_sets(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for number, item in enumerate(objects(data, "cipher_sets")):
+        with located(f"cipher_sets[{number}]"):
+            only(item, ("name", "ciphers"), "a cipher set")
+            name = text(item, "name")
+            if name in found:
+                raise ConflictError(f"Cipher set {name!r} is declared twice", field="name", with_what=name)
+            found[name] = texts(item, "ciphers")
+            CipherSet.make({"name": name, "ciphers": found[name]})
+    return found
 
 
 def _rules(data: Mapping[str, Any]) -> list[dict[str, Any]]:

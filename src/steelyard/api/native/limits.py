@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, number, only, text
 from steelyard.api.native.objects import settings_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.model.commands import (
     AddLimitRule,
@@ -25,9 +25,6 @@ from steelyard.model.errors import NotFound
 from steelyard.model.limits import KINDS, Kind, LimitRule, Request, limits_of
 
 router = APIRouter(prefix="/limits", tags=["limits"])
-
-_ANYTHING: dict[str, Any] = {"type": "object"}
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _ANYTHING}}}}
 
 
 def _clients(configuration: Configuration) -> dict[str, list[dict[str, Any]]]:
@@ -46,7 +43,7 @@ def _rendered_rule(configuration: Configuration, key: int | str | None) -> Any:
     return None if rule is None else settings_json(rule)
 
 
-@router.get("", responses=answers(_ANYTHING))
+@router.get("", responses=answers("Limits"))
 async def show_limits(appliance: Appliance) -> JSONResponse:
     """Limits of clients by network, and the limiting rules in their order."""
     snapshot = appliance.snapshot()
@@ -55,7 +52,7 @@ async def show_limits(appliance: Appliance) -> JSONResponse:
     return read(snapshot.revision, {"clients": _clients(configuration), "rules": rules})
 
 
-@router.get("/of/{service}", responses=answers({"type": "array", "items": _ANYTHING}))
+@router.get("/of/{service}", responses=answers(list_of("AppliedLimit")))
 async def limits_of_client(
     appliance: Appliance,
     service: int,
@@ -72,7 +69,7 @@ async def limits_of_client(
     return read(snapshot.revision, [{"kind": one.kind, "limit": one.limit, "why": one.why} for one in found])
 
 
-@router.put("/clients/{kind}", responses=CHANGED, openapi_extra=_BODY)
+@router.put("/clients/{kind}", responses=CHANGED, openapi_extra=body("NetworkLimit"))
 async def set_client_limit(write: Writing, kind: Kind, data: JsonObject) -> JSONResponse:
     """Set what each client of a network may do: `network` and `limit`."""
     only(data, ("network", "limit"), "a limit of clients")
@@ -85,13 +82,13 @@ async def remove_client_limit(write: Writing, kind: Kind, network: str) -> JSONR
     return await write.carry_out(RemoveClientLimit(kind, network), _rendered_clients)
 
 
-@router.post("/rules", status_code=201, responses=MADE, openapi_extra=_BODY)
+@router.post("/rules", status_code=201, responses=MADE, openapi_extra=body("NewLimitRule"))
 async def add_limit_rule(write: Writing, data: JsonObject) -> JSONResponse:
     """Add a limiting rule, after all others."""
     return await write.carry_out(AddLimitRule(settings_given(LimitRule, data)), _rendered_rule, made="limits/rules")
 
 
-@router.get("/rules/{name}", responses=answers(_ANYTHING))
+@router.get("/rules/{name}", responses=answers("NewLimitRule"))
 async def show_limit_rule(appliance: Appliance, name: str) -> JSONResponse:
     """One limiting rule."""
     snapshot = appliance.snapshot()
@@ -101,13 +98,13 @@ async def show_limit_rule(appliance: Appliance, name: str) -> JSONResponse:
     return read(snapshot.revision, found)
 
 
-@router.patch("/rules/{name}", responses=CHANGED, openapi_extra=_BODY)
+@router.patch("/rules/{name}", responses=CHANGED, openapi_extra=body("LimitRuleChanges"))
 async def change_limit_rule(write: Writing, name: str, data: JsonObject) -> JSONResponse:
     """Change a limiting rule."""
     return await write.carry_out(ChangeLimitRule(name, settings_given(LimitRule, data)), _rendered_rule)
 
 
-@router.post("/rules/{name}/move", responses=CHANGED, openapi_extra=_BODY)
+@router.post("/rules/{name}/move", responses=CHANGED, openapi_extra=body("Position"))
 async def move_limit_rule(write: Writing, name: str, data: JsonObject) -> JSONResponse:
     """Give a limiting rule another `position`; 1 is the first."""
     only(data, ("position",), "a move")

@@ -6,11 +6,6 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
-from steelyard.model.certificate import Certificate
-from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
@@ -83,30 +78,6 @@ def server_of(service: VirtualService, index: int) -> RealServer:
     if server is None:
         raise NotFound("RS", index)
     return server
-
-
-def certificate_json(certificate: Certificate, configuration: Configuration) -> Json:
-    """A certificate: what its leaf says, and the services it is assigned to."""
-    leaf = certificate.leaf()
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        alternative = [str(name.value) for name in names if isinstance(name, (x509.DNSName, x509.IPAddress))]
-    except (x509.ExtensionNotFound, ValueError):  # an old or odd certificate: its subject is all there is
-        alternative = []
-    return {
-        "name": certificate.name,
-        "temporary": certificate.temporary,
-        "key_type": certificate.key_type,
-        "subject": leaf.subject.rfc4514_string(),
-        "issuer": leaf.issuer.rfc4514_string(),
-        "names": alternative,
-        "serial": f"{leaf.serial_number:x}",
-        "not_before": timestamp(leaf.not_valid_before_utc.timestamp()),
-        "not_after": timestamp(leaf.not_valid_after_utc.timestamp()),
-        "sha256": leaf.fingerprint(hashes.SHA256()).hex(),
-        "used_by": [s.index for s in configuration.services.values() if certificate.name in s.certificates],
-        "chain_pem": certificate.chain_pem,
-    }
 
 
 def user_json(user: User) -> Json:

@@ -1,4 +1,4 @@
-"""Global parameters: `/parameters/{layer7|network|checks|access|limits}`."""
+"""Global parameters: `/parameters/{layer7|network|checks|access|limits|tls}`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steelyard.model.configuration import Configuration
 
 router = APIRouter(prefix="/parameters", tags=["parameters"])
 
-Section = Literal["layer7", "network", "checks", "access", "limits"]
+Section = Literal["layer7", "network", "checks", "access", "limits", "tls"]
 
 _ANY = {"anyOf": [ref(f"{name.capitalize()}Parameters") for name in PARAMETERS]}
 _CHANGES = {"anyOf": [ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS]}

@@ -7,10 +7,17 @@ from typing import Any
 
 from steelyard.api.native.batch_operations import operation_schemas
 from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema
+from steelyard.appliance.signing import DEFAULT_KEY, KEY_TYPES, SUBJECT
 from steelyard.model.access_list import LISTS, MAX_COMMENT
 from steelyard.model.certificate import Certificate
+from steelyard.model.certificate_backup import LEAST_PASS_PHRASE, MOST_PASS_PHRASE, PARTS
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.intermediate import Intermediate
+from steelyard.model.ldap_endpoint import LdapEndpoint
+from steelyard.model.limits import KINDS, LimitRule
 from steelyard.model.real_server import RealServer
+from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
@@ -20,6 +27,18 @@ _NUMBER: Schema = {"type": "integer"}
 _FLAG: Schema = {"type": "boolean"}
 _MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
+_VALIDITY: dict[str, Schema] = {
+    "not_before": _MOMENT,
+    "not_after": _MOMENT,
+    "days_left": {**_NUMBER, "description": "Whole days until it ends, negative when it has."},
+}
+_USED_BY: Schema = {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."}
+_BACKUP_PASSWORD: Schema = {
+    **_TEXT,
+    "format": "password",
+    "minLength": LEAST_PASS_PHRASE,
+    "maxLength": MOST_PASS_PHRASE,
+}
 _INDEX: Schema = {"type": "integer", "minimum": 1, "description": "Given by Steelyard."}
 
 
@@ -101,12 +120,86 @@ def _certificates() -> dict[str, Schema]:
                 **name,
                 "temporary": _FLAG,
                 **dict.fromkeys(texts, _TEXT),
+                "key_bits": {"type": ["integer", "null"]},
                 "names": _TEXTS,
-                "not_before": _MOMENT,
-                "not_after": _MOMENT,
-                "used_by": {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."},
+                **_VALIDITY,
+                "used_by": _USED_BY,
+                "chain": {**_TEXTS, "description": "Subjects of what clients are sent, the certificate's own first."},
+                "problems": list_of("Finding"),
             }
         ),
+        "Finding": _object(
+            {"kind": _TEXT, "severity": {"enum": ["error", "warning", "note"]}, "text": _TEXT, "remedy": _TEXT}
+        ),
+        **_intermediates(),
+        **_signing_requests(),
+        "NewCertificateBackup": _object({"password": _BACKUP_PASSWORD}, "password"),
+        "CertificateBackup": _object({"data": {**_TEXT, "format": "byte", "description": "The file, in base64."}}),
+        "CertificateRestore": _object(
+            {
+                "data": {**_TEXT, "format": "byte", "description": "The file, in base64."},
+                "password": _BACKUP_PASSWORD,
+                "type": {
+                    "enum": list(PARTS),
+                    "default": "full",
+                    "description": "third: intermediates alone; vs: certificates of services alone.",
+                },
+            },
+            "data",
+            "password",
+        ),
+    }
+
+
+def _intermediates() -> dict[str, Schema]:
+    material = {
+        "pem": {**_TEXT, "description": "One certificate in PEM, or several."},
+        "data": {**_TEXT, "format": "byte", "description": "The same in base64."},
+    }
+    name = {"name": _named(Intermediate, "name")}
+    return {
+        "IntermediateMaterial": _object(material),
+        "NewIntermediate": _object({**name, **material}, "name"),
+        "Intermediate": _object(
+            {
+                **name,
+                "root": {**_FLAG, "description": "Its own issuer: never part of a chain."},
+                **dict.fromkeys(("subject", "issuer", "serial", "sha256", "pem"), _TEXT),
+                **_VALIDITY,
+                "completes": {**_TEXTS, "description": "Names of certificates whose chains have it."},
+                "used_by": {**_USED_BY, "description": "Indexes of virtual services that trust clients by it."},
+                "problems": list_of("Finding"),
+            }
+        ),
+    }
+
+
+def _signing_requests() -> dict[str, Schema]:
+    name = {"name": _named(SigningRequest, "name")}
+    names = {**_TEXTS, "description": "Host names and addresses; a common name that is a host name is added."}
+    return {
+        "NewSigningRequest": _object(
+            {
+                **name,
+                "subject": _object(dict.fromkeys(SUBJECT, _TEXT)),
+                "names": names,
+                "key_type": {"enum": list(KEY_TYPES), "default": DEFAULT_KEY},
+                "show_key": {**_FLAG, "description": "Have the key in this one answer."},
+            },
+            "name",
+        ),
+        "SigningRequest": _object({**name, "subject": _TEXT, "names": names, "key_type": _TEXT, "pem": _TEXT}),
+    }
+
+
+def _cipher_sets() -> dict[str, Schema]:
+    made = object_schema(CipherSet)
+    missing = {**_TEXTS, "description": "Members that the TLS library of this host's HAProxy lacks; services go without."}
+    used = {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."}
+    return {
+        "NewCipherSet": made,
+        "CipherSetContent": _object({"ciphers": _named(CipherSet, "ciphers")}, "ciphers"),
+        "CipherSet": object_schema(CipherSet, extra={"built_in": _FLAG, "missing": missing, "used_by": used}),
     }
 
 
@@ -154,6 +247,33 @@ def _rules() -> dict[str, Schema]:
     }
 
 
+def _ldap_endpoints() -> dict[str, Schema]:
+    password = {"password": {**_TEXT, "format": "password", "description": "Of the user; empty takes it away."}}
+    used = {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."}
+    return {
+        "NewLdapEndpoint": object_schema(LdapEndpoint, extra=password),
+        "LdapEndpointChanges": object_schema(LdapEndpoint, changes=True, extra=password),
+        "LdapEndpoint": object_schema(LdapEndpoint, extra={"has_password": _FLAG, "used_by": used}),
+    }
+
+
+def _limits() -> dict[str, Schema]:
+    network = {**_TEXT, "description": "An address or a network: 198.51.100.0/24."}
+    limit = {**_NUMBER, "minimum": 0, "description": "0 is no limit, whatever wider networks have."}
+    rules = {"type": "array", "items": ref("NewLimitRule"), "description": "In the order in which they are looked at."}
+    networks = {"type": "array", "items": _object({"network": network, "limit": limit})}
+    return {
+        "NewLimitRule": object_schema(LimitRule),
+        "LimitRuleChanges": object_schema(LimitRule, changes=True),
+        "NetworkLimit": _object({"network": network, "limit": limit}, "network", "limit"),
+        "ClientLimit": _object(
+            {"kind": {"enum": list(KINDS)}, "network": network, "limit": limit}, "kind", "network", "limit"
+        ),
+        "Limits": _object({"clients": _object(dict.fromkeys(KINDS, networks)), "rules": rules}),
+        "AppliedLimit": _object({"kind": {"enum": list(KINDS)}, "limit": _NUMBER, "why": _TEXT}),
+    }
+
+
 def _configuration() -> dict[str, Schema]:
     parameters = {name: object_schema(model) for name, model in PARAMETERS.items()}
     return {
@@ -168,6 +288,11 @@ def _configuration() -> dict[str, Schema]:
                     "description": "Without a service: the lists for all services.",
                 },
                 "rules": list_of("NewContentRule"),
+                "intermediates": list_of("NewIntermediate"),
+                "cipher_sets": list_of("NewCipherSet"),
+                "client_limits": list_of("ClientLimit"),
+                "limit_rules": list_of("NewLimitRule"),
+                "ldap_endpoints": list_of("NewLdapEndpoint"),
                 "parameters": _object({name: ref(f"{name.capitalize()}Parameters") for name in PARAMETERS}),
             }
         ),
@@ -245,7 +370,17 @@ def _explanations() -> dict[str, Schema]:
 
 def components() -> dict[str, Schema]:
     """Every component by name."""
-    objects = {**_services(), **_certificates(), **_users(), **_access_lists(), **_rules(), **_explanations()}
+    objects = {
+        **_services(),
+        **_certificates(),
+        **_cipher_sets(),
+        **_users(),
+        **_access_lists(),
+        **_rules(),
+        **_limits(),
+        **_ldap_endpoints(),
+        **_explanations(),
+    }
     return {**objects, **_configuration(), **_answers()}
 
 

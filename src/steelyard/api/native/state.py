@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.catalogue import settings_data
+from steelyard.api.native.certificate_objects import expiry_json
 from steelyard.api.native.objects import Json, state_of, timestamp
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
@@ -67,6 +68,7 @@ async def show_status(appliance: Appliance) -> JSONResponse:
         "boot_time": timestamp(health.boot_time),
         "last_change": timestamp(health.last_change),
         "problems": list(health.problems),
+        "expiring": expiry_json(snapshot.configuration),
         "services": [_service_state(s, state_of(states, s)) for s in snapshot.configuration.services.values()],
     }
     return read(snapshot.revision, found)

@@ -9,6 +9,7 @@ belongs to one client.
 from __future__ import annotations
 
 from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.headers import PSEUDONYM
 from steelyard.compile.haproxy.part import Family, Part
 from steelyard.compile.haproxy.switching import answered_through
 from steelyard.model.virtual_service import VirtualService
@@ -16,6 +17,8 @@ from steelyard.plan.haproxy import Directive, Section, directive
 
 #: LoadMaster keeps nothing longer
 _LONGEST_SECONDS = 3600
+#: the cache answers in HTTP/1.1 whatever the client spoke
+_VIA = f"1.1 {PSEUDONYM}"
 _LEAST_MEGABYTES = 1
 #: an object may take this part of the cache (HAProxy 2.6 manual, `max-object-size`: at most half)
 _SHARE_OF_ONE = 8
@@ -54,6 +57,8 @@ def caching_part(service: VirtualService, family: Family, context: ServiceContex
             *("!{", "res.hdr(set-cookie)", "-m", "found", "}"),
         ),
     ]
+    if context.via_in_cache:
+        rules.append(directive("http-after-response", "add-header", "Via", _VIA, "if", "{", "res.cache_hit", "}"))
     return Part(backend=tuple(rules), sections=(cache,) if owner is service else ())
 
 

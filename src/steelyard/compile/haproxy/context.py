@@ -18,8 +18,12 @@ class ServiceContext:
     security_header_age: int = 31_536_000
     close_on_error: bool = False
     cache_megabytes: int = 100
+    #: whether answers from the cache say so in a Via header
+    via_in_cache: bool = False
     not_cached: tuple[str, ...] = ()
     not_compressed: tuple[str, ...] = ()
+    #: whether POST requests without a length are let in
+    empty_posts: bool = False
     add_cookie_port: bool = False
     share_persistence: bool = False
     #: what is done to clients that access lists block, "silent-drop" or "reject"; empty where the lists are off
@@ -28,3 +32,10 @@ class ServiceContext:
     log_user_agent: bool = False
     #: limits beside those of the service itself
     limits: LimitPlan = field(default_factory=LimitPlan)
+    #: ciphers HAProxy's TLS library has, None when nobody has asked it
+    ciphers: frozenset[str] | None = None
+    session_tickets: bool = True
+    #: whether real servers are verified where a service does not say
+    verify_servers: bool = False
+    #: whether there are revocation lists
+    revocations: bool = False

@@ -7,6 +7,7 @@ operation adds nothing, as observed on current units. What its TLS is, and where
 
 from __future__ import annotations
 
+from steelyard.compile.haproxy.client_certificates import certificate_headers
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family, Part
 from steelyard.model.virtual_service import VirtualService
@@ -15,7 +16,7 @@ from steelyard.plan.haproxy import Directive, directive
 _FORWARDED = frozenset({1, 5})
 _CLIENT_SIDE = frozenset({3, 4})
 _VIA = frozenset({1, 3, 6})
-_PSEUDONYM = "steelyard"
+PSEUDONYM = "steelyard"
 
 #: header -> sample expression of its value (`ssl_f_serial`: the certificate shown, `ssl_c_serial`: the client's)
 _CIPHER_HEADERS = {
@@ -45,6 +46,7 @@ def headers_part(service: VirtualService, family: Family, context: ServiceContex
         frontend=(
             *client_headers(service),
             *_cipher(service),
+            *certificate_headers(service),
             *_copied(service),
             *_added(service),
             *_locations(service),
@@ -68,7 +70,7 @@ def client_headers(service: VirtualService) -> tuple[Directive, ...]:
             directive("http-request", "set-header", "X-ClientSide", "%[src]:%[src_port] -> %[dst]:%[dst_port]")
         )
     if service.add_via in _VIA:
-        rules.append(directive("http-request", "add-header", "Via", f"%[req.ver] {_PSEUDONYM}"))
+        rules.append(directive("http-request", "add-header", "Via", f"%[req.ver] {PSEUDONYM}"))
     return tuple(rules)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steelyard.model.access_list import AccessLists
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Directive, Lookup, Page, Section
 
@@ -37,7 +39,7 @@ class Family:
 
     `rules` has the rules of the service, of its members, and for bodies of its parent, by name. `leader` is the service
     whose persistence it follows. `siblings` are all sub-services of its parent, where they share persistence.
-    `access` are the access lists of its own, if there is an entry.
+    `access` are the access lists of its own, if there is an entry; `cipher_set` is the one it names, if not built in.
     """
 
     parent: VirtualService | None = None
@@ -46,6 +48,9 @@ class Family:
     leader: VirtualService | None = None
     siblings: tuple[VirtualService, ...] = ()
     access: AccessLists | None = None
+    cipher_set: CipherSet | None = None
+    #: what its LDAP check signs in with
+    ldap_endpoint: LdapEndpoint | None = None
 
     def same(self, other: Family) -> bool:
         """Whether all of it is the very same: objects are immutable, so identity is enough."""
@@ -53,6 +58,8 @@ class Family:
             self.parent is other.parent
             and self.leader is other.leader
             and self.access is other.access
+            and self.cipher_set is other.cipher_set
+            and self.ldap_endpoint is other.ldap_endpoint
             and _same_services(self.subs, other.subs)
             and _same_services(self.siblings, other.siblings)
             and (self.rules is other.rules or _same_rules(self.rules, other.rules))

@@ -15,6 +15,7 @@ from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.edge import edge_part
 from steelyard.compile.haproxy.edge_log import edge_log_part
 from steelyard.compile.haproxy.headers import headers_part
+from steelyard.compile.haproxy.lengths import lengths_part
 from steelyard.compile.haproxy.limits import limits_part
 from steelyard.compile.haproxy.part import Family, Part, at_entry
 from steelyard.compile.haproxy.persistence import (
@@ -62,6 +63,7 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         + at_entry(service, Part(frontend=key_as_received(service)))
         + at_entry(service, limits_part(service, family, context))
         + at_entry(service, edge_part(service, family, context))
+        + lengths_part(service, family, context)
         # a sub-service that switches content has a frontend of its own, where backends can be chosen
         + (switching.part if switches(service) else at_entry(service, switching.part))
         + at_entry(service, rules_part(service, family, context))
@@ -114,7 +116,7 @@ def _frontend(
         name=service.engine_name,
         mode=_mode(service),
         binds=tuple(Bind(service.address, first, last) for first, last in service.port_ranges),
-        tls=None if service.is_sub else listener_tls(service, context.temporary_certificate),
+        tls=None if service.is_sub else listener_tls(service, family.cipher_set, context),
         idle_seconds=service.idle_time,
         directives=_after_connection_rules(directives, name_asked(service, family.parent)),
         inner=service.is_sub,
@@ -136,13 +138,13 @@ def _backend(
     persistence: Persistence,
     directives: tuple[Directive, ...],
 ) -> Backend:
-    sorry = sorry_server(service, family)
+    sorry = sorry_server(service, family, context)
     before, after = _sorry_rules(service, name) if sorry is not None else ((), ())
     return Backend(
         name=name,
         mode=_mode(service),
         balance=balance(service),
-        servers=_servers(service, family, members) + ((sorry,) if sorry is not None else ()),
+        servers=_servers(service, family, context, members) + ((sorry,) if sorry is not None else ()),
         idle_seconds=service.idle_time,
         table=persistence.table,
         directives=(
@@ -155,8 +157,11 @@ def _backend(
         drains=service.persistence != "none" and context.drain_seconds > 0,
         drop_at_once=context.drain_seconds == 0,
         checked=service.check_type != "none" or bool(service.slots),
-        critical=tuple((slot.engine_name, slot.enabled) for slot in service.slots if slot.critical),
+        critical=tuple((one.engine_name, one.enabled) for one in service.members if one.critical),
         parent=f"vs{service.parent}" if service.is_sub else "",
+        minimum=service.needed_members,
+        members=tuple((one.engine_name, one.enabled) for one in service.members) if service.needed_members else (),
+        resting=tuple(one.engine_name for one in members if one.standby_below),
     )
 
 
@@ -187,8 +192,10 @@ def _sorry_rules(service: VirtualService, backend: str) -> tuple[tuple[Directive
     return go_to_sorry(memory_of(backend)), leave_sorry(memory_of(backend))
 
 
-def _servers(service: VirtualService, family: Family, members: tuple[RealServer | Slot, ...]) -> tuple[Server, ...]:
-    tls = server_tls(service, family.parent)
+def _servers(
+    service: VirtualService, family: Family, context: ServiceContext, members: tuple[RealServer | Slot, ...]
+) -> tuple[Server, ...]:
+    tls = server_tls(service, family.parent, context)
     inner_options = ("proxy-v2-options", "authority") if passes_name(service) else ()
     by_health = service.schedule == "fixed"
     found: list[Server] = []

@@ -42,7 +42,7 @@ def handler(service: VirtualService, family: Family) -> VirtualService:
     return service if parent is None or handles_itself(service) else parent
 
 
-def sorry_server(service: VirtualService, family: Family) -> Server | None:
+def sorry_server(service: VirtualService, family: Family, context: ServiceContext) -> Server | None:
     """The sorry server of a service's backends. It is reached as the real servers are, with TLS or without."""
     source = handler(service, family)
     if not source.standby_address:
@@ -55,7 +55,7 @@ def sorry_server(service: VirtualService, family: Family) -> Server | None:
         weight=1,
         limit=0,
         enabled=True,
-        tls=server_tls(family.parent if family.parent is not None else service),
+        tls=server_tls(family.parent if family.parent is not None else service, None, context),
         standby=True,
         options=("non-stick",),
     )

@@ -27,6 +27,7 @@ from steelyard.plan.haproxy import (
     Table,
     inner_socket,
 )
+from steelyard.plan.trust import ClientVerification, trust_path
 
 #: a table with one entry that says something is done
 _MARK = ("type", "string", "len", "16", "size", "16", "store", "gpc0")
@@ -47,6 +48,11 @@ class EnginePaths:
     state: str
     socket: str
     peers: str
+
+    @property
+    def ticket_keys(self) -> str:
+        """The file of the keys that session tickets are encrypted with."""
+        return f"{self.run}/tickets.keys"
 
     def certificate(self, name: str) -> str:
         """The file of a certificate."""
@@ -110,6 +116,8 @@ def _bind(bind: Bind, frontend: Frontend, paths: EnginePaths) -> str:
         words.append("v6only")
     if frontend.tls is not None:
         words += ["ssl", "crt-list", paths.certificate_list(frontend.name)]
+        if frontend.tls.require_name:
+            words.append("strict-sni")
         if frontend.tls.alpn:
             words += ["alpn", ",".join(frontend.tls.alpn)]
         words += ["ssl-min-ver", frontend.tls.lowest]
@@ -117,7 +125,24 @@ def _bind(bind: Bind, frontend: Frontend, paths: EnginePaths) -> str:
             words += ["ssl-max-ver", frontend.tls.highest]
         if frontend.tls.ciphers is not None:
             words += ["ciphers", frontend.tls.ciphers]
+        if frontend.tls.suites is not None:
+            words += ["ciphersuites", frontend.tls.suites]
+        if frontend.tls.clients is not None:
+            words += client_words(frontend.tls.clients)
+        words += ["tls-ticket-keys", paths.ticket_keys] if frontend.tls.tickets else ["no-tls-tickets"]
     return _line(words)
+
+
+def client_words(clients: ClientVerification) -> list[str]:
+    """How a listener verifies clients.
+
+    Errors that are let pass, by OpenSSL's numbers: 2, an authority that is believed without the one above it; 3, an
+    authority that has no revocation list. HAProxy wants one of every authority as soon as there is a single one.
+    """
+    words = ["verify", "optional" if clients.optional else "required", "ca-file", trust_path(clients.authorities.name)]
+    if clients.revocations is None:
+        return [*words, "ca-ignore-err", "2"]
+    return [*words, "crl-file", trust_path(clients.revocations.name), "ca-ignore-err", "2,3", "crt-ignore-err", "3"]
 
 
 def _host(address: str) -> str:

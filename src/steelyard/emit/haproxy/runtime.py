@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from steelyard.emit.haproxy.configuration import EnginePaths
 from steelyard.emit.haproxy.server import server_words
 from steelyard.emit.haproxy.words import quote_command, quote_entry
 from steelyard.model.errors import InternalError
 from steelyard.plan.haproxy import lookup_path
 from steelyard.plan.operations import (
     AddServer,
+    AssignCertificate,
     ChangeLookup,
     DropSessions,
+    LoadCertificate,
     Operation,
     Release,
     RemoveServer,
     ReplaceCertificate,
     ReplaceLookup,
+    ReplaceTrust,
     SetAddress,
     SetHealth,
     SetMaxConnections,
     SetState,
     SetWeight,
+    UnloadCertificate,
+    WithdrawCertificate,
 )
 
 
@@ -36,8 +42,8 @@ def _name(backend: str, server: str) -> str:
 def commands(operation: Operation) -> tuple[str, ...]:
     """The operation as commands, in order. Those that carry a payload, certificates and whole lookups, are not here."""
     match operation:
-        case AddServer(backend, server, verify):
-            words = " ".join(quote_command(word) for word in server_words(server, verify_tls=verify))
+        case AddServer(backend, server):
+            words = " ".join(quote_command(word) for word in server_words(server))
             return (f"add server {_name(backend, server.name)} {words}",)
         case RemoveServer(backend, server):
             name = _name(backend, server)
@@ -63,8 +69,25 @@ def commands(operation: Operation) -> tuple[str, ...]:
             return (f"shutdown sessions server {_name(backend, server)}",)
         case ChangeLookup():
             return _lookup_commands(operation)
-        case ReplaceCertificate() | ReplaceLookup():
+        case AssignCertificate() | WithdrawCertificate() | UnloadCertificate():
+            raise InternalError("Operations on certificates name files, see certificate_command")
+        case ReplaceCertificate() | LoadCertificate() | ReplaceTrust() | ReplaceLookup():
             raise InternalError("Certificates and whole lookups are sent as a payload, not as a command line")
+
+
+def certificate_command(
+    operation: AssignCertificate | WithdrawCertificate | UnloadCertificate, paths: EnginePaths
+) -> str:
+    """An operation on the certificates of a listener as a command: they are called by their files."""
+    words: tuple[str, ...]
+    match operation:
+        case AssignCertificate(listener, certificate):
+            words = ("add ssl crt-list", paths.certificate_list(listener), paths.certificate(certificate))
+        case WithdrawCertificate(listener, certificate):
+            words = ("del ssl crt-list", paths.certificate_list(listener), paths.certificate(certificate))
+        case UnloadCertificate(certificate):
+            words = ("del ssl cert", paths.certificate(certificate))
+    return " ".join((words[0], *(quote_command(word) for word in words[1:])))
 
 
 def lookup_kind(is_map: bool) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from steelyard.plan.haproxy import Server, inner_socket
+from steelyard.plan.trust import trust_path
 
 
-def server_words(server: Server, *, run: str = "", verify_tls: bool = False) -> tuple[str, ...]:
+def server_words(server: Server, *, run: str = "") -> tuple[str, ...]:
     """Address and parameters, without the leading keyword and name. `run` is the directory of inner sockets.
 
     The numeric id is fixed so that persistence records stay true over a reload; servers are not verified unless asked,
-    as in LoadMaster.
+    as in LoadMaster. HAProxy compares the name of one that is with the name it asked for.
     """
     words = [
         _address(server, run),
@@ -26,7 +27,12 @@ def server_words(server: Server, *, run: str = "", verify_tls: bool = False) -> 
     if server.standby:
         words.append("backup")
     if server.tls is not None:
-        words += ["ssl", "verify", "required" if verify_tls else "none"]
+        authorities = server.tls.authorities
+        words += [
+            "ssl",
+            "verify",
+            *(["none"] if authorities is None else ["required", "ca-file", trust_path(authorities.name)]),
+        ]
         if server.tls.name is not None:
             words += ["sni", server.tls.name]
     return (*words, *server.options)

@@ -7,14 +7,16 @@ import contextlib
 import hashlib
 import importlib.resources
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
-from steelyard.emit.haproxy.runtime import commands, lookup_kind, lookup_lines, lookup_text
+from steelyard.emit.haproxy.runtime import certificate_command, commands, lookup_kind, lookup_lines, lookup_text
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.emit.haproxy.words import quote_command
+from steelyard.engines.haproxy import certificates
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import (
@@ -26,16 +28,25 @@ from steelyard.engines.haproxy.records import (
     will_teach,
     write_records,
 )
+from steelyard.engines.haproxy.retirement import retire
 from steelyard.engines.haproxy.runtime import LINE_BYTES, ask, batches
+from steelyard.engines.haproxy.ticket_keys import ensure_keys, rotate
+from steelyard.engines.haproxy.trust import contents as trust_contents
+from steelyard.engines.haproxy.trust import describe_trust, replace_trust, write_trust
 from steelyard.model.errors import EngineRefused, HostLacks, SteelyardError
 from steelyard.plan.haproxy import CertificateFile, HaproxyPlan, Lookup, lookup_path, page_path
 from steelyard.plan.operations import (
+    AssignCertificate,
     ChangeLookup,
+    LoadCertificate,
     Operation,
     Release,
     RemoveServer,
     ReplaceCertificate,
     ReplaceLookup,
+    ReplaceTrust,
+    UnloadCertificate,
+    WithdrawCertificate,
 )
 
 log = logging.getLogger("steelyard.haproxy")
@@ -43,7 +54,8 @@ log = logging.getLogger("steelyard.haproxy")
 #: finds a secret of the store by its name
 SecretSource = Callable[[str], bytes]
 
-_REMOVE_SECONDS = 1.0
+#: Sessions told to end take some milliseconds; an idle connection a client keeps outlasts any wait.
+_REMOVE_SECONDS = 0.3
 #: entries of a lookup whose text takes no time worth a thread
 _RENDERED_AT_ONCE = 5_000
 #: changes of a lookup that are told to people one by one
@@ -93,12 +105,20 @@ class HaproxyEngine(Protocol):
         """Run one operation on the running process. `plan` holds what the operation leads to."""
         ...
 
+    async def retire(self, removals: Sequence[RemoveServer]) -> None:
+        """Give servers that will be removed no more requests, and let what is in flight on them end, for a moment."""
+        ...
+
     async def prepare(self, plan: HaproxyPlan) -> None:
         """Do beforehand what `save` will take long for, while operations may be run."""
         ...
 
     async def save(self, plan: HaproxyPlan) -> None:
         """Write the plan, which is in force, as what a restart begins with."""
+        ...
+
+    async def rotate_ticket_keys(self, seconds: float) -> bool:
+        """Replace the keys of session tickets that have encrypted for so long; whether there were any."""
         ...
 
     def require_room(self) -> None:
@@ -136,6 +156,7 @@ class RealHaproxy:
         self._rendered_lookups: dict[str, tuple[tuple[tuple[str, str], ...], bytes, str]] = {}
         self._learning: asyncio.Task[None] | None = None
         self._checks = asyncio.Lock()
+        ensure_keys(layout.ticket_keys)
         package = importlib.resources.files("steelyard.engines.haproxy")
         for script in layout.scripts:
             write(script, package.joinpath(script.name).read_text())
@@ -182,12 +203,17 @@ class RealHaproxy:
             for lookup in plan.all_lookups():
                 yield base / lookup_path(lookup.name), self._rendered(lookup)[0]
             for service in plan.services.values():
+                names = service.certificates()
+                if names:
+                    words = certificate_list(names, self._emitter.paths).encode()
+                    yield base / "lists" / f"{service.key}.list", words
                 for page in service.pages:
                     yield base / page_path(page.name), page.content
+            yield from trust_contents(base, plan.trust.values())
 
         try:
             return all(path.read_bytes() == content for path, content in contents())
-        except OSError:
+        except (OSError, HostLacks):
             return False
 
     def _voucher(self, plan: HaproxyPlan) -> str:
@@ -195,8 +221,12 @@ class RealHaproxy:
         digest = hashlib.sha256(self._emitter.text(plan).encode())
         for name, certificate in sorted(plan.certificates.items()):
             digest.update(f"{name}\0{certificate.key_id}\0{certificate.chain_pem}\0".encode())
+        for file in plan.trust.values():
+            digest.update(f"{file.name}\0{file.pem}\0".encode())
         for lookup in plan.all_lookups():
             digest.update(f"{lookup.name}\0{self._rendered(lookup)[1]}\0".encode())
+        for key, service in plan.services.items():
+            digest.update("\0".join((key, *service.certificates(), "")).encode())
         return f"{self._process.worker} {digest.hexdigest()}\n"
 
     def _rendered(self, lookup: Lookup) -> tuple[bytes, str]:
@@ -285,8 +315,14 @@ class RealHaproxy:
 
     async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
         self._doubt()
-        if isinstance(operation, ReplaceCertificate):
-            await self._replace_certificate(plan.certificates[operation.certificate])
+        if isinstance(operation, ReplaceCertificate | LoadCertificate):
+            await self._send_certificate(plan.certificates[operation.certificate], operation)
+            return
+        if isinstance(operation, AssignCertificate | WithdrawCertificate | UnloadCertificate):
+            await certificates.tell(self._layout.socket, certificate_command(operation, self._emitter.paths))
+            return
+        if isinstance(operation, ReplaceTrust):
+            await replace_trust(self._layout.socket, self._layout.engine, operation.file)
             return
         if isinstance(operation, RemoveServer):
             await self._remove(operation)
@@ -301,6 +337,10 @@ class RealHaproxy:
             return
         for command in commands(operation):
             await self._tell(command)
+
+    async def retire(self, removals: Sequence[RemoveServer]) -> None:
+        self._doubt()
+        await retire(self._layout.socket, removals)
 
     async def _replace_lookup(self, operation: ReplaceLookup) -> None:
         """Fill a version of the lookup beside the one in force, then put it in its place at one stroke."""
@@ -346,17 +386,19 @@ class RealHaproxy:
             else:
                 return
 
-    async def _replace_certificate(self, certificate: CertificateFile) -> None:
+    async def _send_certificate(
+        self, certificate: CertificateFile, operation: ReplaceCertificate | LoadCertificate
+    ) -> None:
         path = self._emitter.paths.certificate(certificate.name)
         pem = self._pem(certificate)
         write(self._layout.engine / "certificates" / f"{certificate.name}.pem", pem)
         self._written[certificate.name] = certificate
-        answer = await ask(self._layout.socket, f"set ssl cert {path}", payload=pem.decode())
-        if "transaction" not in answer.lower():
-            raise EngineRefused("HAProxy refuses the certificate", words=answer.strip())
-        answer = await ask(self._layout.socket, f"commit ssl cert {path}")
-        if "Success" not in answer:
-            raise EngineRefused("HAProxy refuses the certificate", words=answer.strip())
+        send = (
+            certificates.load_certificate
+            if isinstance(operation, LoadCertificate)
+            else certificates.replace_certificate
+        )
+        await send(self._layout.socket, path, pem.decode())
 
     async def prepare(self, plan: HaproxyPlan) -> None:
         for lookup in plan.all_lookups():
@@ -371,7 +413,7 @@ class RealHaproxy:
 
     def _tidy(self, plan: HaproxyPlan) -> None:
         """Remove lookups and pages that nothing in force names any more."""
-        named = {"lookups": {one.name for one in plan.all_lookups()}, "pages": set[str]()}
+        named = {"lookups": {one.name for one in plan.all_lookups()}, "pages": set[str](), "trust": set(plan.trust)}
         named["pages"] = {page.name for service in plan.services.values() for page in service.pages}
         for folder, names in named.items():
             for path in (self._layout.engine / folder).iterdir():
@@ -382,6 +424,19 @@ class RealHaproxy:
                         # it is in nobody's way
                         log.warning("%s cannot be removed: %s", path, failure.strerror)
         self._lookups = {name: lookup for name, lookup in self._lookups.items() if name in named["lookups"]}
+
+    async def rotate_ticket_keys(self, seconds: float) -> bool:
+        path = self._layout.ticket_keys
+        fresh = rotate(path, seconds, time.time())
+        known = await ask(self._layout.socket, "show tls-keys") if fresh and self.master_pid is not None else ""
+        if str(path) not in known:
+            # no listener has tickets; the next process reads the file
+            return bool(fresh)
+        for key in fresh:
+            answer = (await ask(self._layout.socket, f"set ssl tls-key {path} {key}")).strip()
+            if not answer.startswith("TLS ticket key updated"):
+                raise EngineRefused("HAProxy refuses a new key for session tickets", words=answer)
+        return bool(fresh)
 
     def require_room(self) -> None:
         require_room(self._layout)
@@ -395,6 +450,7 @@ class RealHaproxy:
         self._write_certificates(plan, emitter)
         self._write_lists(plan, emitter)
         base = self._layout.engine if emitter is self._emitter else self._layout.staging
+        write_trust(base, plan.trust.values(), staged=emitter is not self._emitter)
         for lookup in plan.all_lookups():
             if emitter is self._emitter:
                 if self._lookups.get(lookup.name) is lookup:
@@ -445,6 +501,12 @@ class RealHaproxy:
         for operation in operations:
             if isinstance(operation, ReplaceCertificate):
                 lines.append(f"set ssl cert {operation.certificate} (new content)")
+            elif isinstance(operation, LoadCertificate):
+                lines.append(f"new ssl cert {operation.certificate}")
+            elif isinstance(operation, AssignCertificate | WithdrawCertificate | UnloadCertificate):
+                lines.append(certificate_command(operation, self._emitter.paths))
+            elif isinstance(operation, ReplaceTrust):
+                lines.append(describe_trust(operation.file))
             elif isinstance(operation, ReplaceLookup):
                 kind = lookup_kind(operation.is_map)
                 lines.append(f"commit {kind} {lookup_path(operation.lookup)} ({len(operation.entries)} entries)")

@@ -8,7 +8,8 @@ refused.
   maintenance a verdict is not heard.
 - A server is removed only in maintenance and without a session, and a removal that is refused leaves it in maintenance.
 - Weights are 0-256. Without a port, a change of address keeps the port there is.
-- A certificate that is not loaded cannot be replaced.
+- A certificate that is not loaded cannot be replaced or presented. The first one of a listener cannot be withdrawn, and
+  one that a listener presents cannot be unloaded.
 - A reload that is refused leaves the worker as it was.
 """
 
@@ -19,26 +20,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from steelyard.emit.haproxy.configuration import EnginePaths, service_text
-from steelyard.emit.haproxy.runtime import commands
+from steelyard.emit.haproxy.runtime import certificate_command, commands
 from steelyard.emit.haproxy.server_state import ServerState
 from steelyard.model.errors import EngineRefused, HostLacks
 from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Lookup, Server, ServicePlan
 from steelyard.plan.operations import (
     AddServer,
     AdminState,
+    AssignCertificate,
     ChangeLookup,
     DropSessions,
+    LoadCertificate,
     Operation,
     Release,
     RemoveServer,
     ReplaceCertificate,
     ReplaceLookup,
+    ReplaceTrust,
     SetAddress,
     SetHealth,
     SetMaxConnections,
     SetState,
     SetWeight,
+    UnloadCertificate,
+    WithdrawCertificate,
 )
+from steelyard.plan.trust import TrustFile
 
 _PID = 4711
 _MOST_WEIGHT = 256
@@ -78,6 +85,7 @@ class _Worker:
     backends: dict[str, dict[str, RunningServer]] = field(default_factory=dict)
     certificates: dict[str, CertificateFile] = field(default_factory=dict)
     lookups: dict[str, Lookup] = field(default_factory=dict)
+    trust: dict[str, TrustFile] = field(default_factory=dict)
 
 
 class FakeHaproxy:
@@ -104,6 +112,7 @@ class FakeHaproxy:
         self.starts: list[HaproxyPlan] = []
         self.reloads: list[HaproxyPlan] = []
         self.saved: list[HaproxyPlan] = []
+        self.ticket_key_seconds: list[float] = []
         #: persistence records: (table, key) to (number of the server, milliseconds left)
         self.records: dict[tuple[str, str], tuple[int, int]] = {}
         self._worker: _Worker | None = None
@@ -146,6 +155,7 @@ class FakeHaproxy:
             services=services,
             certificates=dict(self._worker.certificates),
             lookups=tuple(self._worker.lookups[one.name] for one in self._worker.plan.lookups),
+            trust=dict(self._worker.trust),
         )
 
     def end(self) -> None:
@@ -207,11 +217,23 @@ class FakeHaproxy:
         self._carry_out(operation, plan, self._worker)
         self.ran.append(operation)
 
+    async def retire(self, removals: Sequence[RemoveServer]) -> None:
+        if self._worker is None:
+            raise EngineRefused("HAProxy does not answer", words="Connection refused")
+        for removal in removals:
+            found = self._worker.backends.get(removal.backend, {}).get(removal.server)
+            if found is not None:
+                _enter(found, "maint")
+
     async def prepare(self, plan: HaproxyPlan) -> None:
         """Nothing takes long here."""
 
     async def save(self, plan: HaproxyPlan) -> None:
         self.saved.append(plan)
+
+    async def rotate_ticket_keys(self, seconds: float) -> bool:
+        self.ticket_key_seconds.append(seconds)
+        return False
 
     def require_room(self) -> None:
         if self.lacks_room is not None:
@@ -239,6 +261,12 @@ class FakeHaproxy:
         for operation in operations:
             if isinstance(operation, ReplaceCertificate):
                 lines.append(f"set ssl cert {operation.certificate} (new content)")
+            elif isinstance(operation, LoadCertificate):
+                lines.append(f"new ssl cert {operation.certificate}")
+            elif isinstance(operation, AssignCertificate | WithdrawCertificate | UnloadCertificate):
+                lines.append(certificate_command(operation, _PATHS))
+            elif isinstance(operation, ReplaceTrust):
+                lines.append(f"replace {operation.file.name}")
             elif isinstance(operation, ReplaceLookup):
                 lines.append(f"replace {operation.lookup}")
             else:
@@ -277,6 +305,21 @@ class FakeHaproxy:
                 if name not in worker.certificates:
                     raise _refusal("Can't replace a certificate which is not referenced by the configuration!")
                 worker.certificates[name] = plan.certificates[name]
+            case LoadCertificate(name):
+                worker.certificates[name] = plan.certificates[name]
+            case AssignCertificate(listener, name):
+                _assign(worker, listener, name)
+            case WithdrawCertificate(listener, name):
+                _withdraw(worker, listener, name)
+            case UnloadCertificate(name):
+                if any(name in service.certificates() for service in worker.plan.services.values()):
+                    raise _refusal(f"Can't remove the certificate: certificate '{name}' in use")
+                worker.certificates.pop(name)
+            case ReplaceTrust(file):
+                if file.name not in worker.trust:
+                    kind = "CRL" if file.revocations else "CA"
+                    raise _refusal(f"Can't replace a {kind} file which is not referenced by the configuration!")
+                worker.trust[file.name] = file
             case ChangeLookup() | ReplaceLookup():
                 _change_lookup(worker, operation)
 
@@ -287,6 +330,37 @@ class FakeHaproxy:
         if found.connected:
             raise _refusal("Server still has connections attached to it, cannot remove it.")
         del worker.backends[backend][name]
+
+
+def _presented(worker: _Worker, listener: str) -> tuple[str, ...]:
+    service = worker.plan.services.get(listener)
+    if service is None or service.frontend is None or service.frontend.tls is None:
+        raise _refusal(f"crt-list '{listener}' does not exist!")
+    return service.frontend.tls.certificates
+
+
+def _present(worker: _Worker, listener: str, names: tuple[str, ...]) -> None:
+    service = worker.plan.services[listener]
+    assert service.frontend is not None and service.frontend.tls is not None
+    frontend = replace(service.frontend, tls=replace(service.frontend.tls, certificates=names))
+    services = {**worker.plan.services, listener: replace(service, frontend=frontend)}
+    worker.plan = replace(worker.plan, services=services)
+
+
+def _assign(worker: _Worker, listener: str, name: str) -> None:
+    names = _presented(worker, listener)
+    if name not in worker.certificates:
+        raise _refusal(f"certificate '{name}' does not exist!")
+    _present(worker, listener, (*names, name))
+
+
+def _withdraw(worker: _Worker, listener: str, name: str) -> None:
+    names = _presented(worker, listener)
+    if name not in names:
+        raise _refusal(f"Can't delete the entry: certificate '{name}' can't be found in the crt-list '{listener}'!")
+    if names[0] == name:
+        raise _refusal(f"Can't delete the entry: certificate '{name}' cannot be deleted, it is used as default")
+    _present(worker, listener, tuple(one for one in names if one != name))
 
 
 def _servers_state(backend: str, servers: Mapping[str, RunningServer] | None) -> str:
@@ -364,7 +438,7 @@ def _move(server: RunningServer, address: str, port: int | None) -> None:
 def _load(plan: HaproxyPlan, states: Iterable[ServerState]) -> _Worker:
     """Read a plan as HAProxy reads its configuration. Raises `EngineRefused` for what it would refuse."""
     told = {(state.backend, state.server.name): state for state in states}
-    worker = _Worker(plan, certificates=dict(plan.certificates))
+    worker = _Worker(plan, certificates=dict(plan.certificates), trust=dict(plan.trust))
     listening: dict[tuple[str, int], str] = {}
     for service in plan.services.values():
         # printing raises on anything that could not be printed safely

@@ -60,6 +60,11 @@ class Layout:
         return self.run / "in-force"
 
     @property
+    def ticket_keys(self) -> Path:
+        """The keys that session tickets are encrypted with."""
+        return self.run / "tickets.keys"
+
+    @property
     def edge_pipe(self) -> Path:
         """What the edge filter logs on its way from HAProxy to the log files."""
         return self.run / "edge.pipe"
@@ -117,7 +122,7 @@ class Layout:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 directory.chmod(0o700)
             for base in (self.engine, self.staging):
-                for name in ("certificates", "lists", "lookups", "pages"):
+                for name in ("certificates", "lists", "lookups", "pages", "trust"):
                     (base / name).mkdir(mode=0o700, exist_ok=True)
             for half in self.root.rglob(f".*{_HALF}"):
                 half.unlink(missing_ok=True)

@@ -1,9 +1,29 @@
 """Every change an operator can ask for, as values with a pure `apply`."""
 
 from steelyard.model.commands.access_lists import AddEntries, DeclaredLists, RemoveEntries, ReplaceList
-from steelyard.model.commands.certificates import PutCertificate, RemoveCertificate
+from steelyard.model.commands.certificates import (
+    AddSigningRequest,
+    PutCertificate,
+    RemoveCertificate,
+    RemoveSigningRequest,
+    RestoreCertificates,
+)
+from steelyard.model.commands.cipher_sets import PutCipherSet, RemoveCipherSet
 from steelyard.model.commands.command import Batch, Change, Command, required_permissions
 from steelyard.model.commands.declare import Declare, Restore
+from steelyard.model.commands.further_checks import (
+    AddFurtherCheck,
+    ChangeFurtherCheck,
+    RemoveFurtherCheck,
+    ReplaceFurtherChecks,
+)
+from steelyard.model.commands.intermediates import AddIntermediates, RemoveIntermediate
+from steelyard.model.commands.ldap_endpoints import (
+    AddLdapEndpoint,
+    ChangeLdapEndpoint,
+    DeclaredEndpoint,
+    RemoveLdapEndpoint,
+)
 from steelyard.model.commands.limits import (
     AddLimitRule,
     ChangeLimitRule,
@@ -14,6 +34,7 @@ from steelyard.model.commands.limits import (
 )
 from steelyard.model.commands.parameters import SetParameters
 from steelyard.model.commands.redirector import AddRedirector
+from steelyard.model.commands.revocation_lists import PutRevocationList, RemoveRevocationList
 from steelyard.model.commands.rules import AddRule, AttachRule, ChangeRule, DetachRule, MoveRule, RemoveRule, RulePlace
 from steelyard.model.commands.servers import AddServer, ChangeServer, EnableAddress, RemoveServer
 from steelyard.model.commands.services import AddService, ChangeService, DuplicateService, RemoveService
@@ -23,16 +44,22 @@ from steelyard.model.commands.users import AddApiKey, AddUser, ChangePassword, R
 __all__ = [
     "AddApiKey",
     "AddEntries",
+    "AddFurtherCheck",
+    "AddIntermediates",
+    "AddLdapEndpoint",
     "AddLimitRule",
     "AddRedirector",
     "AddRule",
     "AddServer",
     "AddServerToAll",
     "AddService",
+    "AddSigningRequest",
     "AddUser",
     "AttachRule",
     "Batch",
     "Change",
+    "ChangeFurtherCheck",
+    "ChangeLdapEndpoint",
     "ChangeLimitRule",
     "ChangePassword",
     "ChangeRule",
@@ -42,6 +69,7 @@ __all__ = [
     "Command",
     "CreateSubService",
     "Declare",
+    "DeclaredEndpoint",
     "DeclaredLists",
     "DetachRule",
     "DuplicateService",
@@ -49,17 +77,27 @@ __all__ = [
     "MoveLimitRule",
     "MoveRule",
     "PutCertificate",
+    "PutCipherSet",
+    "PutRevocationList",
     "RemoveApiKey",
     "RemoveCertificate",
+    "RemoveCipherSet",
     "RemoveClientLimit",
     "RemoveEntries",
+    "RemoveFurtherCheck",
+    "RemoveIntermediate",
+    "RemoveLdapEndpoint",
     "RemoveLimitRule",
+    "RemoveRevocationList",
     "RemoveRule",
     "RemoveServer",
     "RemoveService",
+    "RemoveSigningRequest",
     "RemoveUser",
+    "ReplaceFurtherChecks",
     "ReplaceList",
     "Restore",
+    "RestoreCertificates",
     "RulePlace",
     "SetClientLimit",
     "SetParameters",

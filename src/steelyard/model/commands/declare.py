@@ -11,21 +11,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from cryptography import x509
 from pydantic_core import PydanticCustomError
 
 from steelyard.model.certificate import Material
 from steelyard.model.commands.access_lists import DeclaredLists, with_declared
 from steelyard.model.commands.certificates import PutCertificate
+from steelyard.model.commands.cipher_sets import declared_sets
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.declared_follows import with_follows, without_follows
+from steelyard.model.commands.declared_limits import DeclaredLimit, with_declared_limits
 from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
+from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
+from steelyard.model.commands.intermediates import declared_intermediates
 from steelyard.model.commands.rules import declared_rules
 from steelyard.model.commands.services import AddService, new_server, with_service
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError, located
-from steelyard.model.limits import LimitParameters
-from steelyard.model.parameters import AccessParameters, CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer, checked_address
-from steelyard.model.setting import Settings
 from steelyard.model.virtual_service import VirtualService
 
 
@@ -42,6 +46,11 @@ class Declare:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     access_lists: Sequence[DeclaredLists] = field(default=(), repr=False)
     rules: Sequence[Mapping[str, Any]] = ()
+    cipher_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    client_limits: Sequence[DeclaredLimit] = ()
+    limit_rules: Sequence[Mapping[str, Any]] = ()
+    ldap_endpoints: Sequence[DeclaredEndpoint] = field(default=(), repr=False)
+    intermediates: Mapping[str, x509.Certificate] = field(default_factory=dict)
     permission: ClassVar[str] = "root"
 
     @property
@@ -51,13 +60,25 @@ class Declare:
     def apply(self, configuration: Configuration) -> Change:
         secrets: dict[str, bytes] = {}
         old = configuration
+        self._refuse_own_ciphers()
         wanted = self._parameters(configuration)
         wanted, secrets = self._certificates(wanted)
-        wanted = replace(wanted, services={}, rules=declared_rules(configuration, tuple(self.rules)))
+        endpoints, passwords = declared_endpoints(configuration, self.ldap_endpoints)
+        secrets |= passwords
+        wanted = with_declared_limits(wanted, self.client_limits, self.limit_rules)
+        wanted = replace(
+            wanted,
+            services={},
+            rules=declared_rules(configuration, tuple(self.rules)),
+            cipher_sets=declared_sets(configuration, self.cipher_sets),
+            intermediates=declared_intermediates(configuration, self.intermediates),
+            ldap_endpoints=endpoints,
+        )
         known = {_identity(s.address, s.port, s.protocol): s for s in old.services.values() if not s.is_sub}
         families: list[DeclaredSubs] = []
         fresh: list[tuple[int, Mapping[str, Any]]] = []
-        for number, settings in enumerate(self.services):
+        for number, declared in enumerate(self.services):
+            settings = without_follows(declared)
             key = _identity(settings.get("address"), settings.get("port"), settings.get("protocol", "tcp"))
             before = known.pop(key, None)
             if before is None:
@@ -67,29 +88,36 @@ class Declare:
                 wanted = self._keep(wanted, before, settings)
             families.append(DeclaredSubs(number, before, tuple(settings.get("sub_services", ()))))
         wanted = place_subs(wanted, old, [one for one in families if one.declared], _kept_servers)
-        for number, settings in fresh:
+        for number, service in fresh:
             with located(f"services[{number}]"):
-                wanted = AddService(_plain(settings)).apply(wanted).configuration
+                wanted = AddService(_plain(service)).apply(wanted).configuration
         return Change(with_declared(self._followings(wanted), self.access_lists), None, secrets)
+
+    def _refuse_own_ciphers(self) -> None:
+        """What is declared is all there is, and `ciphers` would make a set that is not."""
+        for number, settings in enumerate(self.services):
+            if settings.get("ciphers"):
+                with located(f"services[{number}]"):
+                    raise OperatorError(
+                        "Ciphers makes a cipher set, and a declaration names its sets itself",
+                        field="ciphers",
+                        remedy="Declare the set under cipher_sets and name it in cipher_set",
+                    )
 
     def _followings(self, wanted: Configuration) -> Configuration:
         """Services may follow each other, so who follows whom is said when all are there."""
         for number, settings in enumerate(self.services):
-            if settings.get("follow_vs"):
+            if settings.get("follow_vs") or without_follows(settings) != dict(settings):
                 key = _identity(settings.get("address"), settings.get("port"), settings.get("protocol", "tcp"))
                 found = next(s for s in wanted.services.values() if _identity(s.address, s.port, s.protocol) == key)
                 with located(f"services[{number}]"):
-                    wanted = with_service(wanted, found.changed({"follow_vs": settings["follow_vs"]}))
+                    if settings.get("follow_vs"):
+                        wanted = with_service(wanted, found.changed({"follow_vs": settings["follow_vs"]}))
+                    wanted = with_follows(wanted, found.index, settings)
         return wanted
 
     def _parameters(self, configuration: Configuration) -> Configuration:
-        models: dict[str, type[Settings]] = {
-            "layer7": Layer7Parameters,
-            "network": NetworkParameters,
-            "checks": CheckParameters,
-            "access": AccessParameters,
-            "limits": LimitParameters,
-        }
+        models = SECTIONS
         for section in self.parameters:
             if section not in models:
                 raise OperatorError(
@@ -113,7 +141,8 @@ class Declare:
             for name, certificate in configuration.certificates.items()
             if name in self.certificates or certificate.temporary
         }
-        result = replace(configuration, certificates=kept)
+        # what the certificates are for is declared later
+        result = replace(configuration, certificates=kept, services={})
         for name, material in self.certificates.items():
             if material is None:
                 if name not in kept:
@@ -124,8 +153,9 @@ class Declare:
                         remedy="Give its PEM",
                     )
                 continue
-            if name in kept and (kept[name].chain_pem, kept[name].key_id) == (material.chain_pem, material.key_id):
-                continue
+            if name in kept and kept[name].chain_pem == material.chain_pem:
+                if material.key_id in (None, kept[name].key_id):
+                    continue
             change = PutCertificate(name, material, replace=True).apply(result)
             result = change.configuration
             secrets.update(change.secrets)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from steelyard.model.checked_as import without_leaders
 from steelyard.model.commands.command import Change
-from steelyard.model.commands.services import new_server, with_service
+from steelyard.model.commands.services import new_server, with_minimum, with_service
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 from steelyard.model.real_server import RealServer
@@ -97,8 +98,9 @@ class RemoveServer:
     def apply(self, configuration: Configuration) -> Change:
         service = configuration.service(self.service)
         gone = _server(service, self.server)
-        servers = tuple(server for server in service.servers if server is not gone)
-        return Change(_with_servers(configuration, service, servers), self.server)
+        left = service.changed({"servers": tuple(server for server in service.servers if server is not gone)})
+        configuration = without_leaders(with_service(configuration, with_minimum(left)), {gone.index})
+        return Change(configuration, self.server)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from steelyard.model.checked_as import check_verdicts, without_leaders
 from steelyard.model.commands.access_lists import copied, without_service
 from steelyard.model.commands.attachments import check_attachments
+from steelyard.model.commands.authorities import check_authorities
+from steelyard.model.commands.cipher_sets import check_cipher_set, copied_set, with_ciphers, without_own_set
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.ldap_endpoints import check_endpoint
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError, located
 from steelyard.model.family import check_family, refuse_parents_settings, servers_behind
@@ -18,6 +22,8 @@ from steelyard.model.limits import refuse_above_global
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import DEFAULT_PERSISTENCE_TIMEOUT, HTTP_PERSISTENCE, VirtualService
+from steelyard.model.virtual_service.checks import usual_check
+from steelyard.model.virtual_service.further import made_checks
 from steelyard.model.virtual_service.refusals import HTTP_ONLY
 
 #: longer numbers are out of every range; the model says so
@@ -39,6 +45,16 @@ def with_service(configuration: Configuration, service: VirtualService) -> Confi
                 or "none imported yet",
                 remedy="Import it first",
             )
+    if service.minimum_servers and not service.enhanced_checks:
+        raise OperatorError(
+            "RsMinimum needs EnhancedHealthchecks",
+            field="minimum_servers",
+            value=service.minimum_servers,
+            remedy="Switch Enhanced Options on in the same change",
+        )
+    check_cipher_set(configuration, service)
+    check_authorities(configuration, service)
+    check_endpoint(configuration, service)
     services = dict(configuration.services)
     fresh = service.index not in services
     services[service.index] = service
@@ -47,6 +63,7 @@ def with_service(configuration: Configuration, service: VirtualService) -> Confi
     check_following(services, service, configuration.services.get(service.index))
     check_attachments(services, configuration.rules, service)
     check_family(services, service)
+    check_verdicts(services, service, configuration.services.get(service.index))
     refuse_above_global(configuration.limits, service)
     return replace(configuration, services=services)
 
@@ -122,6 +139,14 @@ def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[
                 settled.setdefault("refresh_persistence", False)
             for name, default in HTTP_ONLY.items():
                 settled.setdefault(name, default)
+    checked_before = before.check_type if before is not None else ""
+    checked = settled.get("check_type", checked_before)
+    if before is not None and checked != checked_before and "bdata" in (checked, checked_before):
+        # what is hexadecimal for the one is a URL and an expression for all others
+        for name in ("check_url", "check_pattern"):
+            settled.setdefault(name, "")
+    if settled.get("enhanced_checks") is False:
+        settled.setdefault("minimum_servers", 0)
     timeout = settled.get("persistence_timeout")
     if isinstance(timeout, str) and _NUMBER.fullmatch(timeout):
         timeout = settled["persistence_timeout"] = int(timeout)
@@ -154,10 +179,24 @@ def _check_needs(changes: Mapping[str, Any], service: VirtualService) -> None:
                 value=True,
                 remedy="Switch SSL acceleration on in the same change",
             )
+    if changes.get("client_certificates") and not service.ssl_acceleration:
+        raise OperatorError(
+            "ClientCert needs SSLAcceleration",
+            field="client_certificates",
+            value=changes["client_certificates"],
+            remedy="Switch SSL acceleration on in the same change",
+        )
     if changes.get("pass_sni") is True and not service.reencrypts:
         raise OperatorError(
             "PassSNI needs SSLReencrypt", field="pass_sni", value=True, remedy="Switch re-encryption on too"
         )
+
+
+def with_minimum(service: VirtualService) -> VirtualService:
+    """The service with a minimum its members can reach: it shrinks with them."""
+    if service.minimum_servers <= len(service.members):
+        return service
+    return service.changed({"minimum_servers": len(service.members)})
 
 
 def new_server(configuration: Configuration, settings: Mapping[str, Any]) -> tuple[Configuration, RealServer]:
@@ -193,14 +232,19 @@ class AddService:
         data = _settled(self.settings, None)
         web = str(data.get("port")) == "80"
         data.setdefault("service_type", "http" if web else "gen")
-        data.setdefault("check_type", "http" if web else "tcp")
+        plain_behind = data.get("ssl_acceleration") is True and data.get("ssl_reencrypt") is not True
+        data.setdefault(
+            "check_type", usual_check(data.get("port"), data.get("protocol", "tcp"), plain_behind=plain_behind)
+        )
         data.setdefault("idle_time", configuration.network.connection_timeout)
         if data["idle_time"] in (0, "0"):
             data["idle_time"] = configuration.network.connection_timeout
         data["index"] = configuration.lowest_free_index()
+        configuration = with_ciphers(configuration, data, None)
         servers = list(data.pop("servers", ()))
         subs = list(data.pop("sub_services", ()))
         configuration, data["servers"] = new_servers(configuration, servers)
+        data["further_checks"] = made_checks(data.pop("further_checks", ()))
         service = VirtualService.make(data)
         _check_needs(self.settings, service)
         configuration = with_service(configuration, service)
@@ -226,7 +270,7 @@ class ChangeService:
 
     def apply(self, configuration: Configuration) -> Change:
         before = configuration.service(self.index)
-        for fixed in ("index", "servers", "slots", "parent"):
+        for fixed in ("index", "servers", "slots", "parent", "further_checks"):
             if fixed in self.changes:
                 raise OperatorError(f"{fixed!r} cannot be changed here", field=fixed, remedy="Use the commands for it")
         if before.is_sub:
@@ -234,7 +278,10 @@ class ChangeService:
         changes = _settled(self.changes, before)
         if changes.get("idle_time") in (0, "0"):
             changes["idle_time"] = configuration.network.connection_timeout
+        configuration = with_ciphers(configuration, changes, before)
         service = before.changed(changes)
+        if "minimum_servers" in changes and service.members:
+            service = with_minimum(service)
         _check_needs(self.changes, service)
         if service == before:
             return Change(configuration, self.index)
@@ -260,10 +307,14 @@ class RemoveService:
         if service.is_sub:
             parent = configuration.service(service.parent)
             slots = tuple(slot for slot in parent.slots if slot.service != self.index)
-            services[parent.index] = parent.changed({"slots": slots})
+            services[parent.index] = with_minimum(parent.changed({"slots": slots}))
         for index in gone:
-            configuration = without_service(configuration, index)
-        return Change(replace(configuration, services=services), self.index)
+            configuration = without_own_set(without_service(configuration, index), services, index)
+        members = {member.index for index in gone for member in configuration.services[index].members}
+        if service.is_sub:
+            slots = configuration.service(service.parent).slots
+            members |= {slot.index for slot in slots if slot.service == self.index}
+        return Change(without_leaders(replace(configuration, services=services), members), self.index)
 
 
 @dataclass(frozen=True)
@@ -297,9 +348,11 @@ class DuplicateService:
             configuration, index = _copied_sub(configuration, source, slot, source.parent)
             return Change(configuration, index)
         configuration, servers = _copied_servers(configuration, source)
+        configuration, cipher_set = copied_set(configuration, source)
         service = source.changed(
             {
                 "index": configuration.lowest_free_index(),
+                "cipher_set": cipher_set,
                 "address": self.address if self.address is not None else source.address,
                 "port": self.port if self.port is not None else source.port,
                 "servers": servers,
@@ -317,7 +370,10 @@ def _copied_servers(
     configuration: Configuration, source: VirtualService
 ) -> tuple[Configuration, tuple[RealServer, ...]]:
     keep = set(RealServer.model_fields) - {"index"}
-    return new_servers(configuration, [{name: getattr(server, name) for name in keep} for server in source.servers])
+    copies = [{name: getattr(server, name) for name in keep} for server in source.servers]
+    for copy, server in zip(copies, source.servers, strict=True):
+        copy["follow"] = server.checked_as
+    return new_servers(configuration, copies)
 
 
 def _copied_sub(
@@ -326,7 +382,8 @@ def _copied_sub(
     configuration, number = _next_number(configuration)
     configuration, servers = _copied_servers(configuration, source)
     sub = source.changed({"index": configuration.lowest_free_index(), "parent": parent, "servers": servers})
-    return _placed(configuration, sub, slot.changed({"index": number, "service": sub.index})), sub.index
+    place = slot.changed({"index": number, "service": sub.index, "follow": slot.checked_as})
+    return _placed(configuration, sub, place), sub.index
 
 
 def _next_number(configuration: Configuration) -> tuple[Configuration, int]:
@@ -367,6 +424,7 @@ def add_sub_service(
     slot, servers = dict(data.pop("slot", {})), list(data.pop("servers", ()))
     configuration, number = _next_number(configuration)
     configuration, data["servers"] = new_servers(configuration, servers)
+    data["further_checks"] = made_checks(data.pop("further_checks", ()))
     index = configuration.lowest_free_index()
     sub = VirtualService.make({**data, "index": index, "parent": parent, "address": "", "port": 0})
     with located("slot"):
@@ -374,4 +432,12 @@ def add_sub_service(
     return _placed(configuration, sub, made), index
 
 
-__all__ = ["AddService", "ChangeService", "DuplicateService", "RemoveService", "add_sub_service", "with_service"]
+__all__ = [
+    "AddService",
+    "ChangeService",
+    "DuplicateService",
+    "RemoveService",
+    "add_sub_service",
+    "with_minimum",
+    "with_service",
+]

@@ -15,9 +15,11 @@ from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.text import parse_port_ranges
 from steelyard.model.virtual_service.advanced import AdvancedSettings
+from steelyard.model.virtual_service.availability import AvailabilitySettings
 from steelyard.model.virtual_service.basic import BasicSettings
 from steelyard.model.virtual_service.checks import CheckSettings
 from steelyard.model.virtual_service.esp import EspSettings
+from steelyard.model.virtual_service.further import FurtherCheck
 from steelyard.model.virtual_service.refusals import refusals
 from steelyard.model.virtual_service.standard import StandardSettings
 from steelyard.model.virtual_service.tls import TlsSettings
@@ -52,7 +54,14 @@ def _clash(name: str, why: str) -> PydanticCustomError:
 
 # pydantic gathers fields from the last base to the first: this way the catalogue begins with what identifies a service
 class VirtualService(
-    EspSettings, WafSettings, CheckSettings, AdvancedSettings, TlsSettings, StandardSettings, BasicSettings
+    EspSettings,
+    WafSettings,
+    AvailabilitySettings,
+    CheckSettings,
+    AdvancedSettings,
+    TlsSettings,
+    StandardSettings,
+    BasicSettings,
 ):
     """One virtual service.
 
@@ -64,6 +73,8 @@ class VirtualService(
     servers: tuple[RealServer, ...] = ()
     #: its sub-services; a service has these or real servers, never both
     slots: tuple[Slot, ...] = ()
+    #: what is asked of each real server besides the check of the service itself
+    further_checks: tuple[FurtherCheck, ...] = ()
 
     @property
     def is_sub(self) -> bool:
@@ -133,6 +144,11 @@ class VirtualService(
         return self.ssl_acceleration and self.ssl_reencrypt
 
     @property
+    def verifies_clients(self) -> bool:
+        """Whether clients are asked for a certificate; the stored number has no effect while acceleration is off."""
+        return self.ssl_acceleration and self.client_certificates != 0
+
+    @property
     def port_ranges(self) -> tuple[tuple[int, int], ...]:
         """The base port and the extra ports, merged and sorted. A sub-service has none."""
         if self.is_sub:
@@ -144,6 +160,11 @@ class VirtualService(
         for first, last in self.port_ranges:
             for port in range(first, last + 1):
                 yield self.address, port
+
+    @property
+    def needed_members(self) -> int:
+        """How many members must be available; 0 where no minimum is set."""
+        return min(self.minimum_servers, len(self.members)) if self.enhanced_checks else 0
 
     def server(self, index: int) -> RealServer | None:
         """The real server with that index."""
@@ -194,6 +215,8 @@ class VirtualService(
         if self.ssl_reverse and self.ssl_acceleration:
             raise _clash("ssl_reverse", "reversed SSL and SSL acceleration exclude each other; use re-encryption")
         for name, why in refusals(self):
+            raise _clash(name, why)
+        for name, why in self.check_refusals():
             raise _clash(name, why)
         if self.check_post_data and self.check_method != 2:
             raise _clash("check_post_data", "POST data needs the check method POST (2)")

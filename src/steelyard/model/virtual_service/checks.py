@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import field_validator
@@ -9,9 +11,21 @@ from pydantic_core import PydanticCustomError
 
 from steelyard.model.regular_expression import refuse_dangerous_check
 from steelyard.model.setting import Setting, Settings
-from steelyard.model.text import HOST, HOST_SAYS, PRINTABLE_PATH, PRINTABLE_PATH_SAYS, TOKEN
+from steelyard.model.text import (
+    HOST,
+    HOST_NAME,
+    HOST_SAYS,
+    IDENTIFIER,
+    IDENTIFIER_SAYS,
+    PRINTABLE_PATH,
+    PRINTABLE_PATH_SAYS,
+    TOKEN,
+)
 
 _SECTION = "checks"
+
+HEXADECIMAL = "(?:[0-9A-Fa-f]{2})+"
+HEXADECIMAL_SAYS = "pairs of hexadecimal digits"
 
 CHECK_TYPES = {
     "none": "no check, all are taken as up",
@@ -29,7 +43,23 @@ CHECK_TYPES = {
     "bdata": "Binary Data",
     "ldap": "LDAP",
     "dns": "Name Service (DNS)",
+    "agent": "Remote agent",
 }
+
+#: the check of a service on these TCP ports
+_USUAL = {
+    "21": "ftp",
+    "23": "telnet",
+    "25": "smtp",
+    "80": "http",
+    "110": "pop3",
+    "119": "nntp",
+    "143": "imap",
+    "389": "ldap",
+    "443": "https",
+    "636": "ldap",
+}
+_DNS_NAME = re.compile(HOST_NAME.removeprefix(r"(\*\.)?"))
 
 
 class CheckSettings(Settings):
@@ -43,11 +73,19 @@ class CheckSettings(Settings):
             "Real Server Check Method",
             "What is asked of each real server.",
             choices=CHECK_TYPES,
-            unbuilt=frozenset(CHECK_TYPES) - {"none", "tcp", "http", "https"},
         ),
     ] = "tcp"
     ldap_endpoint: Annotated[
-        str, Setting("LdapEndpoint", _SECTION, "LDAP Endpoint", "Endpoint of an LDAP check.", built=False)
+        str,
+        Setting(
+            "LdapEndpoint",
+            _SECTION,
+            "LDAP Endpoint",
+            "How an LDAP check signs in, and whom it asks; empty signs in anonymously to the real server.",
+            max_length=127,
+            pattern=IDENTIFIER,
+            pattern_says=IDENTIFIER_SAYS,
+        ),
     ] = ""
     check_port: Annotated[
         int,
@@ -67,10 +105,10 @@ class CheckSettings(Settings):
             "CheckUrl",
             _SECTION,
             "Check URL",
-            "URL of an HTTP check; empty means /.",
+            "URL of an HTTP check; empty means /. What a binary check sends, in hexadecimal.",
             max_length=126,
-            pattern=PRINTABLE_PATH,
-            pattern_says=PRINTABLE_PATH_SAYS,
+            pattern=rf"{PRINTABLE_PATH}|{HEXADECIMAL}",
+            pattern_says=f"{PRINTABLE_PATH_SAYS}; {HEXADECIMAL_SAYS} for a binary check",
         ),
     ] = ""
     check_host: Annotated[
@@ -79,7 +117,8 @@ class CheckSettings(Settings):
             "CheckHost",
             _SECTION,
             "Check Host",
-            "Host header of an HTTP check; empty means the service's address.",
+            "Host header of an HTTP check; empty means the service's address. Name that a DNS check asks for; empty"
+            " asks for the root.",
             max_length=253,
             pattern=HOST,
             pattern_says=HOST_SAYS,
@@ -104,7 +143,8 @@ class CheckSettings(Settings):
             "CheckPattern",
             _SECTION,
             "Reply Pattern",
-            "Regular expression the first 4096 bytes of a 2xx answer must match; not with HEAD.",
+            "Regular expression the first 4096 bytes of a 2xx answer must match; not with HEAD. What a binary check"
+            " must find, in hexadecimal.",
             max_length=255,
         ),
     ] = ""
@@ -136,7 +176,15 @@ class CheckSettings(Settings):
         ),
     ] = ()
     match_length: Annotated[
-        int, Setting("MatchLen", _SECTION, "Match length", "Bytes a binary check searches.", ge=0, le=8000, built=False)
+        int,
+        Setting(
+            "MatchLen",
+            _SECTION,
+            "Match length",
+            "Bytes of the answer that a binary check searches; 0 means 8000.",
+            ge=0,
+            le=8000,
+        ),
     ] = 0
     check_interval: Annotated[
         int,
@@ -173,29 +221,6 @@ class CheckSettings(Settings):
             le=15,
         ),
     ] = 0
-    enhanced_checks: Annotated[
-        bool,
-        Setting(
-            "EnhancedHealthchecks",
-            _SECTION,
-            "Enhanced Options",
-            "Minimum and critical real servers.",
-            answer="EnhancedHealthChecks",
-            built=False,
-        ),
-    ] = False
-    minimum_servers: Annotated[
-        int,
-        Setting(
-            "RsMinimum",
-            _SECTION,
-            "Minimum number of RS",
-            "Real servers needed for the service to be up.",
-            ge=0,
-            le=1024,
-            built=False,
-        ),
-    ] = 0
 
     @field_validator("check_headers")
     @classmethod
@@ -218,3 +243,28 @@ class CheckSettings(Settings):
         if problem is not None:
             raise PydanticCustomError("setting", "{why}", {"why": problem})
         return value
+
+    def check_refusals(self) -> Iterator[tuple[str, str]]:
+        """Every rule between the check's settings that they break: the field, and why it is refused."""
+        if self.check_type == "bdata":
+            for name in ("check_url", "check_pattern"):
+                if getattr(self, name) and re.fullmatch(HEXADECIMAL, getattr(self, name)) is None:
+                    yield name, f"a binary check takes {HEXADECIMAL_SAYS}, for example 0d0a"
+            if self.match_length and len(self.check_pattern) > 2 * self.match_length:
+                yield "match_length", "the pattern is longer than the bytes that are searched"
+        elif self.check_url and not self.check_url.startswith("/"):
+            yield "check_url", "only a binary check takes hexadecimal digits; a URL starts with /"
+        if self.check_type == "dns" and self.check_host and _DNS_NAME.fullmatch(self.check_host) is None:
+            yield "check_host", "a DNS check asks for a host name, without a port"
+
+
+def usual_check(port: object, protocol: object, *, plain_behind: bool) -> str:
+    """The check of a new service that names none: LoadMaster's table of ports and protocols.
+
+    `plain_behind` says that the service takes TLS off: what is behind its port 443 speaks none.
+    """
+    if protocol == "udp":
+        return "dns" if str(port) == "53" else "icmp"
+    if str(port) == "443" and plain_behind:
+        return "tcp"
+    return _USUAL.get(str(port), "tcp")

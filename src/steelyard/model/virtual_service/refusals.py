@@ -70,6 +70,8 @@ class _Service(Protocol):
     @property
     def standby_port(self) -> int: ...
     @property
+    def client_certificates(self) -> int: ...
+    @property
     def requests_per_second(self) -> int: ...
 
 
@@ -79,6 +81,8 @@ def refusals(service: _Service) -> Iterator[tuple[str, str]]:
         for name, default in HTTP_ONLY.items():
             if getattr(service, name) != default:
                 yield name, "it is about HTTP messages; the service type must be http"
+        if service.client_certificates > 1:
+            yield "client_certificates", "it adds headers to HTTP requests; the service type must be http, or give 1"
     if service.error_code in _WITHOUT_PAGE:
         yield "error_code", f"an answer with the status {service.error_code} has no page; use a redirect, 4xx or 503"
     if service.error_code in REDIRECTS and not service.error_url:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
+
+from steelyard.model.ciphers import TLS13_STANDARD, TLS13_SUITES
 from steelyard.model.setting import Setting, Settings
 from steelyard.model.text import HOST_NAME, HOST_NAME_SAYS, IDENTIFIER, IDENTIFIER_SAYS
 
 _SECTION = "ssl"
-TLS13_SUITES = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 
 _SSLV3 = 1
 #: bit of `TLSType` -> the protocol it switches off, oldest first, spelled as OpenSSL and HAProxy do
@@ -65,6 +68,15 @@ def _why_not(tls_type: int) -> tuple[str, str] | None:
 class TlsSettings(Settings):
     """Termination, re-encryption, certificates."""
 
+    @field_validator("tls13_cipher_set")
+    @classmethod
+    def _some_suite(cls, value: tuple[str, ...]) -> Any:
+        if not value:
+            why = {"why": "cannot be emptied", "allowed": ", ".join(TLS13_SUITES)}
+            more = {"remedy": "To offer no TLS 1.3, switch it off in TLSType: 23 has TLS 1.2 alone"}
+            raise PydanticCustomError("setting", "{why}", {**why, **more})
+        return tuple(dict.fromkeys(value))
+
     @property
     def offered_protocols(self) -> tuple[str, ...]:
         """What clients are offered where TLS ends here, oldest first: "TLSv1.2", "TLSv1.3"."""
@@ -92,15 +104,41 @@ class TlsSettings(Settings):
         ),
     ] = ()
     ciphers: Annotated[
-        str, Setting("Ciphers", _SECTION, "Ciphers", "Cipher list of its own.", max_length=8099, built=False)
+        str,
+        Setting(
+            "Ciphers",
+            _SECTION,
+            "Ciphers",
+            "Ciphers of its own, joined by colons: they become the cipher set Custom_<index of the service>, which it"
+            " then uses. Reads as empty; the set has the ciphers.",
+            max_length=8099,
+        ),
     ] = ""
     cipher_set: Annotated[
-        str, Setting("CipherSet", _SECTION, "Cipher Set", "Named set of ciphers.", max_length=127, built=False)
+        str,
+        Setting(
+            "CipherSet",
+            _SECTION,
+            "Cipher Set",
+            "Ciphers clients are offered with TLS 1.0 to 1.2: a built-in cipher set or one of your own.",
+            max_length=127,
+            pattern=IDENTIFIER,
+            pattern_says=IDENTIFIER_SAYS,
+            filled=True,
+        ),
     ] = "Default"
     tls13_cipher_set: Annotated[
         tuple[str, ...],
-        Setting("Tls13CipherSet", _SECTION, "TLS 1.3 Ciphers", "Cipher suites of TLS 1.3.", separator=" ", built=False),
-    ] = TLS13_SUITES
+        Setting(
+            "Tls13CipherSet",
+            _SECTION,
+            "TLS 1.3 Ciphers",
+            "Cipher suites clients are offered with TLS 1.3, the preferred one first.",
+            separator=" ",
+            pattern="|".join(TLS13_SUITES),
+            pattern_says=", ".join(TLS13_SUITES),
+        ),
+    ] = TLS13_STANDARD
     tls_type: Annotated[
         int,
         Setting(
@@ -122,7 +160,8 @@ class TlsSettings(Settings):
             "ClientCert",
             _SECTION,
             "Client Certificates",
-            "Whether clients must show a certificate.",
+            "Whether clients must show a certificate of an accepted authority, and what real servers are told of it. From"
+            " 2 on, headers of the same names that clients send are removed. Needs SSL acceleration.",
             choices={
                 0: "none",
                 1: "required",
@@ -132,9 +171,18 @@ class TlsSettings(Settings):
                 5: "PEM as SSL-CLIENT-CERT",
                 6: "PEM as X-CLIENT-CERT",
             },
-            built=False,
         ),
     ] = 0
+    client_certificates_optional: Annotated[
+        bool,
+        Setting(
+            None,
+            _SECTION,
+            "Client Certificates optional",
+            "Clients may come without a certificate; one that is shown has to be good all the same. Means something"
+            " where client certificates are asked for.",
+        ),
+    ] = False
     pass_cipher: Annotated[
         bool,
         Setting(
@@ -199,12 +247,23 @@ class TlsSettings(Settings):
         ),
     ] = 0
     ocsp_verify: Annotated[
-        bool, Setting("OCSPVerify", _SECTION, "OCSP Verify", "Check client certificates by OCSP.", built=False)
+        bool,
+        Setting(
+            "OCSPVerify",
+            _SECTION,
+            "OCSP Verify",
+            "Check client certificates by OCSP. HAProxy cannot ask a responder during a handshake; revocation lists"
+            " are what it checks.",
+            built=False,
+        ),
     ] = False
     require_sni: Annotated[
         bool,
         Setting(
-            "NeedHostName", _SECTION, "Require SNI hostname", "Drop TLS hellos without a server name.", built=False
+            "NeedHostName",
+            _SECTION,
+            "Require SNI hostname",
+            "Refuse TLS hellos without a server name, and with one that none of the assigned certificates is for.",
         ),
     ] = False
     intermediate_certificates: Annotated[
@@ -213,9 +272,36 @@ class TlsSettings(Settings):
             "IntermediateCerts",
             _SECTION,
             "Intermediates for clients",
-            "Accepted for client certificates.",
+            "Authorities whose client certificates are accepted: names of intermediate certificates, roots among them."
+            " Empty: every one that is here.",
             separator=" ",
-            built=False,
+            pattern=IDENTIFIER,
+            pattern_says=IDENTIFIER_SAYS,
+        ),
+    ] = ()
+    server_verification: Annotated[
+        str,
+        Setting(
+            None,
+            _SECTION,
+            "Verification of real servers",
+            "Whether the certificates of real servers are verified, where they are spoken to with TLS: by an accepted"
+            " authority, within their time, and of the name that is asked for, if one is. Empty: as the parameter"
+            " sslforceserververify says.",
+            choices={"": "as the global parameter says", "none": "never", "required": "always"},
+        ),
+    ] = ""
+    server_authorities: Annotated[
+        tuple[str, ...],
+        Setting(
+            None,
+            _SECTION,
+            "Authorities of real servers",
+            "Authorities whose certificates real servers may show: names of intermediate certificates, roots among"
+            " them. Empty: every one that is here, and those the host's system trusts.",
+            separator=" ",
+            pattern=IDENTIFIER,
+            pattern_says=IDENTIFIER_SAYS,
         ),
     ] = ()
     allow_http2: Annotated[

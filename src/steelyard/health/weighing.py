@@ -1,0 +1,166 @@
+"""Weights that move, at work: polls the agents, compares response times, keeps external weights, and tells HAProxy.
+
+What changes is told to HAProxy together every `TELL_SECONDS`, so a thousand polls a second cost two messages. Nothing
+of it changes a verdict or a revision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from steelyard.health.agent_poll import AgentPoll
+from steelyard.health.board import Board, Changes
+from steelyard.health.poller import PollKey, Poller
+from steelyard.health.saver import Saver
+from steelyard.health.transcript import Outcome
+from steelyard.health.weigher import Reading, TargetName, Weigher
+from steelyard.health.weight_files import WeightFiles
+from steelyard.health.weight_status import WeightStatus
+from steelyard.health.weights import TIMES, average
+from steelyard.model.errors import HostLacks
+from steelyard.plan.health import Service
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS = 0.5
+#: Seconds between two steps of external weights.
+STEP_SECONDS = 1.0
+
+Prepared = Mapping[PollKey, AgentPoll]
+
+
+class Weighing:
+    """All of it for one board. `apply` takes what a change of weights brings about."""
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        self._files = WeightFiles(directory)
+        self.weigher = Weigher(self._files.shares(), self._files.externals())
+        self._poller = Poller(self._heard, limit)
+        self._saver = Saver(self._files.shares_path, self._shares)
+        self._writing = asyncio.Lock()
+        self._dirty: dict[str, set[str] | None] = {}
+        self._wake = asyncio.Event()
+        self._next_step = 0.0
+        self._board = Board()
+        self._apply: Callable[[Changes], None] = lambda changes: None
+
+    @property
+    def running(self) -> int:
+        """How many polls are under way."""
+        return self._poller.running
+
+    def serve(self, board: Board, apply: Callable[[Changes], None]) -> None:
+        """Work for this board."""
+        self._board, self._apply = board, apply
+
+    def prepare(self, services: Mapping[str, Service | None]) -> Prepared:
+        """What is to be polled anew. Raises `OperatorError` for an agent that cannot be asked; nothing has changed."""
+        return self._poller.prepare(services.values())
+
+    def take(self, services: Mapping[str, Service | None], prepared: Prepared) -> None:
+        """Take new versions of some services, after the board has."""
+        self._poller.take(services, prepared)
+        changed = self.weigher.take(services)
+        if changed:
+            self._apply(self._board.reweigh(dict.fromkeys(changed), time.time()))
+            self._saver.later()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._poller.run())
+                group.create_task(self._saver.run())
+                group.create_task(self._tell())
+        finally:
+            self._saver.finish()
+
+    async def set_external(self, service: str, weights: Mapping[str, int], seconds: float, *, replace: bool) -> None:
+        """Set weights from outside; they are on the disk when this returns.
+
+        Raises `OperatorError` for what the service does not take, `HostLacks` when the disk refuses.
+        """
+        async with self._writing:
+            before = dict(self.weigher.externals)
+            self.weigher.set_external(service, weights, time.time() + seconds, replace=replace)
+            try:
+                await self._write_externals()
+            except OSError as failure:
+                self.weigher.externals = before
+                raise HostLacks(
+                    f"{self._files.external_path} cannot be written: {failure.strerror}",
+                    lacks="disk space",
+                    remedy="Make room on that disk",
+                ) from failure
+        log.info("%s: %d weights set from outside for %g s", service, len(weights), seconds)
+        self._wake.set()
+
+    def statuses(self, services: Iterable[str] | None = None) -> dict[TargetName, WeightStatus]:
+        """The weights of these services' servers, or of all."""
+        return self.weigher.statuses(time.time(), services)
+
+    def _heard(self, targets: Iterable[TargetName], reading: Reading) -> None:
+        now = time.time()
+        for name in targets:
+            if self.weigher.heard(name, reading, now):
+                log.warning("%s load agent: %s", "/".join(name), reading.reason)
+            keys = self._dirty.setdefault(name[0], set())
+            if keys is not None:
+                keys.add(name[1])
+        self._saver.later()
+
+    async def _tell(self) -> None:
+        while True:
+            self._wake.clear()
+            self._look(time.time())
+            if self._dirty:
+                changed, self._dirty = self._dirty, {}
+                self._apply(self._board.reweigh(changed, time.time()))
+            if self.weigher.idle:
+                await self._wake.wait()
+            else:
+                await asyncio.sleep(TELL_SECONDS)
+
+    def _look(self, now: float) -> None:
+        """What the time alone brings about: comparisons, steps, ends of external weights."""
+        for service in self.weigher.due(now):
+            self.weigher.compared(service.key, self._times(service), now)
+            self._dirty[service.key] = None
+            self._saver.later()
+        gone = self.weigher.expire(now)
+        if gone:
+            log.info("weights set from outside have ended: %s", ", ".join("/".join(name) for name in gone))
+            self._expired = asyncio.ensure_future(self._forget_expired())
+        if now >= self._next_step or now < self._next_step - STEP_SECONDS:
+            self._next_step = now + STEP_SECONDS
+            for key in self.weigher.step():
+                self._dirty[key] = None
+                self._saver.later()
+
+    def _times(self, service: Service) -> dict[str, float]:
+        """The response times of a service's servers, from their last good checks."""
+        found: dict[str, float] = {}
+        for name, known in self._board.targets([service.key]):
+            if known.probe is not None and known.state == "up":
+                good = [one.duration_ms for one in known.probe.transcripts if one.outcome is Outcome.GOOD][-TIMES:]
+                if good:
+                    found[name[1]] = average(good)
+        return found
+
+    async def _forget_expired(self) -> None:
+        """Bring the file up to date. One that is out of date does no harm: what it has is over."""
+        async with self._writing:
+            with contextlib.suppress(OSError):
+                await self._write_externals()
+
+    async def _write_externals(self) -> None:
+        await asyncio.to_thread(self._files.write_externals, dict(self.weigher.externals))
+
+    def _shares(self) -> list[str]:
+        return self._files.shares_content(self.weigher.shares())
