@@ -154,7 +154,7 @@ backend vs1
             return
         process.send_signal(number)
         try:
-            process.wait(10)
+            process.wait(3)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)

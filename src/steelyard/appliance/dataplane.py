@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from steelyard.appliance.explaining import explained
@@ -23,6 +23,7 @@ from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
 from steelyard.explain.situation import Situation
 from steelyard.health.client import HealthClient
+from steelyard.health.weight_status import WeightStatus
 from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import Globals, HaproxyPlan, service_key
@@ -116,6 +117,14 @@ class DataPlane:
         """The last checks of "service/server", newest first."""
         return [one.as_json() for one in await self._client.transcripts(target)]
 
+    async def weights(self, services: Sequence[str]) -> Mapping[str, WeightStatus]:
+        """The weights of these services' servers that move, by "service/server"."""
+        return await self._client.weights(services)
+
+    async def set_weights(self, service: str, weights: Mapping[str, int], seconds: float, *, replace: bool) -> None:
+        """Set weights from outside; `replace` ends those of all other servers of the service."""
+        await self._client.set_weights(service, weights, seconds, replace=replace)
+
     def require_room(self) -> None:
         """Raise `HostLacks` when the disk cannot take a change."""
         self._haproxy.require_room()
@@ -158,6 +167,7 @@ class DataPlane:
         """Make HAProxy run that plan: a reload if it runs, a start if it does not."""
         if self._haproxy.master_pid is not None:
             await self._before_reload()
+            await self._refresh_weights()
             try:
                 await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
             except SteelyardError as failure:
@@ -168,6 +178,18 @@ class DataPlane:
         if self._haproxy.master_pid is None:
             await self._haproxy.start(plan, self.verdicts.server_states(plan))
         self._problems.pop("haproxy", None)
+
+    async def _refresh_weights(self) -> None:
+        """Weights move without events; the next process is to start with those of now."""
+        if all(service.weighting is None for service in self._checks.services.values()):
+            return
+        try:
+            weights = await self._client.weights()
+        except EngineRefused as failure:
+            # those of some seconds ago are put right by the checking process
+            log.warning("the new HAProxy starts with weights of some seconds ago: %s", failure.words)
+        else:
+            self.verdicts.put_weights({target: status.engine for target, status in weights.items()})
 
     async def _has_ended(self) -> bool:
         """Whether there is no HAProxy any more; its master ends a moment after a worker that was killed."""

@@ -26,6 +26,13 @@ class Verdicts:
         """Some targets' statuses."""
         self._known.update(statuses)
 
+    def put_weights(self, weights: Mapping[str, int]) -> None:
+        """HAProxy's weights of some targets, as they are now."""
+        for target, weight in weights.items():
+            known = self._known.get(target)
+            if known is not None:
+                self._known[target] = replace(known, weight=weight)
+
     def note(self, event: Event) -> None:
         """One change."""
         known = self._known.get(event.target)

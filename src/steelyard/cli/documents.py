@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from steelyard.cli.certificates import material, read_file
+from steelyard.cli.certificate_files import material, read_file
 from steelyard.cli.connection import read_secret
 from steelyard.cli.failures import Misuse
 

@@ -43,6 +43,7 @@ _PARAMETERS: Mapping[str, str] = {
     "checks": "timing of health checks",
     "access": "access lists",
     "limits": "limits of all services together and of each client",
+    "adaptive": "load agents of resource based scheduling",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from steelyard.cli import find
-from steelyard.cli.certificates import read_file
+from steelyard.cli.certificate_files import read_file
 from steelyard.cli.session import Session, command
 from steelyard.cli.virtual_services import Service
 

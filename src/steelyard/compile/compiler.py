@@ -17,6 +17,7 @@ from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
 from steelyard.compile.haproxy.trust import trust_files, trust_needs
 from steelyard.compile.health import compile_health_service, verdict_leaders
+from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate
 from steelyard.model.certificate_chain import Authorities, chain_pem, complete_chain
 from steelyard.model.configuration import Configuration
@@ -56,6 +57,7 @@ class _Context:
     engine: ServiceContext
     layer7: Layer7Parameters
     checks: CheckParameters
+    adaptive: AdaptiveParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Compiler:
                 refusal=refusal(configuration.access),
                 limits=limit_plan(configuration),
                 log_user_agent=configuration.layer7.log_user_agent,
+                slow_start=configuration.layer7.slow_start,
                 ciphers=self._facts.ciphers,
                 session_tickets=configuration.tls.session_tickets,
                 verify_servers=configuration.network.verify_servers,
@@ -145,6 +148,7 @@ class Compiler:
             ),
             configuration.layer7,
             configuration.checks,
+            configuration.adaptive,
         )
         if self._last_context is None or self._last_context != context:
             self._last_context = context
@@ -203,7 +207,7 @@ class Compiler:
         engine = compile_service(service, family, context.engine)
         leaders = verdict_leaders(service, configuration)
         health = compile_health_service(
-            service, context.layer7, context.checks, engine, family.ldap_endpoint, leaders
+            service, context.layer7, context.checks, engine, family.ldap_endpoint, leaders, context.adaptive
         )
         if cached is not None:
             # what came out the same stays the same object: diff and the emitter look at identity first

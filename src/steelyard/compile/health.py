@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from steelyard.compile.weighting import compile_weighting
+from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.configuration import Configuration
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.parameters import CheckParameters, Layer7Parameters
@@ -95,11 +97,13 @@ def compile_health_service(
     engine: ServicePlan | None = None,
     endpoint: LdapEndpoint | None = None,
     leaders: Mapping[int, str] = MappingProxyType({}),
+    adaptive: AdaptiveParameters | None = None,
 ) -> Service:
     """One service's part of the health plan.
 
     `engine` says which backends have which members; None: its own has all. `endpoint` is that of its LDAP checks.
-    `leaders` are whose verdicts its members take, by their index.
+    `leaders` are whose verdicts its members take, by their index. `adaptive` has the load agent of services without
+    one of their own.
     """
     further = service.further_checks if service.check_type != "none" and not service.slots else ()
     own = (service.engine_name,)
@@ -137,9 +141,10 @@ def compile_health_service(
         )
         for slot in service.slots
     ]
+    check = compile_check(service, checks, endpoint)
     return Service(
         key=service.engine_name,
-        check=compile_check(service, checks, endpoint),
+        check=check,
         persistent=service.persistence != "none",
         fixed=service.schedule == "fixed",
         drop_on_failure=layer7.drop_on_failure,
@@ -152,6 +157,7 @@ def compile_health_service(
         rise=service.check_rise,
         fall=service.check_fall,
         minimum=service.needed_members,
+        weighting=compile_weighting(service, adaptive or AdaptiveParameters(), check),
     )
 
 
@@ -192,6 +198,7 @@ def compile_health(configuration: Configuration) -> HealthPlan:
                 configuration.checks,
                 endpoint=configuration.ldap_endpoints.get(service.ldap_endpoint),
                 leaders=verdict_leaders(service, configuration),
+                adaptive=configuration.adaptive,
             )
             for service in configuration.services.values()
         },

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from steelyard.compile.haproxy.balancing import EQUAL_WEIGHT
 from steelyard.explain.consistent_hash import nearest, of_source, of_uri
 from steelyard.explain.place import Member, Place
+from steelyard.model.adaptive import MOVING
 from steelyard.model.virtual_service.standard import SCHEDULES
 
 _UNKNOWABLE = {
@@ -15,6 +16,7 @@ _UNKNOWABLE = {
     "lc": "it depends on the connections of that moment",
     "wlc": "it depends on the connections of that moment",
     "random": "it is chance",
+    **dict.fromkeys(MOVING, "its weights move, and whose turn it is, is known to HAProxy alone"),
 }
 
 

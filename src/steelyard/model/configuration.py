@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from steelyard.model.access_list import AccessLists, AccessPart, changed_parts, from_parts, keyed_parts
+from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
@@ -63,6 +64,7 @@ class Configuration:
     access: AccessParameters = field(default_factory=AccessParameters)
     limits: LimitParameters = field(default_factory=LimitParameters)
     tls: TlsParameters = field(default_factory=TlsParameters)
+    adaptive: AdaptiveParameters = field(default_factory=AdaptiveParameters)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
@@ -150,6 +152,7 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "access": ("parameters", AccessParameters),
     "limits": ("parameters", LimitParameters),
     "tls": ("parameters", TlsParameters),
+    "adaptive": ("parameters", AdaptiveParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
 }

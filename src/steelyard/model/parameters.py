@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import field_validator, model_validator
 
+from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.limits import LimitParameters
 from steelyard.model.setting import Setting, Settings
 from steelyard.model.tls_parameters import TlsParameters
@@ -140,7 +141,16 @@ class Layer7Parameters(Settings):
     ] = False
     slow_start: Annotated[
         int,
-        Setting("slowstart", _L7, "Least Connection Slow Start", "", unit="seconds", ge=0, le=600, built=False),
+        Setting(
+            "slowstart",
+            _L7,
+            "Least Connection Slow Start",
+            "Time in which a real server that comes up gets to its full share of new connections, and to its connection"
+            " limit, under least connection and weighted least connection; 0 is at once.",
+            unit="seconds",
+            ge=0,
+            le=600,
+        ),
     ] = 0
     share_subvs_persistence: Annotated[
         bool,
@@ -399,4 +409,5 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "access": AccessParameters,
     "limits": LimitParameters,
     "tls": TlsParameters,
+    "adaptive": AdaptiveParameters,
 }

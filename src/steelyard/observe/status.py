@@ -5,8 +5,9 @@ Pure: built from a configuration and the checking process's verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from steelyard.model.configuration import Configuration
@@ -14,6 +15,7 @@ from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.instead import status_instead
+from steelyard.model.virtual_service.standard import LEAST_CONNECTION
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,15 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class Relatives:
-    """What the state of a service depends on besides itself: its sub-services, or its parent."""
+    """What the state of a service depends on besides itself: its sub-services, or its parent.
+
+    `slow_start` is how many seconds a server grows into its share where it does, `now` seconds since the epoch.
+    """
 
     subs: tuple[VirtualService, ...] = ()
     parent: VirtualService | None = None
+    slow_start: int = 0
+    now: float = 0.0
 
 
 _ALONE = Relatives()
@@ -80,12 +87,14 @@ def service_state(
     service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives = _ALONE
 ) -> ServiceState:
     """The state of one service, its real servers and its slots."""
-    servers = {server.index: _server_state(service, server, verdicts) for server in service.servers}
+    servers = {
+        server.index: _growing(_server_state(service, server, verdicts), relatives) for server in service.servers
+    }
     if not service.enabled:
         slots = {slot.index: _server_state(service, slot, verdicts) for slot in service.slots}
         return ServiceState(service.index, "Disabled", "switched off by an administrator", servers, slots)
     if service.slots:
-        return _parent_state(service, verdicts, relatives.subs)
+        return _parent_state(service, verdicts, relatives)
     if _switched_off(service, relatives.parent):
         return ServiceState(service.index, "Disabled", "its slot in the parent is disabled", servers)
     live = [state for state in servers.values() if state.status in _LIVE]
@@ -140,12 +149,10 @@ def _switched_off(service: VirtualService, parent: VirtualService | None) -> boo
     return parent is not None and any(s.service == service.index and not s.enabled for s in parent.slots)
 
 
-def _parent_state(
-    service: VirtualService, verdicts: Mapping[str, Verdict], subs: tuple[VirtualService, ...]
-) -> ServiceState:
+def _parent_state(service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives) -> ServiceState:
     """Up while one of its sub-services is, and no critical one is not. Those that are dead are named."""
-    slots = {slot.index: _server_state(service, slot, verdicts) for slot in service.slots}
-    names = {sub.index: f"{sub.name} ({sub.index})" if sub.name else str(sub.index) for sub in subs}
+    slots = {slot.index: _growing(_server_state(service, slot, verdicts), relatives) for slot in service.slots}
+    names = {sub.index: f"{sub.name} ({sub.index})" if sub.name else str(sub.index) for sub in relatives.subs}
 
     def said(slot: Slot) -> str:
         return f"{names.get(slot.service, str(slot.service))}: {slots[slot.index].reason or slots[slot.index].status}"
@@ -184,17 +191,36 @@ def _server_state(service: VirtualService, server: RealServer | Slot, verdicts: 
     return ServerState(server.index, status, verdict.reason, verdict.since)
 
 
+def _growing(state: ServerState, relatives: Relatives) -> ServerState:
+    """The state of a server that came up a moment ago: it has not its full share yet."""
+    if not relatives.slow_start or state.status != "Up" or state.since is None:
+        return state
+    left = state.since + relatives.slow_start - relatives.now
+    if left <= 0:
+        return state
+    return replace(state, reason=f"{state.reason}; slow start, its full share in {left:.0f} s")
+
+
 class AllStates(Mapping[int, ServiceState]):
     """The state of every service, worked out when it is looked at."""
 
-    def __init__(self, configuration: Configuration, verdicts: Mapping[str, Verdict]) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        verdicts: Mapping[str, Verdict],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._services = configuration.services
+        self._slow_start = configuration.layer7.slow_start
+        self._clock = clock
         self._verdicts = verdicts
 
     def __getitem__(self, index: int) -> ServiceState:
         service = self._services[index]
         subs = tuple(self._services[slot.service] for slot in service.slots)
-        return service_state(service, self._verdicts, Relatives(subs, self._services.get(service.parent)))
+        parent = self._services.get(service.parent)
+        slow_start = self._slow_start if service.schedule in LEAST_CONNECTION else 0
+        return service_state(service, self._verdicts, Relatives(subs, parent, slow_start, self._clock()))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._services)

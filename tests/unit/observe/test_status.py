@@ -16,7 +16,7 @@ UP, DOWN = Verdict("up", "HTTP 200", 1.0), Verdict("down", "connection refused",
 def test_one_real_server_keeps_a_service_up() -> None:
     state = service_state(BASE.services[1], {"vs1/rs1": UP, "vs1/rs2": DOWN})
     assert (state.status, state.servers[1].status, state.servers[2].status) == ("Up", "Up", "Down")
-    assert state.reason == "1 of 2 real servers available"
+    assert state.reason == ("1 of 2 real servers available; not available are 10.0.0.2:8080: connection refused")
     assert (state.servers[2].reason, state.servers[2].since) == ("connection refused", 2.0)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, Download, Message, PerVersion, Record, Value
 from steelyard.api.loadmaster.call import Call, Entry
-from steelyard.model.certificate import Certificate, key_kind, read_certificates, read_upload
+from steelyard.model.certificate import Certificate, read_certificates, read_upload
 from steelyard.model.certificate_backup import PARTS, Part, unseal
 from steelyard.model.commands import (
     AddIntermediates,
@@ -36,7 +36,7 @@ def _imported(configuration: Configuration, name: str) -> Certificate:
 
 def _record(name: str, certificate: x509.Certificate) -> Record:
     key = certificate.public_key()
-    record: dict[str, Value] = {"name": name, "type": key_kind(key)}
+    record: dict[str, Value] = {"name": name, "type": "RSA" if isinstance(key, RSAPublicKey) else "ECC"}
     if isinstance(key, RSAPublicKey):
         return {**record, "modulus": f"{key.public_numbers().n:X}"}
     # The Python SDK (v1) fails on a certificate without the element, so an elliptic-curve one has it empty there.

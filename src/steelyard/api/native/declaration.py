@@ -190,7 +190,8 @@ def _intermediates(data: Mapping[str, Any]) -> dict[str, x509.Certificate]:
             only(item, ("name", *INTERMEDIATE_MATERIAL), "an intermediate certificate")
             name, certificates = text(item, "name"), certificates_of(item)
             if name in found:
-                raise ConflictError(f"Intermediate certificate {name!r} is declared twice", field="name", with_what=name)
+                says = f"Intermediate certificate {name!r} is declared twice"
+                raise ConflictError(says, field="name", with_what=name)
             if len(certificates) != 1:
                 raise OperatorError(
                     "One name declares one intermediate certificate",

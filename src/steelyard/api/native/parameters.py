@@ -1,4 +1,4 @@
-"""Global parameters: `/parameters/{layer7|network|checks|access|limits|tls}`."""
+"""Global parameters: `/parameters/{layer7|network|checks|access|limits|tls|adaptive}`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steelyard.model.configuration import Configuration
 
 router = APIRouter(prefix="/parameters", tags=["parameters"])
 
-Section = Literal["layer7", "network", "checks", "access", "limits", "tls"]
+Section = Literal["layer7", "network", "checks", "access", "limits", "tls", "adaptive"]
 
 _ANY = {"anyOf": [ref(f"{name.capitalize()}Parameters") for name in PARAMETERS]}
 _CHANGES = {"anyOf": [ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS]}

@@ -30,6 +30,8 @@ class ServiceContext:
     refusal: str = ""
     #: whether the edge filter logs the User-Agent header
     log_user_agent: bool = False
+    #: seconds in which a real server that returns gets its full share under least connection; 0 is at once
+    slow_start: int = 0
     #: limits beside those of the service itself
     limits: LimitPlan = field(default_factory=LimitPlan)
     #: ciphers HAProxy's TLS library has, None when nobody has asked it

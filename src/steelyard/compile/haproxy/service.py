@@ -7,7 +7,7 @@ frontend, but for one that listens on a socket of this host when its parent bala
 from __future__ import annotations
 
 from steelyard.compile.haproxy.access import access_part
-from steelyard.compile.haproxy.balancing import balance, hashes, weights
+from steelyard.compile.haproxy.balancing import balance, hashes, starts_slowly, weights
 from steelyard.compile.haproxy.bodies import bodies_part
 from steelyard.compile.haproxy.caching import caching_part
 from steelyard.compile.haproxy.compression import compression_part
@@ -31,6 +31,7 @@ from steelyard.compile.haproxy.sharing import shared_tables
 from steelyard.compile.haproxy.switching import compile_switching, is_balanced, switches
 from steelyard.compile.haproxy.tls import listener_tls, name_asked, passes_name, server_tls
 from steelyard.compile.haproxy.unavailable import go_to_sorry, leave_sorry, sorry_server, unavailable_part
+from steelyard.model.adaptive import MOVING
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
@@ -197,7 +198,8 @@ def _servers(
 ) -> tuple[Server, ...]:
     tls = server_tls(service, family.parent, context)
     inner_options = ("proxy-v2-options", "authority") if passes_name(service) else ()
-    by_health = service.schedule == "fixed"
+    by_health = service.schedule == "fixed" or service.schedule in MOVING
+    slow_start = ("slowstart", f"{context.slow_start}s") if starts_slowly(service, context.slow_start) else ()
     found: list[Server] = []
     for member, weight in zip(members, weights(service.schedule, members), strict=True):
         slot = isinstance(member, Slot)
@@ -213,7 +215,7 @@ def _servers(
                 tls=None if slot else tls,
                 weight_by_health=by_health,
                 inner=f"vs{member.service}" if isinstance(member, Slot) else "",
-                options=inner_options if slot else (),
+                options=(*(inner_options if slot else ()), *slow_start),
             )
         )
     return tuple(found)

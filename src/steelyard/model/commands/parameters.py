@@ -11,7 +11,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters, refuse_above_global
 from steelyard.model.setting import Settings
 
-Section = Literal["layer7", "network", "checks", "access", "limits", "tls"]
+Section = Literal["layer7", "network", "checks", "access", "limits", "tls", "adaptive"]
 
 
 @dataclass(frozen=True)

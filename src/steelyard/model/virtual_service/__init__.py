@@ -212,6 +212,16 @@ class VirtualService(
             )
         if self.schedule == "uhash" and not self.is_http:
             raise _clash("schedule", "'uhash' reads the URL; the service type must be http")
+        if self.slots and self.schedule in ("adaptive", "dl"):
+            raise _clash(
+                "schedule",
+                f"{self.schedule!r} measures real servers, and this service has sub-services; give it to the"
+                " sub-services, or use sdn-adaptive here",
+            )
+        if self.schedule == "dl" and self.check_type == "none":
+            raise _clash(
+                "schedule", "'dl' follows the response times of health checks, and CheckType none makes no checks"
+            )
         if self.ssl_reverse and self.ssl_acceleration:
             raise _clash("ssl_reverse", "reversed SSL and SSL acceleration exclude each other; use re-encryption")
         for name, why in refusals(self):

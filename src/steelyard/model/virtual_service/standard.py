@@ -7,11 +7,22 @@ from typing import Annotated, Any
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
+from steelyard.model.adaptive import refuse_tls_port
 from steelyard.model.setting import Setting, Settings
-from steelyard.model.text import TOKEN, TOKEN_SAYS, format_port_ranges, parse_port_ranges
+from steelyard.model.text import (
+    PRINTABLE_PATH,
+    PRINTABLE_PATH_SAYS,
+    TOKEN,
+    TOKEN_SAYS,
+    format_port_ranges,
+    parse_port_ranges,
+)
 
 _SECTION = "standard"
 MAX_EXTRA_PORTS = 510
+
+#: schedules under which a server that comes up may start slowly
+LEAST_CONNECTION = frozenset({"lc", "wlc"})
 
 PERSISTENCE_MODES = {
     "none": "off",
@@ -218,7 +229,6 @@ class StandardSettings(Settings):
             "Scheduling Method",
             "How a real server is chosen for a client without a record.",
             choices=SCHEDULES,
-            unbuilt=frozenset({"adaptive", "sdn-adaptive", "dl"}),
         ),
     ] = "rr"
     adaptive_interval: Annotated[
@@ -227,17 +237,35 @@ class StandardSettings(Settings):
             "AdaptiveInterval",
             _SECTION,
             "Adaptive interval",
-            "Seconds between two polls of the agent; 0 is global.",
+            "Time between two polls of the load agents; 0 is the global value. In effect never shorter than the check"
+            " interval.",
+            unit="seconds",
             ge=0,
             le=86400,
-            built=False,
         ),
     ] = 0
     adaptive_url: Annotated[
-        str, Setting("AdaptiveUrl", _SECTION, "Adaptive URL", "URL of the agent.", max_length=126, built=False)
+        str,
+        Setting(
+            "AdaptiveUrl",
+            _SECTION,
+            "Adaptive URL",
+            "Where the load agents of its real servers answer; empty means the global value.",
+            max_length=126,
+            pattern=PRINTABLE_PATH,
+            pattern_says=PRINTABLE_PATH_SAYS,
+        ),
     ] = ""
     adaptive_port: Annotated[
-        int, Setting("AdaptivePort", _SECTION, "Adaptive port", "Port of the agent.", ge=0, le=65535, built=False)
+        int,
+        Setting(
+            "AdaptivePort",
+            _SECTION,
+            "Adaptive port",
+            "Port of the load agents, which speak plain HTTP; 0 is the global value.",
+            ge=0,
+            le=65535,
+        ),
     ] = 0
     adaptive_min_percent: Annotated[
         int,
@@ -245,10 +273,10 @@ class StandardSettings(Settings):
             "AdaptiveMinPercent",
             _SECTION,
             "Minimum control variable",
-            "Loads below it count alike.",
+            "While every load is below it, the static weights hold; 0 is the global value.",
+            unit="%",
             ge=0,
             le=50,
-            built=False,
         ),
     ] = 0
     use_for_snat: Annotated[
@@ -279,6 +307,11 @@ class StandardSettings(Settings):
             built=False,
         ),
     ] = 0
+
+    @field_validator("adaptive_port")
+    @classmethod
+    def _plain_agent(cls, value: int) -> Any:
+        return refuse_tls_port(value)
 
     @field_validator("idle_time")
     @classmethod
