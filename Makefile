@@ -24,6 +24,7 @@ WORKERS := 3
 # Pytest comes last: its summary is the last line, which CI reads.
 test:
 	@packaging/test-tools
+	@packaging/next-release-tool testssl.sh 3.2~
 	@packaging/prepare dev $(VENV)
 	@$(MAKE) --no-print-directory lint
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)

@@ -177,6 +177,12 @@ class Rig:
         """Import a certificate."""
         return self.do(PutCertificate(name, read_upload(certified.bundle()), replace=replace))
 
+    def backup(self, pass_phrase: str) -> bytes:
+        """The encrypted file of all certificates."""
+        appliance = self.started.appliance
+        actor = Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "test")
+        return self._background.run(appliance.backup_certificates(pass_phrase, actor), 10)
+
     @contextlib.contextmanager
     def without_reload(self) -> Iterator[None]:
         """Assert that what is done inside needs no reload."""

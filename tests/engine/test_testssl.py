@@ -21,7 +21,7 @@ pytestmark = pytest.mark.engine
 
 #: protocols, cipher lists, forward secrecy, server defaults, headers, and those weaknesses the grade counts
 _CHECKS = "-p -s -f -S -h -H -I -T -BB -R -C -O -Z -D -A -4 -J".split()
-#: The first with a rating; Debian 12 has an older one, and packaging/test-tools takes it from the release after.
+#: The first with a rating; Debian 12 has an older one, and packaging/next-release-tool takes it from the release after.
 _FIRST_WITH_GRADES = (3, 2)
 _SECONDS = 150
 
@@ -31,7 +31,7 @@ def _testssl() -> str:
     said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout if found else ""
     version = re.search(r"version\s+(?:\x1b\[\w*)*(\d+)\.(\d+)", said)
     if found is None or version is None or (int(version[1]), int(version[2])) < _FIRST_WITH_GRADES:
-        pytest.skip("missing: testssl.sh 3.2 or newer (run packaging/test-tools)")
+        pytest.skip("missing: testssl.sh 3.2 or newer (run packaging/next-release-tool testssl.sh 3.2~)")
     return found
 
 

@@ -27,7 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 KeyKind = Literal["rsa", "ec"]
 _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -207,6 +207,7 @@ def leaf(
     kind: KeyKind = "rsa",
     days: tuple[int, int] = (-1, 365),
     generation: int = 1,
+    responder: str | None = None,
 ) -> Certified:
     """A certificate for servers and clients.
 
@@ -215,6 +216,7 @@ def leaf(
         issuer: who signs it; None makes it self-signed.
         days: first and last day of validity from today, so `(-30, -1)` has expired.
         generation: another number gives another key and certificate for the same names, for renewals.
+        responder: address of the OCSP responder it names.
     """
     if not names:
         raise ValueError("a leaf needs at least one name")
@@ -225,6 +227,11 @@ def leaf(
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False),
         (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
     ]
+    if responder is not None:
+        access = x509.AccessDescription(
+            AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder)
+        )
+        extensions.append((x509.AuthorityInformationAccess([access]), False))
     return Certified(_sign(names[0], key, issuer, extensions, days), key, issuer)
 
 

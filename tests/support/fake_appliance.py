@@ -36,10 +36,12 @@ from steelyard.appliance.contract import (
 from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Chosen, Explanation, Result, Step
 from steelyard.explain.request import Request
+from steelyard.health.weight_status import WeightStatus
 from steelyard.model.certificate import read_upload
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands import AddUser, PutCertificate, Restore, required_permissions
 from steelyard.model.commands.command import Command
+from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
 from steelyard.model.user import ADMINISTRATOR, User
@@ -59,6 +61,7 @@ class FakeAppliance:
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
+        self.member_weights: dict[int, WeightStatus] = {}
         self.broken: Exception | None = None
         self.known_ciphers: frozenset[str] | None = None
         self.edge_directory: tempfile.TemporaryDirectory[str] | None = None
@@ -123,6 +126,9 @@ class FakeAppliance:
             self.edge_directory = tempfile.TemporaryDirectory(prefix="edge")
         return EdgeFiles(Path(self.edge_directory.name))
 
+    def stapling(self) -> Sequence[Stapling]:
+        return self.staplings
+
     def states(self) -> Mapping[int, ServiceState]:
         return AllStates(self.configuration, self.verdicts)
 
@@ -142,6 +148,15 @@ class FakeAppliance:
         if self.configuration.service(service).server(server) is None:
             raise NotFound("RS", server)
         return ()
+
+    async def weights(self, service: int | None = None) -> Mapping[int, WeightStatus]:
+        if service is not None:
+            self.configuration.service(service)
+        return self.member_weights
+
+    async def set_external_weights(self, command: SetExternalWeights, actor: Actor) -> None:
+        await self.preview(command, actor)
+        self.executed.append(command)
 
     def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
         entries = [entry for entry, _ in reversed(self._revisions) if before is None or entry.number < before]

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from steelyard import __version__
@@ -33,6 +33,7 @@ from steelyard.appliance.road import (
     new_sockets,
     think_through,
 )
+from steelyard.appliance.stapling import Stapler, Stapling, Wanted
 from steelyard.compile.compiler import Compiler
 from steelyard.engines.host import Host
 from steelyard.engines.trusted_roots import TrustedRoots
@@ -40,9 +41,12 @@ from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
 from steelyard.explain.situation import Situation
+from steelyard.health.weight_status import WeightStatus
+from steelyard.model.adaptive import MOVING
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
 from steelyard.model.commands.declare import Restore
+from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotFound, SteelyardError
 from steelyard.model.revocation_expiry import outdated_words
@@ -51,7 +55,7 @@ from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.statistics import Statistics
-from steelyard.observe.status import AllStates, ServiceState
+from steelyard.observe.status import AllStates, ServiceState, target_key
 from steelyard.store.contract import SecretMissing
 
 log = logging.getLogger("steelyard.appliance")
@@ -84,6 +88,8 @@ class Appliance:
         self._unapplied: list[Snapshot] = []
         self._last_applied = Snapshot(0, Configuration())
         self._sampling: asyncio.Task[None] | None = None
+        self._stapling: asyncio.Task[None] | None = None
+        self._stapler = Stapler(self._to_staple, dataplane.stapled, dataplane.staple)
         self._closing = False
 
     # --- start and end
@@ -97,11 +103,13 @@ class Appliance:
         if not self._dataplane.problems():
             await self._journal.settle()
         self._sampling = asyncio.create_task(self._collector.run(lambda: self._snapshot.configuration))
+        self._stapling = asyncio.create_task(self._stapler.run())
 
     async def close(self, *, stop_engines: bool) -> None:
         """Finish pending reloads and let go; the engines go on unless told to stop."""
-        if self._sampling is not None:
-            self._sampling.cancel()
+        for task in (self._sampling, self._stapling):
+            if task is not None:
+                task.cancel()
         async with self._writer:
             # a change that is under way is finished; a reload that fails from here on takes the lock itself
             self._closing = True
@@ -144,7 +152,8 @@ class Appliance:
             before = self._snapshot
             if not journey.preview.differences and journey.configuration == before.configuration:
                 return Outcome(before.revision, "unchanged", journey.preview), None
-            await self._check(journey)
+            with self._journal.expecting(journey.change.secrets):
+                await self._check(journey)
             revision = await self._journal.commit(
                 before, journey.configuration, command.summary, actor, reason, journey.change.secrets, rollback_of
             )
@@ -242,7 +251,8 @@ class Appliance:
     async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
         async with self._writer:
             journey = self._think(command, actor, based_on)
-            await self._check(journey)
+            with self._journal.expecting(journey.change.secrets):
+                await self._check(journey)
             return journey.preview
 
     async def rollback(
@@ -283,6 +293,41 @@ class Appliance:
         if found is None:
             raise NotFound("RS", server)
         return await self._dataplane.transcripts(f"vs{service}/{found.engine_name}")
+
+    def stapling(self) -> Sequence[Stapling]:
+        return self._stapler.states()
+
+    def _to_staple(self) -> Wanted:
+        has, configuration = self._dataplane.applied, self._snapshot.configuration
+        return Wanted(
+            has.settings.stapling,
+            timedelta(seconds=configuration.tls.stapling_interval),
+            tuple(has.certificates.values()),
+            tuple(one.parsed for one in configuration.intermediates.values()),
+        )
+
+    async def weights(self, service: int | None = None) -> Mapping[int, WeightStatus]:
+        configuration = self._snapshot.configuration
+        asked = configuration.services.values() if service is None else (configuration.service(service),)
+        moving = [one for one in asked if one.schedule in MOVING]
+        known = await self._dataplane.weights([one.engine_name for one in moving]) if moving else {}
+        named = {member.index: target_key(one, member) for one in moving for member in one.members}
+        return {index: known[name] for index, name in named.items() if name in known}
+
+    async def set_external_weights(self, command: SetExternalWeights, actor: Actor) -> None:
+        try:
+            check_permission(command, actor)
+            command.apply(self._snapshot.configuration)
+            service = self._snapshot.configuration.service(command.service)
+            names = {member.index: member.engine_name for member in service.members}
+            weights = {names[index]: weight for index, weight in command.weights.items()}
+            await self._dataplane.set_weights(
+                service.engine_name, weights, command.seconds, replace=command.replace
+            )
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, command.summary, refusal)
+            raise
+        log.info("%s through %s: %s", actor.name, actor.origin, command.summary)
 
     def edge_files(self) -> EdgeFiles:
         return self._edge_log.files
@@ -348,6 +393,7 @@ class Appliance:
             problems=(
                 *self._dataplane.problems(),
                 *outdated_words(self._snapshot.configuration, datetime.now(UTC)),
+                *self._stapler.problems(),
             ),
         )
 

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from steelyard.appliance.stapling import Stapling
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
+from steelyard.health.weight_status import WeightStatus
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
+from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.user import User
 from steelyard.observe.edge_files import EdgeFiles
@@ -145,6 +148,14 @@ class ApplianceApi(Protocol):
         """The last checks of a real server, newest first."""
         ...
 
+    async def weights(self, service: int | None = None) -> Mapping[int, WeightStatus]:
+        """What the members of a service, or of all, count as now, by index; absent where weights do not move."""
+        ...
+
+    async def set_external_weights(self, command: SetExternalWeights, actor: Actor) -> None:
+        """Set weights from outside; on disk when it returns. They are no revision."""
+        ...
+
     def history(self, limit: int = 50, before: int | None = None) -> Sequence[HistoryEntry]:
         """Revisions, newest first, without differences."""
         ...
@@ -181,6 +192,10 @@ class ApplianceApi(Protocol):
 
     def new_api_key(self) -> tuple[str, str, bytes]:
         """A new random key of 44 letters and digits: (key, its digest, the bytes to keep)."""
+        ...
+
+    def stapling(self) -> Sequence[Stapling]:
+        """How OCSP stapling stands with each certificate listeners have; empty while it is off."""
         ...
 
     def edge_files(self) -> EdgeFiles:

@@ -26,7 +26,7 @@ from steelyard.health.client import HealthClient
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.virtual_service import VirtualService
-from steelyard.plan.haproxy import Globals, HaproxyPlan, service_key
+from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup
 
@@ -124,6 +124,18 @@ class DataPlane:
     async def set_weights(self, service: str, weights: Mapping[str, int], seconds: float, *, replace: bool) -> None:
         """Set weights from outside; `replace` ends those of all other servers of the service."""
         await self._client.set_weights(service, weights, seconds, replace=replace)
+
+    def stapled(self, certificate: str) -> bytes | None:
+        """The OCSP responder's answer that lies beside a certificate."""
+        return self._haproxy.stapled(certificate)
+
+    async def staple(self, certificate: CertificateFile, issuer_pem: str, answer: bytes) -> bool:
+        """Hand an answer to HAProxy; False when the certificate has got other content meanwhile."""
+        async with self._engine:
+            if self.applied.certificates.get(certificate.name) != certificate or not self.applied.settings.stapling:
+                return False
+            await self._haproxy.staple(certificate, issuer_pem, answer)
+        return True
 
     def require_room(self) -> None:
         """Raise `HostLacks` when the disk cannot take a change."""

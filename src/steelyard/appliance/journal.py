@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from steelyard.appliance.contract import Actor, HistoryEntry, Snapshot
@@ -39,6 +40,7 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._owed: list[tuple[int, str]] = []
+        self._expected: Mapping[str, bytes] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     async def _run(self, call: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
@@ -142,8 +144,18 @@ class Journal:
         return newest[0].at if newest else None
 
     def secret(self, name: str) -> bytes:
-        """A secret by its name."""
-        return self._store.get_secret(name)
+        """A secret by its name, those that are expected included."""
+        expected = self._expected.get(name)
+        return self._store.get_secret(name) if expected is None else expected
+
+    @contextmanager
+    def expecting(self, secrets: Mapping[str, bytes]) -> Iterator[None]:
+        """Within, secrets that are not committed yet are found: HAProxy reads a new certificate's key beforehand."""
+        self._expected = secrets
+        try:
+            yield
+        finally:
+            self._expected = {}
 
     def close(self) -> None:
         """Close the store."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from steelyard.model.errors import SteelyardError
+from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.ocsp import Answer, BadAnswer, issuer_of, judged, question, responder_of
 from steelyard.observe.ocsp_responder import NoAnswer, ask_responder
 from steelyard.plan.haproxy import CertificateFile
@@ -26,6 +26,8 @@ log = logging.getLogger("steelyard.stapling")
 
 #: how soon a responder that failed is asked again; doubled each time, up to the interval
 _FIRST_RETRY = timedelta(seconds=30)
+#: a responder may give an answer that it made long ago; it is not asked again at once for that
+_LEAST = timedelta(seconds=60)
 #: how often a look is taken at which certificates there are
 _LOOK_SECONDS = 1.0
 #: responders that are asked at the same time
@@ -159,7 +161,8 @@ class Stapler:
         await self._give(file, issuer.public_bytes(Encoding.PEM).decode(), der)
         if state.failures:
             log.info("OCSP: certificate %s has an answer again", file.name)
-        return _with(state, answer, answer.due(now, wanted.interval), asked=now)
+        due = max(answer.due(now, wanted.interval), now + _LEAST)
+        return _with(state, answer, due, asked=now)
 
 
 def _pair(file: CertificateFile, more: Iterable[x509.Certificate]) -> tuple[x509.Certificate, x509.Certificate | None]:
@@ -184,7 +187,8 @@ def _failed(state: Stapling, failure: Exception, now: datetime, interval: timede
     if isinstance(failure, BadAnswer):
         words = f"the responder's answer {failure}"
     else:
-        words = failure.details() if isinstance(failure, SteelyardError) else str(failure)
+        said = f": {failure.words}" if isinstance(failure, EngineRefused) else ""
+        words = f"{failure}{said}"
     wait = min(_FIRST_RETRY * 2 ** min(state.failures, 12), interval)
     lapsed = state.answer_until is not None and state.answer_until <= now
     return replace(

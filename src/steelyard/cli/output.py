@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH_WITHOUT_TERMINAL = 160
+_LONGEST_SHOWN = 2000
 
 #: status -> shape, shape where the terminal has no Unicode, style
 _STATES: Mapping[str, tuple[str, str, str]] = {
@@ -33,6 +34,14 @@ def console(*, stderr: bool = False) -> Console:
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if terminal else _WIDTH_WITHOUT_TERMINAL
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def setting_value(value: Any) -> str:
+    """The value of a setting as it is typed: `on`, `off`, items of a list with commas; long ones are cut short."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}... ({len(text)} characters)"
 
 
 def as_json(value: Any) -> str:

@@ -36,7 +36,7 @@ def show(session: Session, section: Section) -> None:
 
 
 def _table(found: Mapping[str, Any]) -> Table:
-    rows = [(name, " ".join(value) if isinstance(value, list) else str(value)) for name, value in found.items()]
+    rows = [(name, output.setting_value(value)) for name, value in found.items()]
     return output.table(("parameter", "value"), rows)
 
 

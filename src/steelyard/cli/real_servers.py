@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from steelyard.cli import find, output, values
+from steelyard.cli import find, output, values, weights
+from steelyard.cli.failures import Misuse
 from steelyard.cli.session import Session, command
 from steelyard.model.real_server import RealServer
 
@@ -88,6 +89,44 @@ def disable(session: Session, service: Service, server: Server) -> None:
     """Give a real server no new clients; those with a record may come until the drain time ends."""
     path, said = _path(session, service, server)
     session.report(session.write("POST", f"{path}/disable"), f"{said} disabled")
+
+
+@command(app, "weights")
+def show_weights(session: Session, service: Service) -> None:
+    """Show what the real servers or sub-services of a virtual service count as now, and why."""
+    found = session.api.get(f"/virtual-services/{find.service(session, service)}/weights")
+    session.show(found, lambda: weights.weight_table(found))
+
+
+@command(app, "weight")
+def set_weight(
+    session: Session,
+    service: Service,
+    server: Annotated[
+        str, typer.Argument(metavar="RS", help="Index, ADDRESS:PORT or ADDRESS; or a sub-service.", show_default=False)
+    ],
+    weight: Annotated[int, typer.Argument(metavar="WEIGHT", help="1 to 65535.", show_default=False)],
+    external: Annotated[
+        bool, typer.Option("--external", help="From outside and for a time, for services scheduled by sdn-adaptive.")
+    ] = False,
+    seconds: Annotated[int, typer.Option("--for", help="Seconds it holds; the configured weight follows.")] = 300,
+) -> None:
+    """Give a real server a weight from outside: steelyard rs weight web 10.0.0.5:80 200 --external --for 60."""
+    if not external:
+        raise Misuse("A weight without --external is a setting", "Use `steelyard rs set VS RS weight=WEIGHT`")
+    index = find.service(session, service)
+    number = find.member(session, index, server)
+    body = {"weights": {str(number): weight}, "seconds": seconds}
+    found = session.api.request("PATCH", f"/virtual-services/{index}/weights", body=body)
+    session.show(found, lambda: f"{number} of virtual service {index} has the weight {weight} for {seconds} s")
+
+
+@command(app, "end-weights")
+def end_weights(session: Session, service: Service) -> None:
+    """End all weights set from outside: the configured ones hold again."""
+    index = find.service(session, service)
+    found = session.api.request("DELETE", f"/virtual-services/{index}/weights")
+    session.show(found, lambda: f"Virtual service {index} has its configured weights again")
 
 
 @command(app, "checks")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from steelyard.model.certificate import Certificate
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitRule
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
@@ -112,6 +113,14 @@ def catalogue_pages() -> tuple[Page, ...]:
             " `/api/v1/users`, `/api/v1/certificates`. Passwords are kept as salted scrypt hashes, private keys among"
             " the secrets of the store; neither is ever shown.",
             (("User", _all(User)), ("Certificate", _all(Certificate))),
+        ),
+        Page(
+            "ldap-endpoints.md",
+            "Settings of LDAP endpoints",
+            "LoadMaster API: `addldapendpoint`, `modifyldapendpoint` and their relatives. Native API:"
+            " `/api/v1/ldap-endpoints`. The password of the user (`adminpass`, `password`) is kept among the secrets of"
+            " the store and is never shown.",
+            (("LDAP endpoint", _all(LdapEndpoint)),),
         ),
     )
 

@@ -64,7 +64,7 @@ def show(session: Session, name: Name) -> None:
 
     def page() -> Table:
         rows = [
-            (member, str(value), declared[member].setting.label)
+            (member, output.setting_value(value), declared[member].setting.label)
             for member, value in found.items()
             if member in declared and not declared[member].is_default(value)
         ]

@@ -11,6 +11,7 @@ from steelyard.model.setting import Declared, Settings
 
 _TRUE = frozenset({"true", "yes", "on", "1", "y"})
 _FALSE = frozenset({"false", "no", "off", "0", "n"})
+_NAME = re.compile(r"[A-Za-z][\w.-]*")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -23,7 +24,10 @@ def settings(model: type[Settings], given: Iterable[str]) -> dict[str, Any]:
         name = name.strip().replace("-", "_")
         if not equals or not name:
             raise Misuse(
-                f"{word!r} is not of the form setting=value", "`steelyard settings` shows the settings there are"
+                f"{word!r} is not of the form setting=value",
+                f"A name is given as name={word}; `steelyard settings` shows the settings there are"
+                if _NAME.fullmatch(word)
+                else "`steelyard settings` shows the settings there are",
             )
         if name in found:
             raise Misuse(f"{name} is given twice", "Give it once")

@@ -19,7 +19,6 @@ from steelyard.model.virtual_service import VirtualService
 app = typer.Typer(no_args_is_help=True, help="Virtual services: what clients connect to.")
 
 _LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers,slots,parent"
-_LONGEST_SHOWN = 2000
 _AVAILABLE = frozenset({"Up", "Unchecked"})
 
 Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.", show_default=False)]
@@ -77,7 +76,7 @@ def _page(service: Mapping[str, Any], all_settings: bool, members: Table) -> Gro
     head.append(f"  {service['reason']}", style="not bold")
     declared = VirtualService.declared()
     rows = [
-        (name, _shown(value), declared[name].setting.label)
+        (name, output.setting_value(value), declared[name].setting.label)
         for name, value in service.items()
         if name in declared and (all_settings or not declared[name].is_default(_comparable(value)))
     ]
@@ -86,11 +85,6 @@ def _page(service: Mapping[str, Any], all_settings: bool, members: Table) -> Gro
 
 def _comparable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _shown(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}... ({len(text)} characters)"
 
 
 @command(app, "add", change=True)

@@ -34,16 +34,19 @@ class AgentPoll:
         self._weighting = weighting
         self._address = address
         check = Check(
-            kind="http", interval=weighting.interval, timeout=weighting.timeout, attempts=1, url=weighting.url, method="GET"
+            kind="http",
+            interval=weighting.interval,
+            timeout=weighting.timeout,
+            attempts=1,
+            url=weighting.url,
+            method="GET",
         )
         self._request = http_request(check, address)
 
     async def ask(self) -> Reading | None:
         """The load; None when this host could not ask, which says nothing of the agent."""
         line = Line(self._address, self._weighting.port)
-        said = await attempt(
-            line, self._weighting.timeout, self._request.text, self._exchange, number=1, attempts=1
-        )
+        said = await attempt(line, self._weighting.timeout, self._request.text, self._exchange, number=1, attempts=1)
         if said.outcome is Outcome.UNASKED:
             return None
         if said.outcome is Outcome.GOOD:

@@ -181,7 +181,7 @@ class Board:
         said = [
             replace(one, check=names[at]) if several else one
             for at, probe in enumerate(known.probes)
-            for one in probe.transcripts
+            for one in reversed(probe.transcripts)
         ]
         return sorted(said, key=lambda one: one.started + one.duration_ms / 1000, reverse=True)[:KEPT]
 

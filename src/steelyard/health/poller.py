@@ -65,12 +65,11 @@ class Poller:
                 poll.targets = {target for target in poll.targets if target[0] != name}
                 left.add(poll)
             for target, key in _asked(service):
-                poll = self._polls.get(key)
-                if poll is None:
-                    poll = self._polls[key] = _Poll(key, prepared[key])
-                    self._scheduler.add(poll, key[0].interval, now)
-                poll.targets.add((name, target))
-                self._of.setdefault(name, set()).add(poll)
+                if key not in self._polls:
+                    self._polls[key] = _Poll(key, prepared[key])
+                    self._scheduler.add(self._polls[key], key[0].interval, now)
+                self._polls[key].targets.add((name, target))
+                self._of.setdefault(name, set()).add(self._polls[key])
         for poll in left:
             if not poll.targets:
                 del self._polls[poll.key]

@@ -109,8 +109,8 @@ class Weigher:
             if kind != "external":
                 self._forget(key)
             else:
-                for name in [name for name in self.externals if name[0] == key and name[1] not in targets]:
-                    del self.externals[name]
+                for gone in [name for name in self.externals if name[0] == key and name[1] not in targets]:
+                    del self.externals[gone]
             self._weighed[key] = one
             for name, target in targets.items():
                 scale = one.scales.get(name)
@@ -141,7 +141,7 @@ class Weigher:
     # --- what is heard
 
     def heard(self, name: TargetName, reading: Reading, now: float) -> bool:
-        """A server's agent was polled. Returns whether it went silent, came back, or began or ended to say 101 or 102."""
+        """A server's agent was polled. Returns whether it went silent, came back, or says 101 or 102 newly."""
         one = self._weighed.get(name[0])
         if one is None or one.kind != "agent" or name[1] not in one.scales:
             return False

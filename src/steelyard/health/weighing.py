@@ -15,7 +15,7 @@ from pathlib import Path
 
 from steelyard.health.agent_poll import AgentPoll
 from steelyard.health.board import Board, Changes
-from steelyard.health.poller import PollKey, Poller
+from steelyard.health.poller import Poller, PollKey
 from steelyard.health.saver import Saver
 from steelyard.health.transcript import Outcome
 from steelyard.health.weigher import Reading, TargetName, Weigher

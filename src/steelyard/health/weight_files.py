@@ -1,4 +1,4 @@
-"""What weights are known from: `external.json` (weights set from outside) and `shares.json` (how far shares have moved).
+"""What weights are known from: `external.json` (those set from outside) and `shares.json` (how far shares have moved).
 
 An external weight is on the disk before it is answered for, so that a killed process takes it up again. Shares change
 with every poll and are written now and then: a process that starts goes on from about where they were.
@@ -61,7 +61,9 @@ class WeightFiles:
 def _records(path: Path) -> dict[TargetName, dict[str, Any]]:
     try:
         data = json.loads(path.read_bytes())
-        return {_name(name): {key: float(v) if key != "address" else v for key, v in r.items()} for name, r in data.items()}
+        return {
+            _name(name): {key: float(v) if key != "address" else v for key, v in r.items()} for name, r in data.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as failure:

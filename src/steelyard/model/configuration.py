@@ -21,6 +21,13 @@ from steelyard.model.errors import NotFound
 from steelyard.model.intermediate import Intermediate
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitEntries, LimitParameters
+from steelyard.model.notification import (
+    EmailParameters,
+    EventParameters,
+    SnmpParameters,
+    SyslogParameters,
+    WebhookParameters,
+)
 from steelyard.model.parameters import AccessParameters, CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.revocation_list import RevocationList
@@ -64,6 +71,11 @@ class Configuration:
     access: AccessParameters = field(default_factory=AccessParameters)
     limits: LimitParameters = field(default_factory=LimitParameters)
     tls: TlsParameters = field(default_factory=TlsParameters)
+    syslog: SyslogParameters = field(default_factory=SyslogParameters)
+    email: EmailParameters = field(default_factory=EmailParameters)
+    snmp: SnmpParameters = field(default_factory=SnmpParameters)
+    webhook: WebhookParameters = field(default_factory=WebhookParameters)
+    events: EventParameters = field(default_factory=EventParameters)
     adaptive: AdaptiveParameters = field(default_factory=AdaptiveParameters)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
@@ -152,6 +164,11 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "access": ("parameters", AccessParameters),
     "limits": ("parameters", LimitParameters),
     "tls": ("parameters", TlsParameters),
+    "syslog": ("parameters", SyslogParameters),
+    "email": ("parameters", EmailParameters),
+    "snmp": ("parameters", SnmpParameters),
+    "webhook": ("parameters", WebhookParameters),
+    "events": ("parameters", EventParameters),
     "adaptive": ("parameters", AdaptiveParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),

@@ -9,6 +9,13 @@ from pydantic import field_validator, model_validator
 
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.limits import LimitParameters
+from steelyard.model.notification import (
+    EmailParameters,
+    EventParameters,
+    SnmpParameters,
+    SyslogParameters,
+    WebhookParameters,
+)
 from steelyard.model.setting import Setting, Settings
 from steelyard.model.tls_parameters import TlsParameters
 
@@ -409,5 +416,10 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "access": AccessParameters,
     "limits": LimitParameters,
     "tls": TlsParameters,
+    "syslog": SyslogParameters,
+    "email": EmailParameters,
+    "snmp": SnmpParameters,
+    "webhook": WebhookParameters,
+    "events": EventParameters,
     "adaptive": AdaptiveParameters,
 }

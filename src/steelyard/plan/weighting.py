@@ -21,6 +21,4 @@ class Weighting(BaseModel):
     url: str = Field("", description="where an agent tells its load")
     port: int = Field(0, ge=0, le=65535, description="port of the agent")
     timeout: int = Field(4, ge=1, description="seconds one poll may take in all")
-    least_load: int = Field(
-        0, ge=0, le=50, description="percent; while every load is below it the static weights hold"
-    )
+    least_load: int = Field(0, ge=0, le=50, description="percent; while every load is below it the static weights hold")

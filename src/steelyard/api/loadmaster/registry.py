@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from steelyard.api.loadmaster import (
     access_lists,
+    adaptive,
     certificates,
     cipher_sets,
     error_pages,
@@ -46,6 +47,7 @@ _BUILT: tuple[Entry, ...] = (
     *cipher_sets.COMMANDS,
     *ldap_endpoints.COMMANDS,
     *parameters.COMMANDS,
+    *adaptive.COMMANDS,
     *limits.COMMANDS,
     *access_lists.COMMANDS,
     *extensions.COMMANDS,

@@ -41,6 +41,10 @@ class Row:
     field: str | None = None
 
 
+#: what moves the weights of a service, as LoadMaster calls it (`reference/loadmaster-api/02`, 2.3)
+_ADAPTIVE: Mapping[str, str] = {"adaptive": "http_rs", "sdn-adaptive": "sdn_gstats"}
+
+
 def _setting(service: VirtualService, field: str) -> Value:
     return shown(VirtualService.declared()[field], getattr(service, field))
 
@@ -160,6 +164,7 @@ ROWS: tuple[Row, ...] = (
     _always("FollowVSID", "follow_vs"),
     _always("Protocol", "protocol"),
     _always("Schedule", "schedule"),
+    Row("Adaptive", lambda s: _ADAPTIVE.get(s.service.schedule, ABSENT)),
     _always("CheckType", "check_type"),
     Row("Persist", _persistence, "persistence"),
     _always("PersistTimeout", "persistence_timeout"),

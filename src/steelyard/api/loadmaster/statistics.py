@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from steelyard.api.loadmaster.answers import ABSENT, Answer, Data, PerVersion, Record, Value
 from steelyard.api.loadmaster.call import Call, Entry
+from steelyard.model.errors import EngineRefused
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
@@ -28,6 +29,7 @@ async def stats(call: Call) -> Answer:
     services = configuration.services.values()
     top = [sample.services.get(s.index, TrafficCounters()) for s in services if not s.is_sub]
     host = call.host.read()
+    weights = await _weights(call)
     members: dict[str, Value] = {
         "CPU": _cpu(host),
         "Memory": _memory(host.memory),
@@ -39,12 +41,12 @@ async def stats(call: Call) -> Answer:
             _service(s, states.get(s.index), sample.services.get(s.index, TrafficCounters())) for s in services
         ),
         "Rs": tuple(
-            _server(s, r, sample.servers.get((s.index, r.index), TrafficCounters()))
+            _server(s, r, sample.servers.get((s.index, r.index), TrafficCounters())) | weights.get(r.index, {})
             for s in services
             for r in s.servers
         ),
         "SubVS": tuple(
-            _slot(s, slot, sample.servers.get((s.index, slot.index), TrafficCounters()))
+            _slot(s, slot, sample.servers.get((s.index, slot.index), TrafficCounters())) | weights.get(slot.index, {})
             for s in services
             for slot in s.slots
         )
@@ -63,6 +65,15 @@ async def stats(call: Call) -> Answer:
     if changed is not None:
         members["ChangeTime"] = int(changed)
     return Data(members)
+
+
+async def _weights(call: Call) -> dict[int, dict[str, Value]]:
+    """What real servers and slots count as now, where that moves; a silent checking process leaves the static ones."""
+    try:
+        known = await call.appliance.weights()
+    except EngineRefused:
+        return {}
+    return {index: {"Weight": status.weight} for index, status in known.items()}
 
 
 def _service(service: VirtualService, state: ServiceState | None, counters: TrafficCounters) -> Record:
@@ -92,7 +103,7 @@ def _service(service: VirtualService, state: ServiceState | None, counters: Traf
     }
 
 
-def _server(service: VirtualService, server: RealServer, counters: TrafficCounters) -> Record:
+def _server(service: VirtualService, server: RealServer, counters: TrafficCounters) -> dict[str, Value]:
     return {
         "VSIndex": service.index,
         "RSIndex": server.index,
@@ -102,7 +113,7 @@ def _server(service: VirtualService, server: RealServer, counters: TrafficCounte
     }
 
 
-def _slot(service: VirtualService, slot: Slot, counters: TrafficCounters) -> Record:
+def _slot(service: VirtualService, slot: Slot, counters: TrafficCounters) -> dict[str, Value]:
     """A sub-service as its parent sees it; its own figures are among the services."""
     return {
         "VSIndex": service.index,

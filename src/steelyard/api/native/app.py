@@ -37,6 +37,7 @@ from steelyard.api.native import (
     sub_services,
     unavailable,
     users,
+    weights,
 )
 from steelyard.api.native.access import identified
 from steelyard.api.native.schemas import components, ref
@@ -48,6 +49,7 @@ PREFIX = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     services.router,
     servers.router,
+    weights.router,
     sub_services.router,
     unavailable.router,
     rules.router,

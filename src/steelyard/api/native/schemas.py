@@ -12,6 +12,7 @@ from steelyard.model.access_list import LISTS, MAX_COMMENT
 from steelyard.model.certificate import Certificate
 from steelyard.model.certificate_backup import LEAST_PASS_PHRASE, MOST_PASS_PHRASE, PARTS
 from steelyard.model.cipher_set import CipherSet
+from steelyard.model.commands.weights import LONGEST_SECONDS, USUAL_SECONDS
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.intermediate import Intermediate
 from steelyard.model.ldap_endpoint import LdapEndpoint
@@ -96,6 +97,30 @@ def _services() -> dict[str, Schema]:
         "ErrorPage": _object({"data": {**_TEXT, "format": "byte"}, "media_type": _TEXT}),
         "NewErrorPage": _object(
             {"text": {**_TEXT, "description": "The page as text."}, "data": {**_TEXT, "format": "byte"}}
+        ),
+        "ExternalWeights": _object(
+            {
+                "weights": {
+                    "type": "object",
+                    "description": "Index of a real server or slot: its weight.",
+                    "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 65535},
+                },
+                "seconds": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": LONGEST_SECONDS,
+                    "default": USUAL_SECONDS,
+                    "description": "After these the configured weights hold again.",
+                },
+            },
+            "weights",
+        ),
+        "Weights": _object(
+            {
+                "service": _INDEX,
+                "schedule": _TEXT,
+                "members": {"type": "array", "items": {"type": "object"}, "description": "Each with what it counts as."},
+            }
         ),
         "Check": {
             "type": "object",

@@ -45,13 +45,13 @@ async def tell(socket: Path, command: str) -> None:
     answer = (await ask(socket, command)).strip()
     removed = answer.startswith(("Entry '", "Certificate '")) and " deleted" in answer
     if "Success!" not in answer and not removed:
-        raise EngineRefused(explained(answer), words=answer)
+        raise EngineRefused(refused_certificate(answer) or _REFUSED, words=answer)
 
 
-def explained(words: str) -> str:
-    """What HAProxy's refusal of a certificate means."""
+def refused_certificate(words: str) -> str | None:
+    """What HAProxy's refusal means, if it is about what is in a certificate."""
     if _UNLOADABLE not in words:
-        return _REFUSED
+        return None
     return (
         "HAProxy's TLS library refuses the certificate, mostly for an RSA key under 2048 bits or a SHA-1 signature;"
         " have a new one issued"

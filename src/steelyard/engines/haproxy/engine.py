@@ -30,6 +30,7 @@ from steelyard.engines.haproxy.records import (
 )
 from steelyard.engines.haproxy.retirement import retire
 from steelyard.engines.haproxy.runtime import LINE_BYTES, ask, batches
+from steelyard.engines.haproxy.stapling import Staples, send_staple
 from steelyard.engines.haproxy.ticket_keys import ensure_keys, rotate
 from steelyard.engines.haproxy.trust import contents as trust_contents
 from steelyard.engines.haproxy.trust import describe_trust, replace_trust, write_trust
@@ -117,6 +118,14 @@ class HaproxyEngine(Protocol):
         """Write the plan, which is in force, as what a restart begins with."""
         ...
 
+    async def staple(self, certificate: CertificateFile, issuer_pem: str, answer: bytes) -> None:
+        """Have an OCSP responder's answer handed to clients, from now on and after a restart."""
+        ...
+
+    def stapled(self, certificate: str) -> bytes | None:
+        """The answer that is handed to clients with a certificate, as far as it was kept."""
+        ...
+
     async def rotate_ticket_keys(self, seconds: float) -> bool:
         """Replace the keys of session tickets that have encrypted for so long; whether there were any."""
         ...
@@ -156,6 +165,7 @@ class RealHaproxy:
         self._rendered_lookups: dict[str, tuple[tuple[tuple[str, str], ...], bytes, str]] = {}
         self._learning: asyncio.Task[None] | None = None
         self._checks = asyncio.Lock()
+        self._staples = Staples(layout.engine / "certificates")
         ensure_keys(layout.ticket_keys)
         package = importlib.resources.files("steelyard.engines.haproxy")
         for script in layout.scripts:
@@ -391,6 +401,7 @@ class RealHaproxy:
     ) -> None:
         path = self._emitter.paths.certificate(certificate.name)
         pem = self._pem(certificate)
+        self._staples.forget(certificate.name)
         write(self._layout.engine / "certificates" / f"{certificate.name}.pem", pem)
         self._written[certificate.name] = certificate
         send = (
@@ -399,6 +410,15 @@ class RealHaproxy:
             else certificates.replace_certificate
         )
         await send(self._layout.socket, path, pem.decode())
+
+    async def staple(self, certificate: CertificateFile, issuer_pem: str, answer: bytes) -> None:
+        self._staples.keep(certificate.name, issuer_pem, answer)
+        if self.master_pid is not None:
+            path = self._emitter.paths.certificate(certificate.name)
+            await send_staple(self._layout.socket, path, issuer_pem, answer)
+
+    def stapled(self, certificate: str) -> bytes | None:
+        return self._staples.kept(certificate)
 
     async def prepare(self, plan: HaproxyPlan) -> None:
         for lookup in plan.all_lookups():
@@ -447,6 +467,8 @@ class RealHaproxy:
 
     def _write_files(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
         """What the configuration names: certificates, their lists, lookups and pages."""
+        if emitter is self._emitter:
+            self._staples.forget_others(plan.certificates if plan.settings.stapling else ())
         self._write_certificates(plan, emitter)
         self._write_lists(plan, emitter)
         base = self._layout.engine if emitter is self._emitter else self._layout.staging
@@ -471,7 +493,10 @@ class RealHaproxy:
                     continue
                 self._written.pop(name, None)
             base = self._layout.engine if emitter is self._emitter else self._layout.staging
-            write(base / "certificates" / f"{name}.pem", self._pem(certificate))
+            path, pem = base / "certificates" / f"{name}.pem", self._pem(certificate)
+            if emitter is self._emitter and not (path.exists() and path.read_bytes() == pem):
+                self._staples.forget(name)
+            write(path, pem)
             if emitter is self._emitter:
                 self._written[name] = certificate
 

@@ -112,6 +112,8 @@ class FakeHaproxy:
         self.starts: list[HaproxyPlan] = []
         self.reloads: list[HaproxyPlan] = []
         self.saved: list[HaproxyPlan] = []
+        #: answers of OCSP responders by certificate
+        self.staples: dict[str, bytes] = {}
         self.ticket_key_seconds: list[float] = []
         #: persistence records: (table, key) to (number of the server, milliseconds left)
         self.records: dict[tuple[str, str], tuple[int, int]] = {}
@@ -224,6 +226,14 @@ class FakeHaproxy:
             found = self._worker.backends.get(removal.backend, {}).get(removal.server)
             if found is not None:
                 _enter(found, "maint")
+
+    async def staple(self, certificate: CertificateFile, issuer_pem: str, answer: bytes) -> None:
+        if self._worker is not None and certificate.name not in self._worker.certificates:
+            raise _refusal("Certificate is not referenced by the configuration!")
+        self.staples[certificate.name] = answer
+
+    def stapled(self, certificate: str) -> bytes | None:
+        return self.staples.get(certificate)
 
     async def prepare(self, plan: HaproxyPlan) -> None:
         """Nothing takes long here."""

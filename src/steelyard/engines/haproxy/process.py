@@ -16,6 +16,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from steelyard.engines.haproxy.certificates import refused_certificate
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.engines.pipe import open_pipe
@@ -77,7 +78,8 @@ class HaproxyProcess:
                 for line in output.decode(errors="replace").splitlines()
                 if "[ALERT]" in line or "error" in line.lower()
             )
-            raise EngineRefused("HAProxy refuses the configuration", words=words or output.decode(errors="replace"))
+            message = refused_certificate(words) or "HAProxy refuses the configuration"
+            raise EngineRefused(message, words=words or output.decode(errors="replace"))
 
     async def adopt(self) -> bool:
         """Take over a master that runs already with this state directory's configuration.

@@ -40,6 +40,7 @@ from steelyard.model.commands.servers import AddServer, ChangeServer, EnableAddr
 from steelyard.model.commands.services import AddService, ChangeService, DuplicateService, RemoveService
 from steelyard.model.commands.sub_services import AddServerToAll, ChangeSlot, CreateSubService
 from steelyard.model.commands.users import AddApiKey, AddUser, ChangePassword, RemoveApiKey, RemoveUser, SetPermissions
+from steelyard.model.commands.weights import SetExternalWeights
 
 __all__ = [
     "AddApiKey",
@@ -100,6 +101,7 @@ __all__ = [
     "RestoreCertificates",
     "RulePlace",
     "SetClientLimit",
+    "SetExternalWeights",
     "SetParameters",
     "SetPermissions",
     "required_permissions",

@@ -160,8 +160,8 @@ class TlsSettings(Settings):
             "ClientCert",
             _SECTION,
             "Client Certificates",
-            "Whether clients must show a certificate of an accepted authority, and what real servers are told of it. From"
-            " 2 on, headers of the same names that clients send are removed. Needs SSL acceleration.",
+            "Whether clients must show a certificate of an accepted authority, and what real servers are told of it."
+            " From 2 on, headers of the same names that clients send are removed. Needs SSL acceleration.",
             choices={
                 0: "none",
                 1: "required",
