@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +61,7 @@ LAYER7_DEFAULTS: dict[str, Any] = {
     "drain_time": 300,
     "add_cookie_port": False,
     "share_subvs_persistence": False,
+    "slow_start": 0,
 }
 _RECORD = re.compile(r"key=(\S+) .*?exp=(\d+) .*?server_id=(\d+)")
 
@@ -121,9 +122,17 @@ class Rig:
         actor = Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "test")
         return self._background.run(appliance.execute(command, actor, wait=wait), 40)
 
+    def wait_for(self, awaitable: Coroutine[Any, Any, T]) -> T:
+        """The result of something the appliance does."""
+        return self._background.run(awaitable, 40)
+
     def ask(self, command: str) -> str:
         """HAProxy's answer on its runtime socket."""
         return self._background.run(ask(self.started.layout.socket, command))
+
+    def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
+        """The last checks of a real server, newest first."""
+        return self._background.run(self.started.appliance.transcripts(service, server))
 
     def rotate_ticket_keys(self) -> None:
         """What the appliance does every minute: replace keys of session tickets whose time is over."""

@@ -73,10 +73,7 @@ def service(rig: Rig, one: Origin) -> Service:
     named = {"first": FIRST, "wild": WILD, "exact": EXACT, "rsa": BOTH_RSA, "ec": BOTH_EC}
     rig.do(
         Batch(
-            [
-                PutCertificate(name, read_upload(certified.bundle()), replace=True)
-                for name, certified in named.items()
-            ]
+            [PutCertificate(name, read_upload(certified.bundle()), replace=True) for name, certified in named.items()]
         )
     )
     return rig.http(one, ssl_acceleration=True, certificates=("first",))

@@ -108,6 +108,20 @@ def test_what_a_client_sends_cannot_forge_a_line(rig: Rig, filtered: Service) ->
     rig.layer7(log_user_agent=False)
 
 
+def test_lines_can_be_written_in_the_common_event_format(rig: Rig, one: Origin) -> None:
+    service = rig.http(one, name="front", esp_enabled=True, allowed_hosts="a.com")
+    rig.layer7(cef_messages=True)
+    rig.started.appliance.edge_files().clear()
+    assert service.fetch("/x", headers={"Host": "b.com"}).status == 403
+    eventually(lambda: rig.started.appliance.edge_files().tail("security", 1), "the line is written")
+    (text,) = rig.started.appliance.edge_files().tail("security", 1)
+    assert re.match(
+        r"\d{4}-\d\d-\d\dT[0-9:.]+Z CEF:0\|Steelyard\|Edge filter\|[^|]+\|host\|Request refused\|6\|rt=", text
+    )
+    assert " dhost=b.com " in text and " cs1=front " in text
+    rig.layer7(cef_messages=False)
+
+
 def test_a_malformed_request_and_a_failed_handshake_are_security_events(rig: Rig, one: Origin) -> None:
     service = rig.http(one, esp_enabled=True, allowed_hosts="a.com", ssl_acceleration=True, allow_http2=True)
     rig.started.appliance.edge_files().clear()

@@ -34,9 +34,10 @@ def stapling(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     rig.do(SetParameters("tls", {"stapling": False}))
 
 
-def stapled(service: Service, name: str) -> str | None:
+def stapled(service: Service | tuple[str, int], name: str) -> str | None:
     """What a client is handed: the serial number the answer is about if it is good, None without an answer."""
-    words = ["openssl", "s_client", "-connect", f"{service.address}:{service.port}", "-servername", name, "-status"]
+    address, port = (service.address, service.port) if isinstance(service, Service) else service
+    words = ["openssl", "s_client", "-connect", f"{address}:{port}", "-servername", name, "-status"]
     said = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False)
     if "no response sent" in said.stdout:
         return None
@@ -75,9 +76,12 @@ def test_clients_are_handed_the_responder_s_answer_also_after_reloads_and_restar
         responder.stop()
         service.change(add_via=6)
         assert stapled(service, "shop.example") == serial, "a reload keeps the answer"
+        where = (service.address, service.port)
         rig.let_go()
-        assert stapled(service, "shop.example") == serial, "the control plane is not needed for it"
-        rig.start()
+        try:
+            assert stapled(where, "shop.example") == serial, "the control plane is not needed for it"
+        finally:
+            rig.start()
         assert stapled(service, "shop.example") == serial
         eventually(lambda: state(rig, "shop"), "the answer on the disk is known again")
         kept = state(rig, "shop")
@@ -113,7 +117,7 @@ def test_a_responder_that_fails_stops_nothing_and_is_told_of(stapling: Rig, one:
             )
 
         problem("dead", "connection refused")
-        problem("lied", "not signed by the certificate's authority")
+        problem("lied", "has not charged with it")
         assert service.fetch(sni="dead.example").status == 200
         assert stapled(service, "lied.example") is None
         responder.revokes(dead)

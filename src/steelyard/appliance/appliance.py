@@ -98,7 +98,7 @@ class Appliance:
         """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
         plan = self._compiler.compile(snapshot.configuration)
         self._snapshot = self._last_applied = snapshot
-        self._edge_log.start(self._service_name)
+        self._edge_log.start(self._service_name, lambda: self._snapshot.configuration.layer7.cef_messages)
         await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
         if not self._dataplane.problems():
             await self._journal.settle()
@@ -282,8 +282,11 @@ class Appliance:
 
     # --- state
 
+    def _states(self, configuration: Configuration) -> AllStates:
+        return AllStates(configuration, self._dataplane.verdicts.for_people(), self._dataplane.worker_began)
+
     def states(self) -> Mapping[int, ServiceState]:
-        return AllStates(self._snapshot.configuration, self._dataplane.verdicts.for_people())
+        return self._states(self._snapshot.configuration)
 
     async def statistics(self) -> Statistics:
         return await self._collector.sample(self._snapshot.configuration)
@@ -321,9 +324,7 @@ class Appliance:
             service = self._snapshot.configuration.service(command.service)
             names = {member.index: member.engine_name for member in service.members}
             weights = {names[index]: weight for index, weight in command.weights.items()}
-            await self._dataplane.set_weights(
-                service.engine_name, weights, command.seconds, replace=command.replace
-            )
+            await self._dataplane.set_weights(service.engine_name, weights, command.seconds, replace=command.replace)
         except SteelyardError as refusal:
             await self._journal.refused(actor, command.summary, refusal)
             raise
@@ -343,7 +344,7 @@ class Appliance:
         service = find_service(configuration, request, host)
         situation = Situation(
             configuration,
-            AllStates(configuration, self._dataplane.verdicts.for_people()),
+            self._states(configuration),
             self._compiler.service_context(configuration),
             lambda one: self._compiler.family(one, configuration),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,8 @@ class DataPlane:
         self._closing = False
         self._problems: dict[str, str] = {}
         self.verdicts = Verdicts()
+        #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
+        self.worker_began = 0.0
         self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
         self._checks = self._told = HealthPlan()
         self._revision = 0
@@ -177,6 +180,7 @@ class DataPlane:
 
     async def _bring(self, plan: HaproxyPlan) -> None:
         """Make HAProxy run that plan: a reload if it runs, a start if it does not."""
+        began = time.time()
         if self._haproxy.master_pid is not None:
             await self._before_reload()
             await self._refresh_weights()
@@ -189,6 +193,7 @@ class DataPlane:
                 log.error("HAProxy ended under a reload (%s); starting it", failure.message)
         if self._haproxy.master_pid is None:
             await self._haproxy.start(plan, self.verdicts.server_states(plan))
+        self.worker_began = began
         self._problems.pop("haproxy", None)
 
     async def _refresh_weights(self) -> None:

@@ -16,6 +16,7 @@ from steelyard.model.content_rule import ContentRule
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.intermediate import Intermediate
 from steelyard.model.real_server import RealServer
+from steelyard.model.revocation_list import RevocationList
 from steelyard.model.setting import Settings
 from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
@@ -60,6 +61,8 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
         return f"{kind} {value.name}"
     if isinstance(value, Intermediate):
         return f"intermediate certificate {value.name}"
+    if isinstance(value, RevocationList):
+        return f"revocation list {value.name}"
     if isinstance(value, SigningRequest):
         return f"signing request {value.name}"
     if isinstance(value, ContentRule):
@@ -91,6 +94,8 @@ def _line(value: BaseModel, name: str, old: Any, new: Any) -> str:
         return f"{name}: changed {_MASK}"
     if name in ("chain_pem", "pem") and isinstance(value, (Certificate, Intermediate)):
         return "certificate: new content"
+    if name == "pem" and isinstance(value, RevocationList):
+        return f"list: of {value.parsed.last_update_utc:%Y-%m-%d %H:%M} UTC, {len(value.parsed)} certificates revoked"
     if name == "request_pem":
         return "request: new content"
     if name == "error_page":

@@ -77,6 +77,7 @@ class Stapler:
         self._give = give
         self._ask = ask
         self._seen: dict[str, tuple[CertificateFile, Stapling]] = {}
+        self._authorities: tuple[x509.Certificate, ...] = ()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def states(self) -> tuple[Stapling, ...]:
@@ -110,10 +111,11 @@ class Stapler:
             return
         names = {file.name for file in wanted.certificates}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+        others, self._authorities = wanted.authorities != self._authorities, wanted.authorities
         due: list[CertificateFile] = []
         for file in wanted.certificates:
             seen = self._seen.get(file.name)
-            if seen is None or seen[0] is not file and seen[0] != file:
+            if seen is None or seen[0] != file or (seen[1].never and others):
                 seen = self._seen[file.name] = (file, self._first(file, wanted, now))
             if seen[1].next is not None and seen[1].next <= now:
                 due.append(file)

@@ -15,12 +15,14 @@ from steelyard.cli import (
     cipher_sets,
     configuration,
     explaining,
+    further_checks,
     history,
     ldap_endpoints,
     limits,
     logs,
     parameters,
     real_servers,
+    revocation_lists,
     rules,
     state,
     sub_services,
@@ -64,11 +66,13 @@ state.register(app)
 unavailable.register(virtual_services.app)
 app.add_typer(virtual_services.app, name="vs")
 app.add_typer(real_servers.app, name="rs")
+app.add_typer(further_checks.app, name="check")
 app.add_typer(sub_services.app, name="sub")
 app.add_typer(sub_services.slots, name="slot")
 app.add_typer(rules.app, name="rule")
 app.add_typer(certificates.app, name="cert")
 app.add_typer(cipher_sets.app, name="cipher-set")
+app.add_typer(revocation_lists.app, name="crl")
 app.add_typer(access_lists.app, name="access")
 app.add_typer(ldap_endpoints.app, name="ldap")
 app.add_typer(parameters.app, name="parameters")

@@ -22,6 +22,7 @@ _STATES: Mapping[str, tuple[str, str, str]] = {
     "Disabled": ("○", "o", "bright_black"),
     "Draining": ("◐", "~", "yellow"),
     "Unchecked": ("◌", ".", "cyan"),
+    "Standby": ("◍", "=", "cyan"),
     "Sorry": ("◐", "~", "yellow"),
     "Redirect": ("➜", ">", "blue"),
     "Fail Message": ("▪", "!", "blue"),

@@ -65,7 +65,7 @@ class Place:
             state = self.state(member)
             why = f": {state.reason}" if state.reason else ""
             if state.status in ("Up", "Unchecked") and not self.keeps(member):
-                why = ", but HAProxy gives it no clients: something critical to its service is not available"
+                why = ", but HAProxy gives it no clients: something its service needs is not available"
             limit = f"; takes at most {member.limit} connections" if member.limit else ""
             yield f"{self.title(member)} is {state.status}{why}{limit}"
 

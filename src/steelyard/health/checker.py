@@ -13,6 +13,7 @@ from steelyard.health.board import Board, Changes, Known, Probe, TargetName
 from steelyard.health.files import PlanFile, VerdictFile
 from steelyard.health.probe import cycle
 from steelyard.health.pusher import Pusher
+from steelyard.health.recent import RecentEvents
 from steelyard.health.saver import Saver
 from steelyard.health.scheduler import Scheduler
 from steelyard.health.status import Event
@@ -71,6 +72,7 @@ class Checker:
         self._drains = asyncio.Event()
         self._spoken = asyncio.Event()
         self._listeners: set[Listener] = set()
+        self.recent = RecentEvents()
         plan = self._plan_file.load()
         if plan is not None:
             try:
@@ -218,8 +220,9 @@ class Checker:
             self._verdict_saver.soon()
         for event in changes.events:
             _log(event, self.board)
+            numbered = self.recent.keep(event)
             for listener in tuple(self._listeners):
-                listener(event)
+                listener(numbered)
 
     def _reweighed(self, changes: Changes) -> None:
         """Weights have moved; nothing durable follows from that alone."""

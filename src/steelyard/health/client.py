@@ -82,10 +82,17 @@ class HealthClient:
         request = {"op": "weigh", "service": service, "weights": dict(weights), "seconds": seconds, "replace": replace}
         await self._ask(request)
 
-    async def subscribe(self) -> AsyncIterator[Event]:
-        """Events from the first step of the iterator on; ends with `EngineRefused` when the process goes away."""
+    async def subscribe(self, after: str | None = None, number: int = 0) -> AsyncIterator[Event]:
+        """Events from the first step of the iterator on; ends with `EngineRefused` when the process goes away.
+
+        With a run, what came after event `number` of it and is still known comes first; with the name of another run
+        everything that is still known.
+        """
+        request = {"op": "subscribe", "after": after, "number": number}
         async with self._connected(ANSWER_SECONDS) as (reader, writer):
-            await self._exchange(reader, writer, {"op": "subscribe"}, ANSWER_SECONDS)
+            answer = await self._exchange(reader, writer, request, ANSWER_SECONDS)
+            for missed in answer.get("missed", ()):
+                yield Event.from_json(missed)
             while True:
                 try:
                     line = await reader.readline()

@@ -1,8 +1,9 @@
 """The control socket: a Unix socket of mode 0600 that speaks lines of JSON, one request and one answer each.
 
 A request is `{"op": ..., "id": ...}`; its answer carries the same `id` and `ok`. Requests of one connection are
-answered in order. A line that cannot be understood gets an answer too. After `subscribe`, events are sent between
-answers; a subscriber that does not read is cut off, so that it cannot fill the memory.
+answered in order. A line that cannot be understood gets an answer too. The answer to `subscribe` has the events that
+came after the one the request names, and from then on events are sent between answers; a subscriber that does not read
+is cut off, so that it cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class _Weigh(_Request):
     weights: dict[str, int]
     seconds: float = Field(gt=0)
     replace: bool = False
+
+
+class _Subscribe(_Request):
+    after: str | None = None
+    number: int = Field(0, ge=0)
 
 
 class ControlServer:
@@ -177,7 +183,11 @@ class ControlServer:
         return {"transcripts": [transcript.as_json() for transcript in self._checker.board.transcripts(known)]}
 
     async def _subscribe(self, request: Answer) -> Answer:
-        return {}
+        """What came since the event the subscriber names. Nothing else runs until it is subscribed."""
+        known = _Subscribe.model_validate(request)
+        if known.after is None:
+            return {}
+        return {"missed": [event.as_json() for event in self._checker.recent.after(known.after, known.number)]}
 
     async def _weights(self, request: Answer) -> Answer:
         statuses = self._checker.weighing.statuses(_Weights.model_validate(request).services)

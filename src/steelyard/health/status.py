@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from steelyard.health.verdict import State
@@ -64,7 +64,7 @@ class Event:
     """A change: of the verdict ("verdict") or of the administrative state ("admin"). `target` is "service/server".
 
     "service" says that a whole service was shut, because of a critical target or the minimum, or is open again;
-    `target` is then its key.
+    `target` is then its key. `run` and `number` say where it stands among the events of one run (`health.recent`).
     """
 
     event: Literal["verdict", "admin", "service"]
@@ -73,6 +73,8 @@ class Event:
     after: str
     reason: str
     at: float
+    run: str = field(default="", compare=False)
+    number: int = field(default=0, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """The event as it goes over the control socket."""
@@ -83,9 +85,20 @@ class Event:
             "to": self.after,
             "reason": self.reason,
             "at": self.at,
+            "run": self.run,
+            "number": self.number,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Event:
         """The inverse of `as_json`. Raises `KeyError` when something is missing."""
-        return cls(data["event"], data["target"], data["from"], data["to"], data["reason"], data["at"])
+        return cls(
+            data["event"],
+            data["target"],
+            data["from"],
+            data["to"],
+            data["reason"],
+            data["at"],
+            data.get("run", ""),
+            data.get("number", 0),
+        )

@@ -28,8 +28,8 @@ from steelyard.plan.health import Service
 log = logging.getLogger(__name__)
 
 TELL_SECONDS = 0.5
-#: Seconds between two steps of external weights.
-STEP_SECONDS = 1.0
+#: Seconds between two steps of external weights, and between two writes of the shares.
+STEP_SECONDS, SAVE_SECONDS = 1.0, 2.0
 
 Prepared = Mapping[PollKey, AgentPoll]
 
@@ -45,9 +45,11 @@ class Weighing:
         self._writing = asyncio.Lock()
         self._dirty: dict[str, set[str] | None] = {}
         self._wake = asyncio.Event()
-        self._next_step = 0.0
+        self._next_step = self._next_save = 0.0
+        self._unsaved = False
         self._board = Board()
         self._apply: Callable[[Changes], None] = lambda changes: None
+        self._expired: asyncio.Future[None] | None = None
 
     @property
     def running(self) -> int:
@@ -67,8 +69,8 @@ class Weighing:
         self._poller.take(services, prepared)
         changed = self.weigher.take(services)
         if changed:
-            self._apply(self._board.reweigh(dict.fromkeys(changed), time.time()))
-            self._saver.later()
+            self._dirty.update(dict.fromkeys(changed))
+            self._tell_now()
         self._wake.set()
 
     async def run(self) -> None:
@@ -113,35 +115,41 @@ class Weighing:
             keys = self._dirty.setdefault(name[0], set())
             if keys is not None:
                 keys.add(name[1])
-        self._saver.later()
 
     async def _tell(self) -> None:
         while True:
             self._wake.clear()
             self._look(time.time())
-            if self._dirty:
-                changed, self._dirty = self._dirty, {}
-                self._apply(self._board.reweigh(changed, time.time()))
+            self._tell_now()
+            if self._unsaved and time.time() >= self._next_save:
+                self._unsaved, self._next_save = False, time.time() + SAVE_SECONDS
+                self._saver.soon()
             if self.weigher.idle:
                 await self._wake.wait()
             else:
                 await asyncio.sleep(TELL_SECONDS)
+
+    def _tell_now(self) -> None:
+        if self._dirty:
+            changed, self._dirty = self._dirty, {}
+            moved = self._board.reweigh(changed, time.time())
+            self._apply(moved)
+            self._unsaved = self._unsaved or bool(moved.wanted)
 
     def _look(self, now: float) -> None:
         """What the time alone brings about: comparisons, steps, ends of external weights."""
         for service in self.weigher.due(now):
             self.weigher.compared(service.key, self._times(service), now)
             self._dirty[service.key] = None
-            self._saver.later()
         gone = self.weigher.expire(now)
         if gone:
             log.info("weights set from outside have ended: %s", ", ".join("/".join(name) for name in gone))
             self._expired = asyncio.ensure_future(self._forget_expired())
-        if now >= self._next_step or now < self._next_step - STEP_SECONDS:
+        # the clock may be set back
+        if not self._next_step - STEP_SECONDS <= now < self._next_step:
             self._next_step = now + STEP_SECONDS
             for key in self.weigher.step():
                 self._dirty[key] = None
-                self._saver.later()
 
     def _times(self, service: Service) -> dict[str, float]:
         """The response times of a service's servers, from their last good checks."""

@@ -192,7 +192,15 @@ class Layer7Parameters(Settings):
             "Whether the edge filter's logs tell the User-Agent header.",
         ),
     ] = False
-    cef_messages: Annotated[bool, Setting("CEFmsgFormat", _L7, "CEF Message Format", "", built=False)] = False
+    cef_messages: Annotated[
+        bool,
+        Setting(
+            "CEFmsgFormat",
+            _L7,
+            "Use CEF Log Format",
+            "Write the edge filter's logs in the Common Event Format; lines written before stay as they are.",
+        ),
+    ] = False
     same_site: Annotated[
         int,
         Setting(

@@ -162,19 +162,26 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def reason_of(event: Event) -> str:
+    """Why it was refused, in words, or that it was allowed."""
+    reason = REASONS.get(event.refused) or _OTHER.get(event.refused) or event.refused or _ALLOWED
+    return f"{reason}: {event.detail}" if event.detail else reason
+
+
+def shown_url(event: Event) -> bytes:
+    """The URL, with `...` behind one that was cut."""
+    return event.url if len(event.url) >= event.url_length else event.url + b"..."
+
+
 def written(event: Event, name: str) -> str:
     """An event as a line of the files, without its end."""
-    reason = REASONS.get(event.refused) or _OTHER.get(event.refused) or event.refused or _ALLOWED
-    if event.detail:
-        reason = f"{reason}: {event.detail}"
-    url = event.url if len(event.url) >= event.url_length else event.url + b"..."
     agent = f" agent={_quoted(event.agent)}" if event.agent else ""
     return (
         f"{moment(event.at)} service={event.service} name={_quoted(name.encode())} client={event.client}"
         f" address={event.address} host={_quoted(event.host)} method={_quoted(event.method.encode())}"
-        f" url={_quoted(url)} status={event.status} server={event.server or NOTHING} received={event.received}"
-        f" sent={event.sent} ms={event.duration} action={'refused' if event.refused else _ALLOWED}"
-        f" reason={_quoted(reason.encode())}{agent}"
+        f" url={_quoted(shown_url(event))} status={event.status} server={event.server or NOTHING}"
+        f" received={event.received} sent={event.sent} ms={event.duration} action={'refused' if event.refused else _ALLOWED}"
+        f" reason={_quoted(reason_of(event).encode())}{agent}"
     )
 
 

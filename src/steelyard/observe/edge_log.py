@@ -10,10 +10,11 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from steelyard.engines.pipe import open_pipe
+from steelyard.observe.edge_cef import written_as_cef
 from steelyard.observe.edge_events import KINDS, Kind, NameOf, read_line, written
 from steelyard.observe.edge_files import EdgeFiles
 
@@ -30,14 +31,18 @@ class EdgeLog:
         self.files = files
         self._pipe = pipe
         self._name_of: NameOf = lambda _: ""
+        self._is_cef: Callable[[], bool] = lambda: False
         self._thread: threading.Thread | None = None
         self._ending = -1
         self._rest = b""
         self._failed = False
 
-    def start(self, name_of: NameOf) -> None:
-        """Begin to read; what has come before is read too. `name_of` is called in a thread of its own."""
-        self._name_of = name_of
+    def start(self, name_of: NameOf, is_cef: Callable[[], bool]) -> None:
+        """Begin to read; what has come before is read too. Both functions are called in a thread of its own.
+
+        `is_cef` says whether lines are written in the Common Event Format.
+        """
+        self._name_of, self._is_cef = name_of, is_cef
         end, self._ending = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, args=(end,), name="edge-log", daemon=True)
         self._thread.start()
@@ -70,6 +75,7 @@ class EdgeLog:
 
     def _take(self, text: bytes) -> None:
         *lines, self._rest = (self._rest + text).split(b"\n")
+        write = written_as_cef if self._is_cef() else written
         found: Mapping[Kind, list[str]] = {kind: [] for kind in KINDS}
         for line in lines:
             event = read_line(line.decode("latin-1"))
@@ -77,7 +83,7 @@ class EdgeLog:
                 continue
             shown = None
             for kind in event.kinds:
-                shown = shown or written(event, self._name_of(event.service))
+                shown = shown or write(event, self._name_of(event.service))
                 found[kind].append(shown)
         for kind, entries in found.items():
             if entries:

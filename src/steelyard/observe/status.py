@@ -62,12 +62,14 @@ class ServiceState:
 class Relatives:
     """What the state of a service depends on besides itself: its sub-services, or its parent.
 
-    `slow_start` is how many seconds a server grows into its share where it does, `now` seconds since the epoch.
+    `slow_start` is how many seconds a server grows into its share where it does. HAProxy's worker runs since `began`:
+    servers that were up then have their full share. Times are seconds since the epoch.
     """
 
     subs: tuple[VirtualService, ...] = ()
     parent: VirtualService | None = None
     slow_start: int = 0
+    began: float = 0.0
     now: float = 0.0
 
 
@@ -193,7 +195,7 @@ def _server_state(service: VirtualService, server: RealServer | Slot, verdicts: 
 
 def _growing(state: ServerState, relatives: Relatives) -> ServerState:
     """The state of a server that came up a moment ago: it has not its full share yet."""
-    if not relatives.slow_start or state.status != "Up" or state.since is None:
+    if not relatives.slow_start or state.status != "Up" or state.since is None or state.since < relatives.began:
         return state
     left = state.since + relatives.slow_start - relatives.now
     if left <= 0:
@@ -208,10 +210,12 @@ class AllStates(Mapping[int, ServiceState]):
         self,
         configuration: Configuration,
         verdicts: Mapping[str, Verdict],
+        began: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._services = configuration.services
         self._slow_start = configuration.layer7.slow_start
+        self._began = began
         self._clock = clock
         self._verdicts = verdicts
 
@@ -220,7 +224,7 @@ class AllStates(Mapping[int, ServiceState]):
         subs = tuple(self._services[slot.service] for slot in service.slots)
         parent = self._services.get(service.parent)
         slow_start = self._slow_start if service.schedule in LEAST_CONNECTION else 0
-        return service_state(service, self._verdicts, Relatives(subs, parent, slow_start, self._clock()))
+        return service_state(service, self._verdicts, Relatives(subs, parent, slow_start, self._began, self._clock()))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._services)

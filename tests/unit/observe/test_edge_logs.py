@@ -182,7 +182,7 @@ def log(tmp_path: Path) -> EdgeLog:
 def test_lines_that_came_while_nobody_read_are_written_at_the_start(tmp_path: Path, log: EdgeLog) -> None:
     with open_pipe(tmp_path / "edge.pipe") as haproxy:
         os.write(haproxy, f"{line()}\n{line(refused='host')}\n".encode())
-        log.start(lambda index: f"name {index}")
+        log.start(lambda index: f"name {index}", lambda: False)
         log.stop()
     assert len(log.files.tail("user", 10)) == 2
     assert [' name="name 3" ' in text for text in log.files.tail("security", 10)] == [True]
@@ -198,13 +198,13 @@ def test_a_full_pipe_never_makes_haproxy_wait(tmp_path: Path, log: EdgeLog) -> N
                 written_lines += 1
         except BlockingIOError:
             pass
-        log.start(lambda _: "")
+        log.start(lambda _: "", lambda: False)
         log.stop()
     assert 200 < written_lines == len(log.files.tail("user", 10_000))
 
 
 def test_two_processes_can_write_at_once(tmp_path: Path, log: EdgeLog) -> None:
-    log.start(lambda _: "")
+    log.start(lambda _: "", lambda: False)
     told = f"{line()}\n".encode()
 
     def write() -> None:
@@ -234,7 +234,7 @@ def test_a_disk_that_refuses_loses_events_and_is_told_once(
 
     with monkeypatch.context() as patch, open_pipe(tmp_path / "edge.pipe") as haproxy:
         patch.setattr(log.files, "append", full)
-        log.start(lambda _: "")
+        log.start(lambda _: "", lambda: False)
         for _ in range(3):
             os.write(haproxy, f"{line(entered='3.1')}\n".encode())
             time.sleep(0.05)

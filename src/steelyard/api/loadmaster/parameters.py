@@ -5,6 +5,7 @@ Get, set, getall (`reference/loadmaster-api/01`, 1.7 and 08), showhealth and mod
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,15 +15,17 @@ from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, missing, not_built
 from steelyard.api.loadmaster.identity import IDENTITY, set_identity
 from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
-from steelyard.api.loadmaster.values import decoded, shown
+from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
+from steelyard.api.loadmaster.values import decoded, is_masked, shown
 from steelyard.model.commands import SetParameters
 from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters
+from steelyard.model.notification import EmailParameters, SnmpParameters, SyslogParameters
 from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.tls_parameters import TlsParameters
 
-Section = Literal["layer7", "network", "limits", "tls"]
+Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput"}
@@ -54,6 +57,9 @@ def _catalogue() -> Mapping[str, Parameter]:
         ("network", NetworkParameters),
         ("limits", LimitParameters),
         ("tls", TlsParameters),
+        ("syslog", SyslogParameters),
+        ("email", EmailParameters),
+        ("snmp", SnmpParameters),
     )
     for section, model in sections:
         for name, declared in model.by_wire().items():
@@ -86,6 +92,8 @@ async def get(call: Call) -> Answer:
     asked, name = _named(call)
     if name in IDENTITY:
         spelled, value = name, IDENTITY[name](call)
+    elif name == NO_LEVEL:
+        spelled, value = name, ""
     else:
         parameter = CATALOGUE.get(name)
         if parameter is None:
@@ -113,11 +121,17 @@ async def set_(call: Call) -> Answer:
     if name in IDENTITY:
         set_identity(call, name, raw)
         return Message()
+    if name == NO_LEVEL:
+        await call.execute(SetParameters("syslog", without_hosts(call.configuration.syslog, raw)))
+        return Message()
     parameter = CATALOGUE.get(name)
     if parameter is None:
         raise _unknown(name)
+    if is_masked(parameter.declared, raw):
+        return Message()
     value = decoded(parameter.declared, raw)
-    await call.execute(SetParameters(parameter.section, {parameter.declared.name: value}))
+    changes = {parameter.declared.name: value}
+    await call.execute(SetParameters(parameter.section, changes, secrets.token_hex(16)))
     return Message()
 
 

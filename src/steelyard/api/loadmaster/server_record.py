@@ -8,12 +8,17 @@ from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import ServiceState
 
 
+def status_word(status: str) -> str:
+    """The status as LoadMaster's clients know it: a real server that stands by is well."""
+    return "Up" if status == "Standby" else status
+
+
 def server_record(service: VirtualService, server: RealServer, state: ServiceState) -> Record:
     """The record of one real server of a service, in captured order."""
     known = state.servers.get(server.index)
     status = known.status if known is not None else ("Down" if server.enabled else "Disabled")
     return {
-        "Status": status,
+        "Status": status_word(status),
         "VSIndex": service.index,
         "RsIndex": server.index,
         "Addr": server.address,

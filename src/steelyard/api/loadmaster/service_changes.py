@@ -81,6 +81,8 @@ def _applicable(settings: dict[str, Any], before: VirtualService | None) -> dict
         ignored |= _NEED_ACCELERATION
     elif not after("ssl_reencrypt"):
         ignored.add("pass_sni")
+    if not after("enhanced_checks"):
+        ignored.add("minimum_servers")
     if after("persistence") not in _USE_COOKIE:
         ignored.add("cookie")
     if after("persistence") != "query-hash":

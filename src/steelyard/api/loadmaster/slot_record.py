@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from steelyard.api.loadmaster.answers import ABSENT, Items, Record
+from steelyard.api.loadmaster.server_record import status_word
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import ServiceState
@@ -16,7 +17,7 @@ def slot_record(slot: Slot, state: ServiceState, services: Mapping[int, VirtualS
     status = known.status if known is not None else ("Down" if slot.enabled else "Disabled")
     sub = services.get(slot.service)
     return {
-        "Status": status,
+        "Status": status_word(status),
         "VSIndex": slot.service,
         "RsIndex": slot.index,
         "Name": (sub.name if sub is not None else "") or "-",

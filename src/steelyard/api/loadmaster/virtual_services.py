@@ -134,7 +134,7 @@ def _totals(statuses: list[str]) -> Record:
 
 
 #: what serves its clients as it is meant to; a sorry server does not
-_IN_ORDER = frozenset({"Up", "Unchecked", "Redirect", "Fail Message"})
+_IN_ORDER = frozenset({"Up", "Unchecked", "Standby", "Redirect", "Fail Message"})
 
 COMMANDS = (
     Entry("listvs", listvs),

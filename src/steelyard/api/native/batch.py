@@ -8,6 +8,7 @@ Each error has the position of its item. Users and API keys are not changed in b
 from __future__ import annotations
 
 import difflib
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -133,7 +134,8 @@ def _parameters(item: Item) -> Command:
             allowed=", ".join(PARAMETERS),
             remedy="Choose one of them",
         )
-    return SetParameters(cast(Section, section), settings_given(PARAMETERS[section], mapping(item, "changes")))
+    changes = settings_given(PARAMETERS[section], mapping(item, "changes"))
+    return SetParameters(cast(Section, section), changes, secrets.token_hex(16))
 
 
 def _list_of(item: Item) -> tuple[int, ListName]:

@@ -19,6 +19,7 @@ from steelyard.model.setting import Declared, Settings
 from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.further import FurtherCheck
 
 Schema = dict[str, Any]
 
@@ -28,6 +29,7 @@ MODELS: Mapping[str, type[Settings]] = {
     "real-server": RealServer,
     "slot": Slot,
     "rule": ContentRule,
+    "further-check": FurtherCheck,
     "certificate": Certificate,
     "cipher-set": CipherSet,
     "ldap-endpoint": LdapEndpoint,
@@ -127,6 +129,15 @@ def object_schema(model: type[Settings], *, changes: bool = False, extra: Mappin
     found: Schema = {"type": "object", "additionalProperties": False, "properties": {**properties, **(extra or {})}}
     required = [] if changes else [d.name for d in declared if is_required(d)]
     return {**found, "required": required} if required else found
+
+
+def secret_schemas(model: type[Settings]) -> dict[str, Schema]:
+    """The schemas of its secrets, which go in and never come out."""
+    return {
+        d.name: {"type": "string", "format": "password", "writeOnly": True, "description": d.setting.help}
+        for d in model.declared().values()
+        if d.setting.secret
+    }
 
 
 def setting_data(declared: Declared) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Reading it back gives the same configuration: what `document` leaves out is exac
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,6 +94,8 @@ def _service(service: VirtualService, configuration: Configuration) -> Document:
     idle = frozenset() if service.reencrypts else frozenset({"pass_sni"})
     for name in idle if service.ssl_acceleration else _NEEDS_TLS:
         found.pop(name, None)
+    if service.further_checks:
+        found["further_checks"] = [_differing(check) for check in service.further_checks]
     if service.servers:
         found["servers"] = [_differing(server) for server in service.servers]
     if service.slots:
@@ -145,6 +148,7 @@ def declared(data: Mapping[str, Any]) -> Declare:
         declared_limit_rules(data),
         ldap_endpoints=_endpoints(data),
         intermediates=_intermediates(data),
+        place=secrets.token_hex(16),
     )
 
 

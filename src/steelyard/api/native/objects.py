@@ -57,6 +57,7 @@ def service_json(service: VirtualService, state: ServiceState | None = None) -> 
     found["servers"] = [server_json(server, states.get(server.index)) for server in service.servers]
     slots: Mapping[int, ServerState] = {} if state is None else state.slots
     found["slots"] = [slot_json(slot, slots.get(slot.index)) for slot in service.slots]
+    found["further_checks"] = [settings_json(check) for check in service.further_checks]
     if state is not None:
         found |= {"status": state.status, "reason": state.reason}
     return found

@@ -1,8 +1,9 @@
-"""Global parameters: `/parameters/{layer7|network|checks|access|limits|tls|adaptive}`."""
+"""Global parameters: `/parameters/{section}`. Secrets go in and never come out."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import secrets
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -14,6 +15,7 @@ from steelyard.api.native.objects import settings_json
 from steelyard.api.native.schemas import CHANGED, answers, ref
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.model.commands import SetParameters
+from steelyard.model.commands.parameters import Section
 from steelyard.model.configuration import Configuration
 
 router = APIRouter(prefix="/parameters", tags=["parameters"])
@@ -42,4 +44,5 @@ async def show_parameters(appliance: Appliance, section: Section) -> JSONRespons
 )
 async def change_parameters(write: Writing, section: Section, data: JsonObject) -> JSONResponse:
     """Change parameters of a section."""
-    return await write.carry_out(SetParameters(section, settings_given(PARAMETERS[section], data)), _rendered)
+    changes = settings_given(PARAMETERS[section], data)
+    return await write.carry_out(SetParameters(section, changes, secrets.token_hex(16)), _rendered)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.api.native.batch_operations import operation_schemas
-from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema
+from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema, secret_schemas
 from steelyard.appliance.signing import DEFAULT_KEY, KEY_TYPES, SUBJECT
 from steelyard.model.access_list import LISTS, MAX_COMMENT
 from steelyard.model.certificate import Certificate
@@ -18,10 +18,12 @@ from steelyard.model.intermediate import Intermediate
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import KINDS, LimitRule
 from steelyard.model.real_server import RealServer
+from steelyard.model.revocation_list import RevocationList
 from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.further import FurtherCheck
 
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "integer"}
@@ -69,11 +71,17 @@ def _services() -> dict[str, Schema]:
     slot = {"slot": {**ref("NewSlot"), "description": "What the parent decides of it."}}
     subs = {**list_of("NewSubService"), "description": "Its sub-services, in place of real servers."}
     parent = {"type": "integer", "description": "Index of the service it is a sub-service of; 0 for none."}
-    sub_service = object_schema(VirtualService, extra={"servers": servers, **slot})
+    checks = {"further_checks": {**list_of("FurtherCheck"), "description": "Asked besides the service's own check."}}
+    sub_service = object_schema(VirtualService, extra={"servers": servers, **checks, **slot})
     sub_service.pop("required", None)
     since = {"since": _MOMENT, "drain_ends": _MOMENT}
     return {
-        "NewVirtualService": object_schema(VirtualService, extra={"servers": servers, "sub_services": subs}),
+        "NewVirtualService": object_schema(
+            VirtualService, extra={"servers": servers, "sub_services": subs, **checks}
+        ),
+        "FurtherCheck": object_schema(FurtherCheck),
+        "FurtherCheckChanges": object_schema(FurtherCheck, changes=True),
+        "FurtherChecks": _object(checks, "further_checks"),
         "NewSubService": sub_service,
         "NewSlot": object_schema(Slot),
         "SlotChanges": object_schema(Slot, changes=True),
@@ -86,6 +94,7 @@ def _services() -> dict[str, Schema]:
                 "parent": parent,
                 "servers": list_of("RealServer"),
                 "slots": list_of("Slot"),
+                **checks,
                 **state,
             },
         ),
@@ -303,7 +312,10 @@ def _configuration() -> dict[str, Schema]:
     parameters = {name: object_schema(model) for name, model in PARAMETERS.items()}
     return {
         **{f"{name.capitalize()}Parameters": schema for name, schema in parameters.items()},
-        **{f"{name.capitalize()}ParameterChanges": object_schema(m, changes=True) for name, m in PARAMETERS.items()},
+        **{
+            f"{name.capitalize()}ParameterChanges": object_schema(model, changes=True, extra=secret_schemas(model))
+            for name, model in PARAMETERS.items()
+        },
         "Configuration": _object(
             {
                 "services": list_of("NewVirtualService"),
@@ -318,7 +330,7 @@ def _configuration() -> dict[str, Schema]:
                 "client_limits": list_of("ClientLimit"),
                 "limit_rules": list_of("NewLimitRule"),
                 "ldap_endpoints": list_of("NewLdapEndpoint"),
-                "parameters": _object({name: ref(f"{name.capitalize()}Parameters") for name in PARAMETERS}),
+                "parameters": _object({name: ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS}),
             }
         ),
         "Batch": _object({"commands": {"type": "array", "items": {"oneOf": operation_schemas()}}}, "commands"),
@@ -393,12 +405,44 @@ def _explanations() -> dict[str, Schema]:
     }
 
 
+def _revocation() -> dict[str, Schema]:
+    content = {"pem": _TEXT, "data": {**_TEXT, "description": "The file in base64, PEM or DER."}}
+    name = _named(RevocationList, "name")
+    moments = dict.fromkeys(("answer_made", "answer_until", "asked", "next"), _MOMENT)
+    return {
+        "RevocationList": _object(
+            {
+                "name": name,
+                "issuer": _TEXT,
+                "authorities": {**_TEXTS, "description": "Intermediate certificates that signed it."},
+                "last_update": _MOMENT,
+                "next_update": {**_MOMENT, "description": "Until when it holds; null is without end."},
+                "revoked": {**_NUMBER, "description": "How many certificates it names."},
+                "pem": _TEXT,
+            }
+        ),
+        "NewRevocationList": _object({"name": name, **content}, "name"),
+        "RevocationListContent": _object(content),
+        "Stapling": _object(
+            {
+                "certificate": _TEXT,
+                "responder": {**_TEXT, "description": "Empty when the certificate names none."},
+                **moments,
+                "failures": {**_NUMBER, "description": "Attempts in a row that brought no answer."},
+                "trouble": {**_TEXT, "description": "What went wrong at the last attempt."},
+                "never": {**_TEXT, "description": "Why nobody is asked at all."},
+            }
+        ),
+    }
+
+
 def components() -> dict[str, Schema]:
     """Every component by name."""
     objects = {
         **_services(),
         **_certificates(),
         **_cipher_sets(),
+        **_revocation(),
         **_users(),
         **_access_lists(),
         **_rules(),

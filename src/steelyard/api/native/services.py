@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, OptionalObject, mapping, objects, only
+from steelyard.api.native.further_checks import checks_given
 from steelyard.api.native.objects import selected, service_json, state_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -50,7 +51,9 @@ def new_sub_service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_servers(data: dict[str, Any]) -> dict[str, Any]:
-    settings = settings_given(VirtualService, data, "servers")
+    settings = settings_given(VirtualService, data, "servers", "further_checks")
+    if "further_checks" in data:
+        settings["further_checks"] = checks_given(data)
     if "servers" in data:
         servers = []
         for number, server in enumerate(objects(data, "servers")):
@@ -67,6 +70,12 @@ def service_changes(data: dict[str, Any]) -> dict[str, Any]:
             "The real servers of a virtual service are not changed with it",
             field="servers",
             remedy="Use /virtual-services/{index}/real-servers, or declare the whole configuration",
+        )
+    if "further_checks" in data:
+        raise OperatorError(
+            "The further checks of a virtual service are not changed with it",
+            field="further_checks",
+            remedy="Use /virtual-services/{index}/checks",
         )
     for name, where in (("slots", "slots"), ("sub_services", "sub-services")):
         if name in data:

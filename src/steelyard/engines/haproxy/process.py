@@ -55,7 +55,6 @@ class HaproxyProcess:
             process = await asyncio.create_subprocess_exec(
                 self._binary,
                 "-c",
-                "-q",
                 "-f",
                 str(path),
                 stdin=subprocess.DEVNULL,

@@ -24,6 +24,7 @@ from steelyard.model.commands.declared_limits import DeclaredLimit, with_declare
 from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
 from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
 from steelyard.model.commands.intermediates import declared_intermediates
+from steelyard.model.commands.parameter_secrets import put_away, with_kept
 from steelyard.model.commands.rules import declared_rules
 from steelyard.model.commands.services import AddService, new_server, with_service
 from steelyard.model.configuration import Configuration
@@ -51,6 +52,8 @@ class Declare:
     limit_rules: Sequence[Mapping[str, Any]] = ()
     ldap_endpoints: Sequence[DeclaredEndpoint] = field(default=(), repr=False)
     intermediates: Mapping[str, x509.Certificate] = field(default_factory=dict)
+    #: made up at random for the secrets among the parameters; those that are not declared stay
+    place: str = field(default="", repr=False)
     permission: ClassVar[str] = "root"
 
     @property
@@ -61,8 +64,9 @@ class Declare:
         secrets: dict[str, bytes] = {}
         old = configuration
         self._refuse_own_ciphers()
-        wanted = self._parameters(configuration)
+        wanted, hidden = self._parameters(configuration)
         wanted, secrets = self._certificates(wanted)
+        secrets |= hidden
         endpoints, passwords = declared_endpoints(configuration, self.ldap_endpoints)
         secrets |= passwords
         wanted = with_declared_limits(wanted, self.client_limits, self.limit_rules)
@@ -116,7 +120,7 @@ class Declare:
                     wanted = with_follows(wanted, found.index, settings)
         return wanted
 
-    def _parameters(self, configuration: Configuration) -> Configuration:
+    def _parameters(self, configuration: Configuration) -> tuple[Configuration, dict[str, bytes]]:
         models = SECTIONS
         for section in self.parameters:
             if section not in models:
@@ -127,12 +131,15 @@ class Declare:
                     remedy="Rename it",
                 )
         parts: dict[str, Any] = {}
+        secrets: dict[str, bytes] = {}
         for section, model in models.items():
-            with located(f"parameters.{section}"):
-                made = model.make(self.parameters.get(section, {}))
             before = getattr(configuration, section)
+            with located(f"parameters.{section}"):
+                given = model.make(with_kept(before, dict(self.parameters.get(section, {}))))
+                made, more = put_away(section, before, given, self.place)
             parts[section] = before if made == before else made
-        return replace(configuration, **parts)
+            secrets |= more
+        return replace(configuration, **parts), secrets
 
     def _certificates(self, configuration: Configuration) -> tuple[Configuration, dict[str, bytes]]:
         secrets: dict[str, bytes] = {}
@@ -203,7 +210,10 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Restore:
-    """Go back to the configuration of an earlier revision; users and counters stay as they are."""
+    """Go back to the configuration of an earlier revision; users and counters stay as they are.
+
+    Revocation lists stay too: an earlier one would let clients in again whose certificates were revoked since.
+    """
 
     revision: int
     then: Configuration = field(repr=False)
@@ -220,6 +230,7 @@ class Restore:
                 self.then,
                 users=configuration.users,
                 counters=configuration.counters,
+                revocation_lists=configuration.revocation_lists,
                 certificates={**self.then.certificates, **temporary},
             )
         )

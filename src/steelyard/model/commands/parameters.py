@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.parameter_secrets import put_away
 from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters, refuse_above_global
 from steelyard.model.setting import Settings
 
-Section = Literal["layer7", "network", "checks", "access", "limits", "tls", "adaptive"]
+Section = Literal[
+    "layer7",
+    "network",
+    "checks",
+    "access",
+    "limits",
+    "tls",
+    "adaptive",
+    "syslog",
+    "email",
+    "snmp",
+    "webhook",
+    "events",
+]
 
 
 @dataclass(frozen=True)
 class SetParameters:
-    """Change global parameters of one section."""
+    """Change global parameters of one section. `place` is made up at random for the secrets among them."""
 
     section: Section
-    changes: Mapping[str, Any]
+    changes: Mapping[str, Any] = field(repr=False)
+    place: str = field(default="", repr=False)
     permission: ClassVar[str] = "root"
 
     @property
@@ -28,11 +43,11 @@ class SetParameters:
 
     def apply(self, configuration: Configuration) -> Change:
         before: Settings = getattr(configuration, self.section)
-        after = before.changed(self.changes)
+        after, secrets = put_away(self.section, before, before.changed(self.changes), self.place)
         if after == before:
             return Change(configuration, self.section)
         if isinstance(after, LimitParameters):
             for service in configuration.services.values():
                 refuse_above_global(after, service)
         parts: dict[str, Any] = {self.section: after}
-        return Change(replace(configuration, **parts), self.section)
+        return Change(replace(configuration, **parts), self.section, secrets)

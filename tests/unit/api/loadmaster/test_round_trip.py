@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.support import certificates
 from tests.unit.api.loadmaster.calling import Api
 
+from steelyard.model.ciphers import TLS13_STANDARD, TLS13_SUITES
 from steelyard.model.commands import AddService
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import SteelyardError
@@ -22,6 +23,7 @@ _TEXTS = {
     "cookie": ["", "SID", "X-User"],
     "query_tag": ["", "id"],
     "check_url": ["", "/", "/health?a=1&b=%20"],
+    "ldap_endpoint": ["", "office"],
     "check_host": ["", "shop.example", "10.0.0.1:8080", "[2001:db8::1]:80"],
     "check_pattern": ["", "ok", "<a&b>.*", "caf\u00e9", "a b  c"],
     "check_post_data": ["", "x=1&y=2", "{}"],
@@ -33,6 +35,9 @@ _TEXTS = {
     "error_url": ["", "https://%h%s", "/sorry?a=b&c=%20"],
     "error_page": ["", "PGgxPkI+KzwvaDE+Pw=="],
     "standby_address": ["", "10.0.0.9", "2001:db8::9"],
+    # those that fit every choice of protocols
+    "cipher_set": ["Default", "Intermediate_compatibility", "Backward_compatibility"],
+    "ciphers": [""],
     "allowed_hosts": ["", "a.example", "*.a.example mail.b.example [2001:db8::1]"],
     "allowed_directories": ["", "/*", "/owa* /ews/a&b<c> /sites/*/docs"],
     "excluded_directories": ["", "/public", "/caf\u00e9* /x%20y"],
@@ -41,6 +46,7 @@ _LISTS: dict[str, list[tuple[str, ...]]] = {
     "extra_ports": [(), ("8081",), ("8081", "9000-9010")],
     "certificates": [(), ("shop",), ("shop", "api")],
     "check_codes": [(), ("404",), ("404", "503")],
+    "tls13_cipher_set": [TLS13_STANDARD, TLS13_SUITES, ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384")],
     "check_headers": [(), ("A:1",), ("A:1", "B:x y", "C:")],
 }
 _COPIED = {"copy_header_from": "X-A", "copy_header_to": "X-B"}
@@ -80,6 +86,7 @@ def _api() -> Api:
     api = Api()
     for name in ("shop", "api"):
         api.upload(1, "addcert", certificates.leaf(f"{name}.example", kind="ec").bundle(), cert=name)
+    api.v1("addldapendpoint", name="office")
     return api
 
 

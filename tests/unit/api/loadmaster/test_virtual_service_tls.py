@@ -106,8 +106,11 @@ def test_0_for_a_service_with_ssl_is_refused_like_every_even_mask(api: Api) -> N
     assert api.v1("showvs", vs=1)["TlsType"] == "7"
 
 
-def test_the_default_suites_of_tls_1_3_are_accepted_with_any_separator(api: Api) -> None:
+def test_suites_of_tls_1_3_are_accepted_with_any_separator(api: Api) -> None:
     suites = api.v2("addvs", {**HTTPS, "sslacceleration": 1})["Tls13CipherSet"]
     for separator in (" ", ":", ","):
         api.v1("modvs", vs=1, tls13cipherset=suites.replace(" ", separator))
-    assert api.v1_error("modvs", vs=1, tls13cipherset="TLS_AES_128_GCM_SHA256")[0] == 422
+        assert api.v2("showvs", vs=1)["Tls13CipherSet"] == suites
+    api.v1("modvs", vs=1, tls13cipherset="TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384")
+    assert api.v2("showvs", vs=1)["Tls13CipherSet"] == "TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384"
+    assert "TLS_AES_512" in api.v1_error("modvs", vs=1, tls13cipherset="TLS_AES_512")[1]

@@ -1,0 +1,126 @@
+"""Revocation lists of clients' authorities, and how OCSP stapling stands: `/revocation-lists`, `/stapling`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from steelyard.api.native.access import Appliance
+from steelyard.api.native.bodies import JsonObject, only, text
+from steelyard.api.native.objects import Json, timestamp
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.writing import Writing, read
+from steelyard.appliance.stapling import Stapling
+from steelyard.model.commands import PutRevocationList, RemoveRevocationList
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import OperatorError
+from steelyard.model.revocation_list import RevocationList, read_revocation_list
+
+router = APIRouter(tags=["certificates"])
+
+CONTENT = ("pem", "data")
+
+
+def content_of(data: Mapping[str, Any]) -> str:
+    """The list that was sent: PEM text, or base64 of PEM or DER. Raises `OperatorError`."""
+    if ("pem" in data) == ("data" in data):
+        raise OperatorError(
+            "A revocation list comes either as PEM text in 'pem' or as base64 in 'data'",
+            field="pem",
+            allowed="one of pem, data",
+            remedy="Give one of the two",
+        )
+    if "pem" in data:
+        return read_revocation_list(text(data, "pem").encode())
+    try:
+        content = base64.b64decode(text(data, "data"), validate=True)
+    except (binascii.Error, ValueError):
+        raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None
+    return read_revocation_list(content)
+
+
+def revocation_list_json(found: RevocationList, configuration: Configuration) -> Json:
+    """A list: whose it is, its times, how many certificates it names."""
+    parsed = found.parsed
+    return {
+        "name": found.name,
+        "issuer": parsed.issuer.rfc4514_string(),
+        "authorities": [one.name for one in configuration.intermediates.values() if found.is_of(one.parsed)],
+        "last_update": timestamp(parsed.last_update_utc.timestamp()),
+        "next_update": _moment(found.next_update),
+        "revoked": len(parsed),
+        "pem": found.pem,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else timestamp(at.timestamp())
+
+
+def _rendered(configuration: Configuration, key: int | str | None) -> Any:
+    return revocation_list_json(configuration.revocation_list(str(key)), configuration) if key is not None else None
+
+
+@router.get("/revocation-lists", responses=answers(list_of("RevocationList")))
+async def list_revocation_lists(appliance: Appliance) -> JSONResponse:
+    """Every revocation list."""
+    snapshot = appliance.snapshot()
+    configuration = snapshot.configuration
+    return read(
+        snapshot.revision, [revocation_list_json(o, configuration) for o in configuration.revocation_lists.values()]
+    )
+
+
+@router.post("/revocation-lists", status_code=201, responses=MADE, openapi_extra=body("NewRevocationList"))
+async def add_revocation_list(write: Writing, data: JsonObject) -> JSONResponse:
+    """Import a revocation list: certificates it names are refused from clients."""
+    only(data, ("name", *CONTENT), "a revocation list")
+    command = PutRevocationList(text(data, "name"), content_of(data))
+    return await write.carry_out(command, _rendered, made="revocation-lists")
+
+
+@router.get("/revocation-lists/{name}", responses=answers("RevocationList"))
+async def show_revocation_list(appliance: Appliance, name: str) -> JSONResponse:
+    """One revocation list."""
+    snapshot = appliance.snapshot()
+    return read(snapshot.revision, _rendered(snapshot.configuration, name))
+
+
+@router.put("/revocation-lists/{name}", responses=CHANGED, openapi_extra=body("RevocationListContent"))
+async def replace_revocation_list(write: Writing, name: str, data: JsonObject) -> JSONResponse:
+    """Replace a revocation list by a newer one, without a reload; or import it."""
+    only(data, CONTENT, "a revocation list's content")
+    return await write.carry_out(PutRevocationList(name, content_of(data), replace=True), _rendered)
+
+
+@router.delete("/revocation-lists/{name}", responses=CHANGED)
+async def remove_revocation_list(write: Writing, name: str) -> JSONResponse:
+    """Remove a revocation list: certificates it names are accepted again."""
+    return await write.carry_out(RemoveRevocationList(name))
+
+
+def stapling_json(state: Stapling) -> Json:
+    """How stapling stands with one certificate."""
+    return {
+        "certificate": state.certificate,
+        "responder": state.responder,
+        "answer_made": _moment(state.answer_made),
+        "answer_until": _moment(state.answer_until),
+        "asked": _moment(state.asked),
+        "next": _moment(state.next),
+        "failures": state.failures,
+        "trouble": state.trouble,
+        "never": state.never,
+    }
+
+
+@router.get("/stapling", responses=answers(list_of("Stapling")))
+async def show_stapling(appliance: Appliance) -> JSONResponse:
+    """OCSP stapling of each certificate that listeners have; empty while it is off."""
+    return read(appliance.snapshot().revision, [stapling_json(state) for state in appliance.stapling()])

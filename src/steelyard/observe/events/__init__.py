@@ -1,0 +1,1 @@
+"""Events: what happened, kept in a log and told to subscribers."""
