@@ -151,6 +151,8 @@ CASES = [
     case("set", param="enableapi", value="yes"),
     case("showhealth", "RetryInterval", "Timeout", "RetryCount"),
     case("modhealth", RetryCount="1"),
+    case("showadaptive", "AdaptiveURL", "AdaptivePort", "AdaptiveInterval", "MinPercent"),
+    case("modadaptive", AdaptiveURL="/agent", MinPercent="10"),
     case("licenseinfo", "uuid", "ActivationDate"),
     case("listapi", "version", "commands"),
     Case("notice", message=None),
@@ -271,7 +273,7 @@ NOT_BUILT = [
     "listintermediate", "addintermediate", "modifycipherset", "getcipherset", "reboot", "shutdown",
     "installpatch", "showiface", "modiface", "addroute", "gethosts", "listfqdns", "addfqdn", "logging/ping",
     "logging/listsyslogfiles", "tcpdump", "addlecert", "listacmecert", "addowaspcustomrule", "getwafsettings",
-    "showadaptive", "cluster/status",
+    "cluster/status",
 ]
 # fmt: on
 

@@ -209,7 +209,6 @@ def test_the_administrators_password_is_changed() -> None:
         ("lm.get_diagnostic('ps')", "logging/ps"),
         ("lm.reset_logs()", "resetlogs"),
         ("lm.new_user_cert('bal')", "usernewcert"),
-        ("lm.get_adaptive_parameters()", "showadaptive"),
     ],
 )
 def test_a_command_that_is_not_built_is_refused_by_name(

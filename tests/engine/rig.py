@@ -31,6 +31,8 @@ from steelyard.appliance.contract import Actor, Outcome
 from steelyard.appliance.startup import Started, start_appliance
 from steelyard.engines.haproxy.records import teaches
 from steelyard.engines.haproxy.runtime import ask, ask_master
+from steelyard.explain.report import Explanation
+from steelyard.explain.request import Request
 from steelyard.health.engine_text import old_workers, servers_state
 from steelyard.health.steps import Have
 from steelyard.model.access_list import EVERY_SERVICE, LISTS
@@ -42,6 +44,7 @@ from steelyard.model.commands import (
     ChangeService,
     Command,
     PutCertificate,
+    RemoveLdapEndpoint,
     RemoveRule,
     RemoveServer,
     RemoveService,
@@ -134,6 +137,10 @@ class Rig:
         """The last checks of a real server, newest first."""
         return self._background.run(self.started.appliance.transcripts(service, server))
 
+    def explain(self, request: Request) -> Explanation:
+        """What the appliance says would happen to a request."""
+        return self._background.run(self.started.appliance.explain(request), 10)
+
     def rotate_ticket_keys(self) -> None:
         """What the appliance does every minute: replace keys of session tickets whose time is over."""
         self._background.run(self.started.appliance._dataplane.rotate_ticket_keys())
@@ -210,6 +217,8 @@ class Rig:
                 self.do(RemoveService(index), wait=False)
         for name in configuration.rules:
             self.do(RemoveRule(name, detach=True), wait=False)
+        for name in configuration.ldap_endpoints:
+            self.do(RemoveLdapEndpoint(name), wait=False)
         if EVERY_SERVICE in configuration.access_lists:
             for which in LISTS:
                 self.do(ReplaceList(EVERY_SERVICE, which), wait=False)

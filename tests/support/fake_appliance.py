@@ -46,6 +46,7 @@ from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.network_state import HostEntry, Interface, NetworkState, Route
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
 
@@ -60,9 +61,28 @@ class FakeAppliance:
 
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict] = {}
+        self.network_state = NetworkState(
+            "lb1",
+            (
+                Interface("lo", None, "loopback", True, 65536, "", ("127.0.0.1/8", "::1/128")),
+                Interface(
+                    "eth0", 0, "port", True, 1500, "02:00:00:00:00:01", ("192.0.2.5/24", "192.0.2.6/32"), gateway=True
+                ),
+                Interface("eth0.7", 1, "vlan", False, 1500, "02:00:00:00:00:01", (), 7, "eth0"),
+            ),
+            (
+                Route("0.0.0.0/0", "192.0.2.1", "eth0", 0),
+                Route("192.0.2.0/24", "", "eth0", 0),
+                Route("10.0.0.0/8", "192.0.2.254", "eth0", 100),
+            ),
+            ("192.0.2.53", "192.0.2.54"),
+            ("example.com", "example.org"),
+            (HostEntry("127.0.0.1", ("localhost",)), HostEntry("192.0.2.9", ("web1.example.com", "web1"))),
+        )
         self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
         self.member_weights: dict[int, WeightStatus] = {}
         self.broken: Exception | None = None
+        self.checks: list[Mapping[str, Any]] = []
         self.known_ciphers: frozenset[str] | None = None
         self.edge_directory: tempfile.TemporaryDirectory[str] | None = None
         self.executed: list[Command] = []
@@ -141,13 +161,16 @@ class FakeAppliance:
         result = Result("server", f"asked for {request.method} {request.target}", (server,))
         return Explanation((step,), result, len(self._revisions))
 
+    async def network(self) -> NetworkState:
+        return self.network_state
+
     async def statistics(self) -> Statistics:
         return self.sample
 
     async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
         if self.configuration.service(service).server(server) is None:
             raise NotFound("RS", server)
-        return ()
+        return self.checks
 
     async def weights(self, service: int | None = None) -> Mapping[int, WeightStatus]:
         if service is not None:

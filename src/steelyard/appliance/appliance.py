@@ -54,6 +54,7 @@ from steelyard.model.user import User
 from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
+from steelyard.observe.network_state import NetworkState, read_network
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, target_key
 from steelyard.store.contract import SecretMissing
@@ -287,6 +288,9 @@ class Appliance:
 
     def states(self) -> Mapping[int, ServiceState]:
         return self._states(self._snapshot.configuration)
+
+    async def network(self) -> NetworkState:
+        return await asyncio.to_thread(read_network)
 
     async def statistics(self) -> Statistics:
         return await self._collector.sample(self._snapshot.configuration)

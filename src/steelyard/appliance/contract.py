@@ -19,6 +19,7 @@ from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.user import User
 from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.network_state import NetworkState
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import ServiceState
 
@@ -138,6 +139,10 @@ class ApplianceApi(Protocol):
 
     def states(self) -> Mapping[int, ServiceState]:
         """The state of every service now."""
+        ...
+
+    async def network(self) -> NetworkState:
+        """The host's network as it is. Raises `HostLacks` where it cannot be read."""
         ...
 
     async def statistics(self) -> Statistics:

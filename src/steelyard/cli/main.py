@@ -20,6 +20,7 @@ from steelyard.cli import (
     ldap_endpoints,
     limits,
     logs,
+    network,
     parameters,
     real_servers,
     revocation_lists,
@@ -63,6 +64,7 @@ for _name, (_module, _has_state_dir, _says) in _LOCAL.items():
     _add_local(_name, _module, _has_state_dir, _says)
 
 state.register(app)
+network.register(app)
 unavailable.register(virtual_services.app)
 app.add_typer(virtual_services.app, name="vs")
 app.add_typer(real_servers.app, name="rs")

@@ -138,8 +138,11 @@ def checks(session: Session, service: Service, server: Server) -> None:
 
 
 def _check_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """A line an attempt; which check it was, where the service has several."""
+    several = any(check.get("check") for check in found)
     rows = [
         (
+            *([str(check.get("check", ""))] if several else []),
             output.moment(check.get("started")),
             _verdict(str(check.get("outcome", ""))),
             _milliseconds(check.get("duration_ms")),
@@ -149,7 +152,8 @@ def _check_table(found: Sequence[Mapping[str, Any]]) -> Table:
         )
         for check in found
     ]
-    return output.table(("when", "outcome", "took", "sent", "received", "reason"), rows, right=("took",))
+    columns = ("when", "outcome", "took", "sent", "received", "reason")
+    return output.table(("check", *columns) if several else columns, rows, right=("took",))
 
 
 def _verdict(outcome: str) -> Text:

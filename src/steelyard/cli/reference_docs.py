@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steelyard.model.certificate import Certificate
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitRule
@@ -45,6 +46,7 @@ _PARAMETERS: Mapping[str, str] = {
     "access": "access lists",
     "limits": "limits of all services together and of each client",
     "adaptive": "load agents of resource based scheduling",
+    "tls": "sessions that are resumed, and OCSP",
 }
 
 
@@ -108,11 +110,11 @@ def catalogue_pages() -> tuple[Page, ...]:
         ),
         Page(
             "users-and-certificates.md",
-            "Settings of users and certificates",
-            "LoadMaster API: `useraddlocal`, `usersetperms`, `addcert` and their relatives. Native API:"
-            " `/api/v1/users`, `/api/v1/certificates`. Passwords are kept as salted scrypt hashes, private keys among"
+            "Settings of users, certificates and cipher sets",
+            "LoadMaster API: `useraddlocal`, `usersetperms`, `addcert`, `modifycipherset` and their relatives. Native"
+            " API: `/api/v1/users`, `/api/v1/certificates`, `/api/v1/cipher-sets`. Passwords are kept as salted scrypt hashes, private keys among"
             " the secrets of the store; neither is ever shown.",
-            (("User", _all(User)), ("Certificate", _all(Certificate))),
+            (("User", _all(User)), ("Certificate", _all(Certificate)), ("Cipher set", _all(CipherSet))),
         ),
         Page(
             "ldap-endpoints.md",

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from steelyard.compile.check_trust import check_trust, with_trust
 from steelyard.compile.haproxy.access import SharedAccess, refusal
+from steelyard.compile.haproxy.challenges import challenge_lookups
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.limit_rules import limit_lookups, limit_plan, limit_sections
 from steelyard.compile.haproxy.part import Family
 from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
-from steelyard.compile.haproxy.trust import trust_files, trust_needs
+from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_servers
 from steelyard.compile.health import compile_health_service, verdict_leaders
+from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate
 from steelyard.model.certificate_chain import Authorities, chain_pem, complete_chain
@@ -58,6 +61,8 @@ class _Context:
     layer7: Layer7Parameters
     checks: CheckParameters
     adaptive: AdaptiveParameters
+    #: authorities in PEM by name; none while real servers are verified nowhere
+    authorities: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,15 @@ class Compiler:
         self._rules: Mapping[str, ContentRule] = {}
         self._access = SharedAccess()
         self._trusted: tuple[tuple[object, ...], dict[str, TrustFile]] = ((), {})
+        self._ordered: Mapping[str, AcmeCertificate] = {}
+        self._challenge_services: frozenset[int] = frozenset()
+        #: what ACME authorities are to find now, path to answer: a fact of the moment, in no configuration
+        self.challenges: Mapping[str, str] = {}
 
     def compile(self, configuration: Configuration) -> Plan:
         """The plan of a configuration. Never fails on a valid one."""
         context = self._context(configuration)
+        self._note_challenge_services(configuration)
         compiled = [self._service(service, configuration, context) for service in configuration.services.values()]
         self._rules = configuration.rules
         self._services = {one.service.index: one for one in compiled}
@@ -100,7 +110,7 @@ class Compiler:
                 self._settings(sum(one.listeners for one in compiled), configuration),
                 {one.engine.key: one.engine for one in compiled},
                 self._certificates(configuration, {name for one in compiled for name in one.certificates}),
-                lookups=(*self._access.lookups(configuration), *limit_lookups(configuration)),
+                lookups=(*self._access.lookups(configuration), *limit_lookups(configuration), *challenge_lookups(configuration, self._challenge_services, self.challenges)),
                 sections=limit_sections(configuration),
                 ticket_key_seconds=configuration.tls.ticket_key_hours * 3600,
                 trust=self._trust(configuration, frozenset(need for one in compiled for need in one.trust)),
@@ -111,6 +121,11 @@ class Compiler:
                 drop_at_drain_end=configuration.layer7.drop_at_drain_end,
             ),
         )
+
+    def _note_challenge_services(self, configuration: Configuration) -> None:
+        if configuration.acme_certificates is not self._ordered:
+            self._ordered = configuration.acme_certificates
+            self._challenge_services = challenge_services(self._ordered)
 
     def service_context(self, configuration: Configuration) -> ServiceContext:
         """What every service's plan depends on besides the service and its family."""
@@ -149,6 +164,7 @@ class Compiler:
             configuration.layer7,
             configuration.checks,
             configuration.adaptive,
+            _server_authorities(configuration),
         )
         if self._last_context is None or self._last_context != context:
             self._last_context = context
@@ -192,6 +208,7 @@ class Compiler:
             configuration.access_lists.get(service.index),
             configuration.cipher_sets.get(service.cipher_set),
             configuration.ldap_endpoints.get(service.ldap_endpoint),
+            service.index in self._challenge_services,
         )
 
     def _service(self, service: VirtualService, configuration: Configuration, context: _Context) -> _Compiled:
@@ -209,6 +226,9 @@ class Compiler:
         health = compile_health_service(
             service, context.layer7, context.checks, engine, family.ldap_endpoint, leaders, context.adaptive
         )
+        trust = check_trust(service, family.parent, context.engine, context.authorities)
+        if trust is not None:
+            health = with_trust(health, trust)
         if cached is not None:
             # what came out the same stays the same object: diff and the emitter look at identity first
             engine = cached.engine if cached.engine == engine else engine
@@ -257,6 +277,14 @@ class Compiler:
         """What clients are sent: the imported chain, completed from the store of intermediates."""
         leaf, *own = certificate.chain
         return chain_pem(complete_chain(leaf, own, self._authorities))
+
+
+def _server_authorities(configuration: Configuration) -> dict[str, str]:
+    """Those that checks may need, by name."""
+    by_default = configuration.network.verify_servers
+    if not any(verifies_servers(service, by_default=by_default) for service in configuration.services.values()):
+        return {}
+    return {name: one.pem for name, one in configuration.intermediates.items()}
 
 
 __all__ = ["Compiler", "EngineFacts", "Plan"]

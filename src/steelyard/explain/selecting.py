@@ -10,7 +10,7 @@ from steelyard.compile.haproxy.switching import compile_switching, is_balanced, 
 from steelyard.explain.place import Member, Place
 from steelyard.explain.report import Result
 from steelyard.explain.situation import Visit
-from steelyard.model.content_rule import DEFAULT_RULE, MATCH, ContentRule
+from steelyard.model.content_rule import DEFAULT_RULE, MATCH, TLS_FIELDS, ContentRule
 from steelyard.model.rule_matching import Flags, Request, is_performed, matches, subjects
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
@@ -28,7 +28,15 @@ _VERBS_NOT = {
 def as_rules_see(visit: Visit) -> Request:
     """The request as content rules look at it."""
     request = visit.request
-    return Request(request.method, request.path_and_query, request.headers, request.client, request.body)
+    says_hello = visit.service.ssl_acceleration if request.tls is None else request.tls
+    return Request(
+        request.method,
+        request.path_and_query,
+        request.headers,
+        request.client,
+        request.body,
+        request.server_name if says_hello else "",
+    )
 
 
 def before_all(visit: Visit, flags: Flags) -> tuple[Flags, Result | None]:
@@ -76,6 +84,8 @@ def select(visit: Visit, flags: Flags) -> tuple[Place | VirtualService, Flags] |
     if chosen is None:
         if not any(DEFAULT_RULE in member.rules for member in service.members):
             visit.note("content switching", "no rule matches, and no member takes what no rule matches", *details)
+            if not service.is_http:
+                return Result("closed", "no content rule matches it: the connection is closed")
             return Result("answered", "no content rule matches it", status=404)
         chosen = DEFAULT_RULE
         details.append("no rule matches, so the members with the rule default take it")
@@ -124,9 +134,15 @@ def told(rule: ContentRule, request: Request, flags: Flags) -> str:
         return f"rule {rule.name} is not looked at: {needs}"
     hit = matches(rule, request, flags)
     fits = hit != rule.negate
-    what = {"": "the URL", "body": "the body", "src-ip": "the client's address", "method": "the method"}.get(
-        rule.header, f"header {rule.header}"
-    )
+    what = {
+        "": "the URL",
+        "body": "the body",
+        "src-ip": "the client's address",
+        "method": "the method",
+        "ssl-sni": "the name in the TLS hello",
+    }.get(rule.header, f"header {rule.header}")
+    if rule.header in TLS_FIELDS[1:]:
+        return f"rule {rule.name} {_hits(hit)}: {rule.header} is known only in the handshake, and taken as not there"
     seen = subjects(rule, request)
     shown = " or ".join(repr(_short(text)) for text in seen) or "that is not there"
     if rule.network is not None:
@@ -134,7 +150,11 @@ def told(rule: ContentRule, request: Request, flags: Flags) -> str:
     else:
         verb = (_VERBS if fits else _VERBS_NOT)[rule.match_type]
     negated = ", and the rule is negated" if rule.negate else ""
-    return f"rule {rule.name} {'matches' if hit else 'does not match'}: {what} {shown} {verb} {rule.pattern!r}{negated}"
+    return f"rule {rule.name} {_hits(hit)}: {what} {shown} {verb} {rule.pattern!r}{negated}"
+
+
+def _hits(hit: bool) -> str:
+    return "matches" if hit else "does not match"
 
 
 def _short(text: bytes) -> str:

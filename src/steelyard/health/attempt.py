@@ -1,7 +1,7 @@
 """One timed attempt of any check: connect, exchange, and every way it can fail, told in an operator's words.
 
-The time-out covers the whole attempt. Plain sockets with the loop's `sock_*` calls are used instead of streams: a
-check exchanges a few hundred bytes, and a transport costs more than the exchange.
+The time-out covers the whole attempt. Plain sockets are used instead of streams: a check exchanges a few hundred bytes,
+and a transport costs more than the exchange.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 
+from steelyard.health import waiting
 from steelyard.health.conversation import Conversation
 from steelyard.health.transcript import Answer, Outcome, Transcript, endpoint, milliseconds, printable
 
@@ -56,10 +57,10 @@ class Line:
         sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
         try:
             if kind == socket.SOCK_DGRAM:
-                # It only notes the address. The loop's way asks the resolver, which does not know ICMP.
+                # It only notes the address.
                 sock.connect((self.address, self.port or 0))
             else:
-                await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
+                await waiting.connect(sock, (self.address, self.port or 0))
         except BaseException:
             sock.close()
             raise
@@ -107,6 +108,8 @@ async def attempt(
 
 def tls_words(failure: ssl.SSLError) -> str:
     """OpenSSL's reason without its numbers and source lines."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"the certificate is not accepted: {printable(failure.verify_message)}"
     reason = getattr(failure, "reason", None)
     return printable(reason.replace("_", " ").lower() if reason else str(failure))
 

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import socket
 
+from steelyard.health import waiting
 from steelyard.health.attempt import Line, attempt, closed
 from steelyard.health.dns_messages import NOERROR, SERVFAIL, DnsAnswer, NotDns, query, question_of, read
 from steelyard.health.transcript import Answer, Outcome, Transcript, printable
@@ -60,13 +61,12 @@ class DnsCheck:
 
     async def _by_udp(self, line: Line) -> DnsAnswer:
         """The kernel hands on only what comes from the address that was asked, and its ICMP errors."""
-        loop = asyncio.get_running_loop()
         sock = await line.connect(socket.SOCK_DGRAM)
         try:
             identifier = secrets.randbits(16)
-            await loop.sock_sendall(sock, query(identifier, self._question))
+            await waiting.send(sock, query(identifier, self._question))
             while True:
-                data = await loop.sock_recv(sock, _DATAGRAM_BYTES)
+                data = await waiting.receive(sock, _DATAGRAM_BYTES)
                 # A late answer to an earlier query, or a forged one, is none to this.
                 if data[:2] == identifier.to_bytes(2, "big"):
                     return read(data, identifier, self._question)

@@ -1,8 +1,8 @@
 """The HTTP and HTTPS check.
 
 The answer is read by h11, bounded in size, and never followed to another place. HTTPS asks for the name given (SNI)
-and does not verify the certificate, as in LoadMaster. An answer that is not HTTP is an answer all the same: final for
-its cycle.
+and verifies the certificate only where the service does, as in LoadMaster. An answer that is not HTTP is an answer all
+the same: final for its cycle.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from steelyard.health.conversation import Conversation
 from steelyard.health.http_request import http_request
 from steelyard.health.transcript import Answer, Outcome, Transcript, endpoint, printable
 from steelyard.health.verdict import PATTERN_BYTES, answered, wants_body
+from steelyard.health.verification import context_of
 from steelyard.model.errors import OperatorError
 from steelyard.plan.health import Check
 
@@ -63,7 +64,7 @@ class HttpCheck:
         talk = await line.open()
         try:
             if self._check.kind == "https":
-                await talk.secure(self._check.sni)
+                await talk.secure(self._check.sni, context_of(self._check))
             await talk.send(self._request.data)
             return await self._read(talk)
         finally:

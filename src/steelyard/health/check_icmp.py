@@ -7,11 +7,11 @@ the checksum and gives a socket only the replies to its own requests.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import socket
 import struct
 
+from steelyard.health import waiting
 from steelyard.health.attempt import Line, attempt
 from steelyard.health.transcript import Answer, Outcome, Transcript
 from steelyard.plan.health import Check
@@ -45,7 +45,6 @@ class IcmpCheck:
         )
 
     async def _exchange(self, line: Line) -> Answer:
-        loop = asyncio.get_running_loop()
         new = ":" in self._address
         try:
             sock = await line.connect(socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6 if new else socket.IPPROTO_ICMP)
@@ -53,9 +52,9 @@ class IcmpCheck:
             return Answer(Outcome.UNASKED, "", NOT_ALLOWED)
         try:
             payload = secrets.token_bytes(_PAYLOAD_BYTES)
-            await loop.sock_sendall(sock, _HEADER.pack(_REQUEST_6 if new else _REQUEST, 0, 0, 0, 1) + payload)
+            await waiting.send(sock, _HEADER.pack(_REQUEST_6 if new else _REQUEST, 0, 0, 0, 1) + payload)
             while True:
-                data = await loop.sock_recv(sock, 1500)
+                data = await waiting.receive(sock, 1500)
                 if data[:1] == bytes((_REPLY_6 if new else _REPLY,)) and data[_HEADER.size :] == payload:
                     return Answer(Outcome.GOOD, f"ICMP echo reply, {len(data)} bytes", "answered the ping")
         finally:

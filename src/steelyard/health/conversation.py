@@ -7,12 +7,13 @@ context of its own a conversation verifies no certificate, as in LoadMaster.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
+
+from steelyard.health import waiting
 
 _Result = TypeVar("_Result")
 
@@ -36,17 +37,16 @@ def unverified() -> ssl.SSLContext:
 class Conversation:
     """A connected, non-blocking socket. `heard` is the start of what came in."""
 
-    __slots__ = ("_loop", "_sock", "_tls", "heard")
+    __slots__ = ("_sock", "_tls", "heard")
 
     def __init__(self, sock: socket.socket) -> None:
-        self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._tls: _Tls | None = None
         self.heard = b""
 
     async def secure(self, name: str | None, context: ssl.SSLContext | None = None) -> None:
         """Change to TLS, asking for `name` (SNI) if there is one. Raises `ssl.SSLError`."""
-        tls = _Tls(self._loop, self._sock, context or unverified(), name)
+        tls = _Tls(self._sock, context or unverified(), name)
         await tls.pump(tls.session.do_handshake)
         self._tls = tls
 
@@ -54,7 +54,7 @@ class Conversation:
         """Send all of it."""
         tls = self._tls
         if tls is None:
-            await self._loop.sock_sendall(self._sock, data)
+            await waiting.send(self._sock, data)
         else:
             await tls.pump(lambda: tls.session.write(data))
 
@@ -62,7 +62,7 @@ class Conversation:
         """What has come, at least one byte; nothing at the end."""
         tls = self._tls
         if tls is None:
-            data = await self._loop.sock_recv(self._sock, most)
+            data = await waiting.receive(self._sock, most)
         else:
             try:
                 data = await tls.pump(lambda: tls.session.read(most))
@@ -81,12 +81,9 @@ class Conversation:
 class _Tls:
     """OpenSSL's side of a connection, with the buffers between it and the socket."""
 
-    __slots__ = ("_incoming", "_loop", "_outgoing", "_sock", "session")
+    __slots__ = ("_incoming", "_outgoing", "_sock", "session")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, name: str | None
-    ) -> None:
-        self._loop = loop
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, name: str | None) -> None:
         self._sock = sock
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
@@ -98,7 +95,7 @@ class _Tls:
                 result = step()
             except ssl.SSLWantReadError:
                 await self._flush()
-                data = await self._loop.sock_recv(self._sock, _RECORD)
+                data = await waiting.receive(self._sock, _RECORD)
                 if data:
                     self._incoming.write(data)
                 else:
@@ -109,4 +106,4 @@ class _Tls:
 
     async def _flush(self) -> None:
         if self._outgoing.pending:
-            await self._loop.sock_sendall(self._sock, self._outgoing.read())
+            await waiting.send(self._sock, self._outgoing.read())

@@ -79,7 +79,8 @@ class VerdictFile:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "verdicts.json"
         self._pieces: dict[TargetName, str] = {}
-        self._stale: set[TargetName] = set()
+        # Not a set: `pop` of one that has once been large looks for an entry from its beginning, 40 us each time.
+        self._stale: dict[TargetName, None] = {}
 
     def load(self) -> tuple[dict[TargetName, Memory], list[TargetName]]:
         """What the last run knew. A file or record that cannot be read is reported; those servers are checked anew."""
@@ -101,13 +102,13 @@ class VerdictFile:
 
     def note(self, names: Iterable[TargetName]) -> None:
         """These targets have changed, or have gone."""
-        self._stale.update(names)
+        self._stale.update(dict.fromkeys(names))
 
     def print_some(self, board: Board, most: int) -> None:
         """Print at most so many of the changed records, so that none of the work waits for the write."""
         while self._stale and most > 0:
             most -= 1
-            name = self._stale.pop()
+            name, _ = self._stale.popitem()
             known = board.find(name)
             if known is None:
                 self._pieces.pop(name, None)

@@ -104,6 +104,8 @@ class Weigher:
             kind = service.weighting.kind
             targets = {target.key: target for target in service.targets}
             one = _Weighed(service, kind, max((t.weight for t in service.targets), default=1), targets, {})
+            if before is not None and kind == before.kind:
+                one.next_look = before.next_look
             if before is not None and (kind == "external") == (before.kind == "external"):
                 one.scales = {name: scale for name, scale in before.scales.items() if name in targets}
             if kind != "external":
@@ -174,19 +176,19 @@ class Weigher:
             return 1.0
         return share_of_load(average(scale.loads))
 
-    def due(self, now: float) -> list[Service]:
-        """The services whose response times are to be compared now."""
+    def due(self, steady: float) -> list[Service]:
+        """The services whose response times are to be compared now, by a clock that nobody sets."""
         found: list[Service] = []
         for one in self._weighed.values():
-            if one.kind == "response" and now >= one.next_look:
+            weighting = one.service.weighting
+            if one.kind == "response" and weighting is not None and steady >= one.next_look:
+                one.next_look = steady + weighting.interval
                 found.append(one.service)
         return found
 
     def compared(self, service: str, times: Mapping[str, float], now: float) -> None:
         """The response times of a service's servers, in milliseconds; one that is not known is left out."""
         one = self._weighed[service]
-        if one.service.weighting is not None:
-            one.next_look = now + one.service.weighting.interval
         aims = shares_of_times(times)
         for key, scale in one.scales.items():
             if key in times:

@@ -27,9 +27,10 @@ from steelyard.plan.health import Service
 
 log = logging.getLogger(__name__)
 
+#: Also between two steps of external weights.
 TELL_SECONDS = 0.5
-#: Seconds between two steps of external weights, and between two writes of the shares.
-STEP_SECONDS, SAVE_SECONDS = 1.0, 2.0
+#: Seconds between two writes of the shares.
+SAVE_SECONDS = 2.0
 
 Prepared = Mapping[PollKey, AgentPoll]
 
@@ -45,7 +46,7 @@ class Weighing:
         self._writing = asyncio.Lock()
         self._dirty: dict[str, set[str] | None] = {}
         self._wake = asyncio.Event()
-        self._next_step = self._next_save = 0.0
+        self._next_save = 0.0
         self._unsaved = False
         self._board = Board()
         self._apply: Callable[[Changes], None] = lambda changes: None
@@ -117,12 +118,14 @@ class Weighing:
                 keys.add(name[1])
 
     async def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
-            self._look(time.time())
+            steady = loop.time()
+            self._look(time.time(), steady)
             self._tell_now()
-            if self._unsaved and time.time() >= self._next_save:
-                self._unsaved, self._next_save = False, time.time() + SAVE_SECONDS
+            if self._unsaved and steady >= self._next_save:
+                self._unsaved, self._next_save = False, steady + SAVE_SECONDS
                 self._saver.soon()
             if self.weigher.idle:
                 await self._wake.wait()
@@ -136,20 +139,17 @@ class Weighing:
             self._apply(moved)
             self._unsaved = self._unsaved or bool(moved.wanted)
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float, steady: float) -> None:
         """What the time alone brings about: comparisons, steps, ends of external weights."""
-        for service in self.weigher.due(now):
+        for service in self.weigher.due(steady):
             self.weigher.compared(service.key, self._times(service), now)
             self._dirty[service.key] = None
         gone = self.weigher.expire(now)
         if gone:
             log.info("weights set from outside have ended: %s", ", ".join("/".join(name) for name in gone))
             self._expired = asyncio.ensure_future(self._forget_expired())
-        # the clock may be set back
-        if not self._next_step - STEP_SECONDS <= now < self._next_step:
-            self._next_step = now + STEP_SECONDS
-            for key in self.weigher.step():
-                self._dirty[key] = None
+        for key in self.weigher.step():
+            self._dirty[key] = None
 
     def _times(self, service: Service) -> dict[str, float]:
         """The response times of a service's servers, from their last good checks."""

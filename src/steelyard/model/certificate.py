@@ -155,7 +155,9 @@ def _leaf(certificates: list[x509.Certificate]) -> x509.Certificate:
 
 def _left_out(chain: Iterable[x509.Certificate], certificates: Iterable[x509.Certificate]) -> tuple[str, ...]:
     kept = set(chain)
-    names = [one.subject.rfc4514_string() for one in certificates if one not in kept and not is_root(one)]
+    # a root belongs to the chain, and is not sent
+    rest = [one for one in certificates if one not in kept and not (is_root(one) and is_authority(one))]
+    names = [one.subject.rfc4514_string() for one in rest]
     return tuple(f"{name or 'a certificate without a name'} is no part of the chain and was left out" for name in names)
 
 

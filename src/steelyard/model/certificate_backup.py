@@ -80,12 +80,15 @@ def check_pass_phrase(pass_phrase: str) -> str:
     return pass_phrase
 
 
-def seal(backup: CertificateBackup, pass_phrase: str, *, salt: bytes, nonce: bytes, at: datetime) -> bytes:
-    """The file. `salt` and `nonce` have to be random and new each time. Takes a tenth of a second."""
+def seal(
+    backup: CertificateBackup, pass_phrase: str, *, salt: bytes, nonce: bytes, at: datetime, n: int = _COST["n"]
+) -> bytes:
+    """The file. `salt` and `nonce` have to be random and new each time. `n` is what scrypt costs."""
+    cost = {**_COST, "n": n}
     header = {
         "made": at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "kdf": "scrypt",
-        **_COST,
+        **cost,
         "salt": base64.b64encode(salt).decode(),
         "nonce": base64.b64encode(nonce).decode(),
     }
@@ -97,7 +100,7 @@ def seal(backup: CertificateBackup, pass_phrase: str, *, salt: bytes, nonce: byt
         ],
         "intermediates": [{"name": name, "pem": pem} for name, pem in backup.intermediates.items()],
     }
-    key = _key(check_pass_phrase(pass_phrase), salt, **_COST)
+    key = _key(check_pass_phrase(pass_phrase), salt, **cost)
     return head + AESGCM(key).encrypt(nonce, json.dumps(content).encode(), head)
 
 

@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from steelyard.model.access_list import AccessLists, AccessPart, changed_parts, from_parts, keyed_parts
+from steelyard.model.acme_account import AcmeAccount
+from steelyard.model.acme_certificate import AcmeCertificate
+from steelyard.model.acme_dns import DnsProvider
+from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
@@ -65,6 +69,10 @@ class Configuration:
     ldap_endpoints: Mapping[str, LdapEndpoint] = field(default_factory=dict)
     #: the operator's own, by name
     cipher_sets: Mapping[str, CipherSet] = field(default_factory=dict)
+    acme_accounts: Mapping[str, AcmeAccount] = field(default_factory=dict)
+    dns_providers: Mapping[str, DnsProvider] = field(default_factory=dict)
+    #: by the name of the certificate that is their result
+    acme_certificates: Mapping[str, AcmeCertificate] = field(default_factory=dict)
     layer7: Layer7Parameters = field(default_factory=Layer7Parameters)
     network: NetworkParameters = field(default_factory=NetworkParameters)
     checks: CheckParameters = field(default_factory=CheckParameters)
@@ -77,6 +85,7 @@ class Configuration:
     webhook: WebhookParameters = field(default_factory=WebhookParameters)
     events: EventParameters = field(default_factory=EventParameters)
     adaptive: AdaptiveParameters = field(default_factory=AdaptiveParameters)
+    acme: AcmeParameters = field(default_factory=AcmeParameters)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
@@ -124,6 +133,13 @@ class Configuration:
         except KeyError:
             raise NotFound("signing request", name) from None
 
+    def acme_certificate(self, name: str) -> AcmeCertificate:
+        """What is ordered under that name. Raises `NotFound`."""
+        try:
+            return self.acme_certificates[name]
+        except KeyError:
+            raise NotFound("ACME certificate", name) from None
+
     def ldap_endpoint(self, name: str) -> LdapEndpoint:
         """The LDAP endpoint of that name. Raises `NotFound`."""
         try:
@@ -170,6 +186,7 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "webhook": ("parameters", WebhookParameters),
     "events": ("parameters", EventParameters),
     "adaptive": ("parameters", AdaptiveParameters),
+    "acme": ("parameters", AcmeParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
 }
@@ -183,6 +200,9 @@ _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "users": ("user", User),
     "rules": ("rule", ContentRule),
     "cipher_sets": ("cipher_set", CipherSet),
+    "acme_accounts": ("acme_account", AcmeAccount),
+    "dns_providers": ("dns_provider", DnsProvider),
+    "acme_certificates": ("acme_certificate", AcmeCertificate),
 }
 
 #: the kind of the stored parts of access lists

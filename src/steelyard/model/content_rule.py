@@ -31,8 +31,12 @@ RULE_TYPES = {
 }
 #: the name under which a slot takes what no rule matched
 DEFAULT_RULE = "default"
+#: what a rule can look at in the client's TLS: the name asked for, what was agreed on, serials of certificates
+TLS_FIELDS = ("ssl-sni", "ssl-cipher", "ssl-version", "ssl-serialid", "ssl-clientserialid")
 #: what a rule looks at when `header` names no header of the request
-PSEUDO_HEADERS = frozenset({"src-ip", "method", "body"})
+PSEUDO_HEADERS = frozenset({"src-ip", "method", "body", *TLS_FIELDS})
+#: those that a service which passes bytes can look at, too
+OF_CONNECTIONS = frozenset({"src-ip", "ssl-sni"})
 MOST_RULES = 20_000
 #: that a replacement in the body can name: HAProxy keeps nine, and two stand around the pattern
 MOST_GROUPS = 7
@@ -121,7 +125,8 @@ class ContentRule(Settings):
             _SECTION,
             "Header Field",
             "Header to look at or to change; empty is the URL, `body` the request body, `src-ip` the client's address,"
-            " `method` the method.",
+            " `method` the method. Of the client's TLS: `ssl-sni` the name it asks for, `ssl-cipher`, `ssl-version`,"
+            " `ssl-serialid` and `ssl-clientserialid`, the serials of the certificate shown and of the client's.",
             answer="Header",
             max_length=255,
             pattern=_HEADER,

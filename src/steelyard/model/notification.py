@@ -314,6 +314,19 @@ class SnmpParameters(Settings):
         ),
     ] = "1.3.6.1.4.1.8072.9999.9999"
 
+    engine_id: Annotated[
+        str,
+        Setting(
+            None,
+            _SNMP,
+            "Engine ID",
+            "What version 3 calls this sender, in hexadecimal; receivers know its users by it. Empty: made of the host's"
+            " name.",
+            pattern=r"([0-9A-Fa-f]{2}){5,32}",
+            pattern_says="5 to 32 octets in hexadecimal",
+        ),
+    ] = ""
+
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
         for name in ("v1_sinks", "v2_sinks", "v3_sinks"):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import field_validator, model_validator
 
+from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.limits import LimitParameters
 from steelyard.model.notification import (
@@ -430,4 +431,5 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "webhook": WebhookParameters,
     "events": EventParameters,
     "adaptive": AdaptiveParameters,
+    "acme": AcmeParameters,
 }

@@ -5,6 +5,7 @@ The meaning is the one the engine gives a rule (`compile/haproxy/matching.py` an
 - The URL is the path as it came, with the query and the host put around it where the rule says so. The host is the one
   sent, in lower case and without a port.
 - A header matches when one of its lines does. One that is not there matches nothing, so a negated rule matches then.
+- A name in the TLS hello has no case either. What the handshake agrees on is not known here, and matches nothing.
 - An address or network as a pattern for `src-ip` means those clients; other patterns are compared with its text.
 - A replacement takes the place of the first match: in each line of a header, in path and query, and of every match in
   a body.
@@ -23,6 +24,7 @@ from steelyard.model.content_rule import (
     MODIFY_URL,
     REPLACE_BODY,
     REPLACE_HEADER,
+    TLS_FIELDS,
     ContentRule,
     replacement_parts,
 )
@@ -46,6 +48,8 @@ class Request:
     headers: Headers = ()
     client: str = "127.0.0.1"
     body: bytes = b""
+    #: the name in the TLS hello, empty without one
+    server_name: str = ""
 
     @property
     def path(self) -> str:
@@ -93,6 +97,11 @@ def subjects(rule: ContentRule, request: Request) -> tuple[bytes, ...]:
             return (_raw(str(ip_address(request.client))),)
         case "method":
             return (_raw(request.method),)
+        case "ssl-sni":
+            return (_raw(request.server_name.lower()),) if request.server_name else ()
+        case name if name in TLS_FIELDS:
+            # known only when the handshake is over
+            return ()
         case name if name.lower() == "host":
             return (_raw(request.host),) if request.lines("host") else ()
         case name:
@@ -105,7 +114,7 @@ def _raw(text: str) -> bytes:
 
 def _fits(rule: ContentRule, text: bytes) -> bool:
     # a host name has no case
-    any_case = rule.ignore_case or rule.header.lower() == "host"
+    any_case = rule.ignore_case or rule.header.lower() in ("host", "ssl-sni")
     if rule.match_type == "regex":
         return as_python(rule.pattern, ignore_case=any_case).search(text) is not None
     wanted = _raw(rule.pattern)

@@ -88,7 +88,8 @@ class Setting:
             self._check_number(value)
         elif isinstance(value, tuple):
             for item in value:
-                self._check_entry(item)
+                if isinstance(item, str):
+                    self._check_entry(item)
         if self.choices and value is not None and not isinstance(value, (tuple, bool)) and value not in self.choices:
             raise self._refused(value, "is not one of the choices")
         return value

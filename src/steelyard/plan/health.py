@@ -52,6 +52,13 @@ class Directory(_Frozen):
     base: str = Field("", description="entry that must be found after the bind; empty looks for none")
 
 
+class Trust(_Frozen):
+    """Whom an https check believes: authorities in PEM, and with `system` those that the host's system trusts."""
+
+    pem: str = ""
+    system: bool = False
+
+
 class Check(_Frozen):
     """One way of asking a real server whether it is well. Equal checks of one address are asked only once."""
 
@@ -76,6 +83,7 @@ class Check(_Frozen):
     find: str = Field("", description="what it must find, in hexadecimal; empty takes any answer")
     within: int = Field(0, ge=0, le=8000, description="bytes of the answer it looks at; 0 means 8000")
     directory: Directory | None = Field(None, description="how an LDAP check signs in; None binds anonymously")
+    trust: Trust | None = Field(None, description="who may have signed the certificate; None takes any")
 
 
 class Target(_Frozen):

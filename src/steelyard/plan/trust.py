@@ -18,10 +18,12 @@ class TrustNeed:
     """A file somebody names. `members` are names of intermediate certificates, empty for every one that is here.
 
     `system` adds the authorities that the host's system trusts; `revocations` says it holds revocation lists instead.
+    `servers`: it is real servers that are verified by it, not clients.
     """
 
     members: tuple[str, ...] = ()
     system: bool = False
+    servers: bool = False
     revocations: bool = False
     name: str = ""
 
@@ -33,12 +35,16 @@ class TrustFile:
     name: str
     pem: str
     system: bool = False
+    servers: bool = False
     revocations: bool = False
 
     @property
     def sendable(self) -> bool:
-        """Whether new content can be put into the running process. More goes with a reload."""
-        return not self.system and len(self.pem) <= SENT_BYTES
+        """Whether new content can be put into the running process; other goes with a reload.
+
+        HAProxy (2.6, 2.8, tried) takes new authorities for servers, says so, and goes on with the old ones.
+        """
+        return not self.servers and len(self.pem) <= SENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)

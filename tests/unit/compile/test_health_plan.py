@@ -9,8 +9,9 @@ from tests.support.strategies import compiler
 from tests.unit.model.making import HTTP, SERVER, TCP, apply
 
 from steelyard.compile.health import compile_health
-from steelyard.model.commands import AddService, SetParameters
-from steelyard.plan.health import Check, HealthPlan, Service
+from steelyard.model.commands import AddLdapEndpoint, AddService, ChangeLdapEndpoint, SetParameters
+from steelyard.model.commands.ldap_endpoints import Password
+from steelyard.plan.health import Check, Directory, HealthPlan, Service
 
 
 def service(*parameters: SetParameters, **settings: Any) -> Service:
@@ -139,3 +140,40 @@ def test_an_unchanged_service_is_the_very_same_value() -> None:
     assert warm.compile(second).health.services["vs1"] is before
     named = apply(SetParameters("layer7", {"drain_time": 60}), to=second)
     assert warm.compile(named).health.services["vs1"] is before
+
+
+def test_each_kind_is_told_what_it_asks_and_nothing_more() -> None:
+    """Equal checks of one address are asked once, whatever else their services say."""
+    more = {"check_url": "/x", "check_host": "www.Example", "check_pattern": "ok", "check_method": 1}
+    usual = {"interval": 9, "timeout": 4, "attempts": 2}
+    for kind in ("icmp", "tcp", "smtp", "pop3", "imap", "nntp", "ftp", "telnet", "rdp", "agent", "ldap"):
+        assert check(check_type=kind, **more) == Check(kind=kind, **usual)
+    assert check(check_type="dns", **more) == Check(kind="dns", name="www.example", transport="tcp", **usual)
+    assert check(check_type="bdata", check_url="0D0A", check_pattern="FF", match_length=7) == Check(
+        kind="bdata", send="0d0a", find="ff", within=7, **usual
+    )
+
+
+def test_an_ldap_check_has_its_endpoint_and_the_name_of_the_password() -> None:
+    settings = {"name": "office", "security": 1, "servers": ["192.0.2.1"], "user": "cn=a", "base": "dc=b"}
+    configuration = apply(
+        AddLdapEndpoint(settings, Password("k1", "hunter2")),
+        AddService({**TCP, "check_type": "ldap", "ldap_endpoint": "office", "servers": [SERVER]}),
+    )
+    plans = compiler()
+    health = plans.compile(configuration).health
+    assert health == compile_health(configuration)
+    assert health.services["vs1"].check.directory == Directory(
+        security="starttls", servers=(("192.0.2.1", 389),), timeout=5, user="cn=a", password_key="ldap/k1", base="dc=b"
+    )
+    assert "hunter2" not in repr(health)
+    again = apply(ChangeLdapEndpoint("office", {"security": 2, "base": ""}), to=configuration)
+    directory = plans.compile(again).health.services["vs1"].check.directory
+    assert directory is not None
+    assert (directory.security, directory.servers, directory.base) == ("ldaps", (("192.0.2.1", 636),), "")
+
+
+@pytest.mark.parametrize(("of_service", "of_server", "port"), [(0, 0, 8080), (5061, 0, 5061), (5061, 99, 99), (0, 99, 99)])
+def test_the_port_of_a_check(of_service: int, of_server: int, port: int) -> None:
+    found = service(check_port=of_service, servers=[{**SERVER, "check_port": of_server}])
+    assert [target.port for target in found.targets] == [port]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from steelyard.emit.haproxy.configuration import ConfigurationEmitter, EnginePaths
@@ -68,7 +70,11 @@ def test_the_words_of_a_server() -> None:
         *("[2001:db8::1]", "id", "1", "weight", "5", "maxconn", "9"),
         *("ssl", "verify", "none", "sni", "str(a.example)"),
     )
-    assert "required" in server_words(whole, verify_tls=True)
+    verified = replace(whole, tls=ServerTls("str(a.example)", TrustNeed(name="servers-all.pem")))
+    assert server_words(verified)[8:] == (
+        *("ssl", "verify", "required", "ca-file", "trust/servers-all.pem", "no-ssl-reuse"),
+        *("sni", "str(a.example)"),
+    )
 
 
 def test_the_state_file_says_up_weight_and_administrative_state() -> None:

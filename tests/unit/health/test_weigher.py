@@ -157,13 +157,13 @@ def test_loads_that_alternate_come_to_rest() -> None:
 def test_response_times_are_compared_when_the_interval_has_passed() -> None:
     one = service(RESPONSE, 1000, 1000)
     made = weigher(one)
-    assert made.due(100.0) == [one]
-    for turn in range(6):
-        made.compared("vs1", {"rs1": 10.0, "rs2": 40.0}, 100.0 + 15 * turn)
-    assert made.due(180.0) == []
-    assert made.due(190.0) == [one]
+    assert [made.due(at) for at in (100.0, 114.0)] == [[one], []]
+    made.take({"vs1": one})
+    assert [made.due(at) for at in (114.9, 115.0)] == [[], [one]]
+    for _ in range(6):
+        made.compared("vs1", {"rs1": 10.0, "rs2": 40.0}, 1000.0)
     assert engine(made, one) == [256, 64]
-    assert made.statuses(180.0)["vs1", "rs2"].reason == "good checks took 40.0 ms on average"
+    assert made.statuses(1000.0)["vs1", "rs2"].reason == "good checks took 40.0 ms on average"
 
 
 def test_a_server_without_a_time_keeps_its_weight() -> None:

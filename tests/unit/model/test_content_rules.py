@@ -192,10 +192,28 @@ class TestCommands:
         assert made.services[1].servers[0].rules == ("default",)
         assert "no content rule" in refused(AttachRule(REQUEST, "default"), made).message
 
-    def test_services_that_pass_bytes_have_no_rules(self) -> None:
-        made = apply(AddService({**TCP, "servers": [SERVER]}), AddRule(rule()))
+    def test_services_that_pass_bytes_choose_members_by_what_is_known_of_a_connection(self) -> None:
+        name = AddRule(rule("name", header="SSL-SNI", match_type="exact"))
+        made = apply(AddService({**TCP, "servers": [SERVER]}), AddRule(rule()), name)
+        assert made.rules["name"].header == "ssl-sni"
         assert "read HTTP requests" in refused(AttachRule(REQUEST, "one"), made).message
-        assert "read HTTP requests" in refused(AttachRule(MEMBER, "default"), made).message
+        assert "read HTTP requests" in refused(AttachRule(REQUEST, "name"), made).message
+        assert "reads HTTP requests" in refused(AttachRule(MEMBER, "one"), made).message
+        for each in ("name", "default"):
+            made = AttachRule(MEMBER, each).apply(made).configuration
+        assert "SSL acceleration on first" in str(refused(ChangeService(1, {"service_type": "http"}), made).details())
+
+    def test_what_the_clients_tls_is_is_known_where_it_ends(self) -> None:
+        cipher = AddRule(rule("cipher", header="ssl-cipher"))
+        made = apply(AddService({**HTTP, "servers": [SERVER]}), cipher)
+        for place in (PRE, REQUEST, MEMBER):
+            assert "ends TLS only with SSLAcceleration" in refused(AttachRule(place, "cipher"), made).message
+        made = ChangeService(1, {"ssl_acceleration": True}).apply(made).configuration
+        for place in (PRE, REQUEST, MEMBER):
+            made = AttachRule(place, "cipher").apply(made).configuration
+        assert "the client's TLS" in refused(ChangeService(1, {"ssl_acceleration": False}), made).message
+
+    def test_a_service_with_rules_for_requests_stays_one_of_requests(self) -> None:
         attached = site(AddRule(rule()), AttachRule(REQUEST, "one"))
         assert "Detach" in str(refused(ChangeService(1, {"service_type": "gen"}), attached).details())
 

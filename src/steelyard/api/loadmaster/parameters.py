@@ -14,6 +14,7 @@ from steelyard.api.loadmaster.answers import Answer, Data, Message, Value, YesNo
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, missing, not_built
 from steelyard.api.loadmaster.identity import IDENTITY, set_identity
+from steelyard.api.loadmaster.interfaces import NETWORK, REMEDY
 from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
 from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
 from steelyard.api.loadmaster.values import decoded, is_masked, shown
@@ -28,7 +29,7 @@ from steelyard.model.tls_parameters import TlsParameters
 Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
-_ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput"}
+_ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput", "namserver": "nameserver"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ async def get(call: Call) -> Answer:
         spelled, value = name, IDENTITY[name](call)
     elif name == NO_LEVEL:
         spelled, value = name, ""
+    elif name in NETWORK:
+        spelled, value = name, NETWORK[name](await call.appliance.network())
     else:
         parameter = CATALOGUE.get(name)
         if parameter is None:
@@ -105,7 +108,9 @@ async def get(call: Call) -> Answer:
 
 async def getall(call: Call) -> Answer:
     """Every parameter that is set."""
+    state = await call.appliance.network()
     members = {name: value(call) for name, value in IDENTITY.items()}
+    members |= {name: value(state) for name, value in NETWORK.items()}
     configuration = call.configuration
     for parameter in CATALOGUE.values():
         members[parameter.name] = parameter.value(configuration)
@@ -121,6 +126,8 @@ async def set_(call: Call) -> Answer:
     if name in IDENTITY:
         set_identity(call, name, raw)
         return Message()
+    if name in NETWORK:
+        raise not_built(f"Parameter {name}", REMEDY)
     if name == NO_LEVEL:
         await call.execute(SetParameters("syslog", without_hosts(call.configuration.syslog, raw)))
         return Message()

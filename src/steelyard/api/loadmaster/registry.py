@@ -16,6 +16,7 @@ from steelyard.api.loadmaster import (
     error_pages,
     extended_logs,
     extensions,
+    interfaces,
     ldap_endpoints,
     limits,
     parameters,
@@ -52,6 +53,7 @@ _BUILT: tuple[Entry, ...] = (
     *access_lists.COMMANDS,
     *extensions.COMMANDS,
     *extended_logs.COMMANDS,
+    *interfaces.COMMANDS,
     *users.COMMANDS,
     *statistics.COMMANDS,
     *system.COMMANDS,
@@ -64,7 +66,7 @@ def _by_name(entries: tuple[Entry, ...]) -> Mapping[str, Entry]:
 
 
 REGISTRY = _by_name(_BUILT)
-_REMEDIES = extended_logs.REFUSED
+_REMEDIES = {**extended_logs.REFUSED, **interfaces.REFUSED}
 
 
 def find(name: str) -> Entry:

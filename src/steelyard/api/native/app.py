@@ -29,6 +29,7 @@ from steelyard.api.native import (
     ldap_endpoints,
     limits,
     logs,
+    network,
     parameters,
     revocation_lists,
     rules,
@@ -71,6 +72,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     configuration.router,
     history.router,
     logs.router,
+    network.router,
     state.router,
     explaining.router,
 )

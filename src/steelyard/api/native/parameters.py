@@ -20,8 +20,6 @@ from steelyard.model.configuration import Configuration
 
 router = APIRouter(prefix="/parameters", tags=["parameters"])
 
-Section = Literal["layer7", "network", "checks", "access", "limits", "tls", "adaptive"]
-
 _ANY = {"anyOf": [ref(f"{name.capitalize()}Parameters") for name in PARAMETERS]}
 _CHANGES = {"anyOf": [ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from steelyard.api.native.batch_operations import operation_schemas
 from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema, secret_schemas
@@ -23,6 +23,7 @@ from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.network_state import InterfaceKind
 from steelyard.model.virtual_service.further import FurtherCheck
 
 _TEXT: Schema = {"type": "string"}
@@ -76,9 +77,7 @@ def _services() -> dict[str, Schema]:
     sub_service.pop("required", None)
     since = {"since": _MOMENT, "drain_ends": _MOMENT}
     return {
-        "NewVirtualService": object_schema(
-            VirtualService, extra={"servers": servers, "sub_services": subs, **checks}
-        ),
+        "NewVirtualService": object_schema(VirtualService, extra={"servers": servers, "sub_services": subs, **checks}),
         "FurtherCheck": object_schema(FurtherCheck),
         "FurtherCheckChanges": object_schema(FurtherCheck, changes=True),
         "FurtherChecks": _object(checks, "further_checks"),
@@ -128,7 +127,11 @@ def _services() -> dict[str, Schema]:
             {
                 "service": _INDEX,
                 "schedule": _TEXT,
-                "members": {"type": "array", "items": {"type": "object"}, "description": "Each with what it counts as."},
+                "members": {
+                    "type": "array",
+                    "items": {"type": "object"},
+                    "description": "Each with what it counts as.",
+                },
             }
         ),
         "Check": {
@@ -228,7 +231,10 @@ def _signing_requests() -> dict[str, Schema]:
 
 def _cipher_sets() -> dict[str, Schema]:
     made = object_schema(CipherSet)
-    missing = {**_TEXTS, "description": "Members that the TLS library of this host's HAProxy lacks; services go without."}
+    missing = {
+        **_TEXTS,
+        "description": "Members that the TLS library of this host's HAProxy lacks; services go without.",
+    }
     used = {"type": "array", "items": _NUMBER, "description": "Indexes of virtual services."}
     return {
         "NewCipherSet": made,
@@ -305,6 +311,36 @@ def _limits() -> dict[str, Schema]:
         ),
         "Limits": _object({"clients": _object(dict.fromkeys(KINDS, networks)), "rules": rules}),
         "AppliedLimit": _object({"kind": {"enum": list(KINDS)}, "limit": _NUMBER, "why": _TEXT}),
+    }
+
+
+def _network() -> dict[str, Schema]:
+    maybe_number = {"type": ["integer", "null"]}
+    interface = {
+        "name": _TEXT,
+        "number": {**maybe_number, "description": "LoadMaster's number; loopback has none."},
+        "kind": {"enum": list(get_args(InterfaceKind))},
+        "up": _FLAG,
+        "mtu": _NUMBER,
+        "hardware_address": _TEXT,
+        "addresses": {**_TEXTS, "description": "address/prefix"},
+        "vlan": maybe_number,
+        "parent": {**_TEXT, "description": "The interface a VLAN is on."},
+        "member_of": {**_TEXT, "description": "The bond or bridge it belongs to."},
+        "gateway": {**_FLAG, "description": "Whether a default route leaves by it."},
+    }
+    route = {"destination": _TEXT, "gateway": _TEXT, "interface": _TEXT, "metric": _NUMBER}
+    return {
+        "Network": _object(
+            {
+                "host_name": _TEXT,
+                "interfaces": {"type": "array", "items": _object(interface)},
+                "routes": {"type": "array", "items": _object(route)},
+                "name_servers": _TEXTS,
+                "search_domains": _TEXTS,
+                "hosts": {"type": "array", "items": _object({"address": _TEXT, "names": _TEXTS})},
+            }
+        )
     }
 
 
@@ -447,6 +483,7 @@ def components() -> dict[str, Schema]:
         **_access_lists(),
         **_rules(),
         **_limits(),
+        **_network(),
         **_ldap_endpoints(),
         **_explanations(),
     }

@@ -22,6 +22,14 @@ BODY_SECONDS = 10
 _BODY_BYTES = 16_384
 
 _HOST = "var(txn.host)"
+_ASKED_FOR = "var(txn.sni)"
+_OF_TLS = {
+    "ssl-sni": _ASKED_FOR,
+    "ssl-cipher": "ssl_fc_cipher",
+    "ssl-version": "ssl_fc_protocol",
+    "ssl-serialid": "ssl_f_serial,hex",
+    "ssl-clientserialid": "ssl_c_serial,hex",
+}
 _METHODS = {"regex": "reg", "prefix": "beg", "postfix": "end", "exact": "str"}
 
 Words = tuple[str, ...]
@@ -39,6 +47,8 @@ def subject(rule: ContentRule) -> str:
             return "src"
         case "method":
             return "method"
+        case name if name in _OF_TLS:
+            return _OF_TLS[name]
         case name:
             # quotes are the only characters of a header's name that mean something here
             return _HOST if looks_at_host(rule) else f'req.fhdr("{name}")' if "'" in name else f"req.fhdr({name})"
@@ -49,9 +59,14 @@ def looks_at_host(rule: ContentRule) -> bool:
     return rule.header.lower() == "host"
 
 
+def has_no_case(rule: ContentRule) -> bool:
+    """Whether what a rule looks at is in lower case already: a host, a name in a TLS hello."""
+    return looks_at_host(rule) or rule.header == "ssl-sni"
+
+
 def ignores_case(rule: ContentRule) -> bool:
     """Whether upper and lower case are the same to a rule."""
-    return rule.ignore_case or looks_at_host(rule)
+    return rule.ignore_case or has_no_case(rule)
 
 
 def prepared(rules: Iterable[ContentRule]) -> tuple[Directive, ...]:
@@ -63,6 +78,8 @@ def prepared(rules: Iterable[ContentRule]) -> tuple[Directive, ...]:
         found.append(
             directive("http-request", "wait-for-body", "time", f"{BODY_SECONDS}s", "at-least", str(_BODY_BYTES))
         )
+    if _ASKED_FOR in needs:
+        found.append(directive("http-request", "set-var(txn.sni)", "ssl_fc_sni,lower"))
     if any(need.startswith("var(txn.host") for need in needs):
         found.append(directive("http-request", "set-var(txn.host)", "req.fhdr(host),host_only,lower"))
     for where in ("path", "pathq"):

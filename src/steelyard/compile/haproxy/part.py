@@ -51,6 +51,8 @@ class Family:
     cipher_set: CipherSet | None = None
     #: what its LDAP check signs in with
     ldap_endpoint: LdapEndpoint | None = None
+    #: whether ACME authorities ask it for the answers to challenges
+    answers_challenges: bool = False
 
     def same(self, other: Family) -> bool:
         """Whether all of it is the very same: objects are immutable, so identity is enough."""
@@ -60,6 +62,7 @@ class Family:
             and self.access is other.access
             and self.cipher_set is other.cipher_set
             and self.ldap_endpoint is other.ldap_endpoint
+            and self.answers_challenges == other.answers_challenges
             and _same_services(self.subs, other.subs)
             and _same_services(self.siblings, other.siblings)
             and (self.rules is other.rules or _same_rules(self.rules, other.rules))

@@ -10,6 +10,7 @@ from steelyard.compile.haproxy.access import access_part
 from steelyard.compile.haproxy.balancing import balance, hashes, starts_slowly, weights
 from steelyard.compile.haproxy.bodies import bodies_part
 from steelyard.compile.haproxy.caching import caching_part
+from steelyard.compile.haproxy.challenges import with_challenges
 from steelyard.compile.haproxy.compression import compression_part
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.edge import edge_part
@@ -119,7 +120,9 @@ def _frontend(
         binds=tuple(Bind(service.address, first, last) for first, last in service.port_ranges),
         tls=None if service.is_sub else listener_tls(service, family.cipher_set, context),
         idle_seconds=service.idle_time,
-        directives=_after_connection_rules(directives, name_asked(service, family.parent)),
+        directives=with_challenges(
+            service, family, _after_connection_rules(directives, name_asked(service, family.parent))
+        ),
         inner=service.is_sub,
     )
 

@@ -8,6 +8,10 @@ The choice is made on the request as it was received, before any rule changes it
 HAProxy reads `use_backend` only after all other rules. What a rule selects stands in a lookup, so that another choice
 needs no reload as long as its backend is there.
 
+A service that passes bytes chooses by the client's address and by the name in its TLS hello, for which it waits: until
+the hello is whole, until it is seen that there is none, or for a while. HAProxy (2.6, 2.8) reads a hello from one TLS
+record; one spread over several counts as one without a name.
+
 A sub-service that switches among its own real servers is reached through a listener of its own: HAProxy cannot go from
 one backend to the next.
 """
@@ -31,6 +35,8 @@ from steelyard.plan.haproxy import Directive, Lookup, directive, lookup_path
 
 _CHOSEN = "txn.switch"
 _UNDECIDED = ("!{", f"var({_CHOSEN})", "-m", "found", "}")
+#: how long a hello that has not come whole is waited for
+HELLO_SECONDS = 5
 #: members that a group's name tells one by one
 _MOST_NAMED = 5
 _NO_MATCH = (
@@ -60,8 +66,8 @@ class Switching:
 
 
 def switches(service: VirtualService) -> bool:
-    """Whether content rules choose among its members; they need requests."""
-    return service.is_http and service.switches_content
+    """Whether content rules choose among its members."""
+    return service.switches_content
 
 
 def is_balanced(service: VirtualService, family: Family) -> bool:
@@ -88,7 +94,7 @@ def answered_through(service: VirtualService, family: Family) -> tuple[VirtualSe
 
 def compile_switching(service: VirtualService, family: Family, context: ServiceContext) -> Switching:
     """How a service shares its requests among its members; the rules that come before all others are in it."""
-    if not service.is_http:
+    if not service.is_http and not switches(service):
         return Switching(Part(), service.members)
     before = pre_rules(service, family)
     marks = tuple(line for rule in before for line in mark(rule))
@@ -98,12 +104,35 @@ def compile_switching(service: VirtualService, family: Family, context: ServiceC
     choices = [Choice(rule, "" if rule.must_fail else targets.of(rule.name)) for rule in _rules(service, family)]
     ready = prepared((*before, *(choice.rule for choice in choices)))
     lines, lookups = _decisions(service, choices, targets)
+    if not service.is_http:
+        ready, lines = _hello(service), tuple(map(_of_connection, lines))
     return Switching(
         Part(frontend=(*ready, *marks, *lines), lookups=lookups),
         # sub-services are servers only where rules select several of them
         () if service.slots else service.members,
         tuple(targets.groups.values()),
     )
+
+
+def _hello(service: VirtualService) -> tuple[Directive, ...]:
+    """What keeps the name a client asks for. A client that is silent is waited for: its hello may be under way."""
+    if service.ssl_acceleration:
+        return (directive("tcp-request", "content", "set-var(txn.sni)", "ssl_fc_sni,lower"),)
+    is_hello = ("{", "req.ssl_hello_type", "1", "}")
+    return (
+        directive("tcp-request", "inspect-delay", f"{HELLO_SECONDS}s"),
+        directive("tcp-request", "content", "set-var(txn.sni)", "req.ssl_sni,lower", "if", *is_hello),
+    )
+
+
+def _of_connection(line: Directive) -> Directive:
+    """A rule for requests as one for bytes; there is no answer to refuse with, so the connection is closed."""
+    first, *words = line.words
+    if first != "http-request":
+        return line
+    if words[0] == "return":
+        words = ["reject", *words[words.index("if") :]]
+    return directive("tcp-request", "content", *words)
 
 
 def _rules(service: VirtualService, family: Family) -> Iterator[ContentRule]:

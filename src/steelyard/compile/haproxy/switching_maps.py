@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from steelyard.compile.haproxy.literals import plain
-from steelyard.compile.haproxy.matching import ignores_case, looks_at_host, subject
+from steelyard.compile.haproxy.matching import has_no_case, ignores_case, subject
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.regular_expression import expression
 from steelyard.plan.haproxy import Lookup, lookup_path
@@ -104,7 +104,7 @@ def _entry(rule: ContentRule) -> tuple[Kind, str] | None:
     """Where a rule can be looked up, and its key."""
     if rule.negate or rule.must_fail or rule.set_on_match or rule.only_on_flag or rule.only_on_no_flag:
         return None
-    if rule.header and not looks_at_host(rule):
+    if rule.header and not has_no_case(rule):
         return None
     sample, lowers = subject(rule), ignores_case(rule)
     text = plain(rule)
@@ -114,9 +114,8 @@ def _entry(rule: ContentRule) -> tuple[Kind, str] | None:
         key = f"(?i){key}" if lowers else f"(?:{key})" if key.startswith("#") else key
     else:
         comparison, key = text
-        # a host is in lower case already
         key = key.lower() if lowers else key
-        sample = f"{sample},lower" if lowers and not looks_at_host(rule) else sample
+        sample = f"{sample},lower" if lowers and not has_no_case(rule) else sample
     if not key or not key.isascii() or " " in key or key.startswith("#"):
         return None
     return Kind(sample, comparison), key

@@ -47,7 +47,7 @@ def server_authorities(service: VirtualService, context: ServiceContext) -> Trus
     """Who may have signed the certificates of a service's real servers; None where nobody looks."""
     if not verifies_servers(service, by_default=context.verify_servers):
         return None
-    return _need(service.server_authorities, system=not service.server_authorities)
+    return _need(service.server_authorities, servers=True)
 
 
 def verifies_servers(service: VirtualService, *, by_default: bool) -> bool:
@@ -55,10 +55,11 @@ def verifies_servers(service: VirtualService, *, by_default: bool) -> bool:
     return service.server_verification == "required" or (by_default and service.server_verification == "")
 
 
-def _need(names: tuple[str, ...], *, system: bool = False) -> TrustNeed:
+def _need(names: tuple[str, ...], *, servers: bool = False) -> TrustNeed:
     members = tuple(sorted(set(names)))
     name = hashlib.sha256(" ".join(members).encode()).hexdigest()[:16] if members else "all"
-    return TrustNeed(members, system=system, name=f"{name}-system.pem" if system else f"{name}.pem")
+    whose = "servers" if servers else "clients"
+    return TrustNeed(members, system=servers and not members, servers=servers, name=f"{whose}-{name}.pem")
 
 
 def trust_needs(service: ServicePlan) -> frozenset[TrustNeed]:
@@ -79,7 +80,7 @@ def trust_needs(service: ServicePlan) -> frozenset[TrustNeed]:
 def trust_files(configuration: Configuration, needs: Iterable[TrustNeed]) -> dict[str, TrustFile]:
     """Their content, by name."""
     return {
-        need.name: TrustFile(need.name, _content(configuration, need), need.system, need.revocations)
+        need.name: TrustFile(need.name, _content(configuration, need), need.system, need.servers, need.revocations)
         for need in sorted(needs, key=lambda need: need.name)
     }
 

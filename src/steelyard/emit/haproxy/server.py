@@ -28,11 +28,11 @@ def server_words(server: Server, *, run: str = "") -> tuple[str, ...]:
         words.append("backup")
     if server.tls is not None:
         authorities = server.tls.authorities
-        words += [
-            "ssl",
-            "verify",
-            *(["none"] if authorities is None else ["required", "ca-file", trust_path(authorities.name)]),
-        ]
+        if authorities is None:
+            words += ["ssl", "verify", "none"]
+        else:
+            # a session that is resumed is not verified
+            words += ["ssl", "verify", "required", "ca-file", trust_path(authorities.name), "no-ssl-reuse"]
         if server.tls.name is not None:
             words += ["sni", server.tls.name]
     return (*words, *server.options)

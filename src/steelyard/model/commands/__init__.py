@@ -1,6 +1,17 @@
 """Every change an operator can ask for, as values with a pure `apply`."""
 
 from steelyard.model.commands.access_lists import AddEntries, DeclaredLists, RemoveEntries, ReplaceList
+from steelyard.model.commands.acme import (
+    AcmeSecret,
+    AddAcmeCertificate,
+    ChangeAcmeAccount,
+    ChangeAcmeCertificate,
+    KeepRegistration,
+    PutDnsProvider,
+    RemoveAcmeAccount,
+    RemoveAcmeCertificate,
+    RemoveDnsProvider,
+)
 from steelyard.model.commands.certificates import (
     AddSigningRequest,
     PutCertificate,
@@ -43,6 +54,8 @@ from steelyard.model.commands.users import AddApiKey, AddUser, ChangePassword, R
 from steelyard.model.commands.weights import SetExternalWeights
 
 __all__ = [
+    "AcmeSecret",
+    "AddAcmeCertificate",
     "AddApiKey",
     "AddEntries",
     "AddFurtherCheck",
@@ -59,6 +72,8 @@ __all__ = [
     "AttachRule",
     "Batch",
     "Change",
+    "ChangeAcmeAccount",
+    "ChangeAcmeCertificate",
     "ChangeFurtherCheck",
     "ChangeLdapEndpoint",
     "ChangeLimitRule",
@@ -75,15 +90,20 @@ __all__ = [
     "DetachRule",
     "DuplicateService",
     "EnableAddress",
+    "KeepRegistration",
     "MoveLimitRule",
     "MoveRule",
     "PutCertificate",
     "PutCipherSet",
+    "PutDnsProvider",
     "PutRevocationList",
+    "RemoveAcmeAccount",
+    "RemoveAcmeCertificate",
     "RemoveApiKey",
     "RemoveCertificate",
     "RemoveCipherSet",
     "RemoveClientLimit",
+    "RemoveDnsProvider",
     "RemoveEntries",
     "RemoveFurtherCheck",
     "RemoveIntermediate",

@@ -16,9 +16,11 @@ from steelyard.model.content_rule import (
     DELETE_HEADER,
     MATCH,
     MODIFY_URL,
+    OF_CONNECTIONS,
     REPLACE_BODY,
     REPLACE_HEADER,
     RULE_TYPES,
+    TLS_FIELDS,
     ContentRule,
 )
 from steelyard.model.errors import ConflictError, OperatorError
@@ -43,18 +45,48 @@ def check_attachments(
     if not named and not service.slots and not service.is_sub:
         return
     if named and not service.is_http:
-        raise OperatorError(
-            f"{service.title} uses content rules, which read HTTP requests; its service type must be http",
-            field="service_type",
-            value=service.service_type,
-            allowed="http",
-            remedy="Detach the rules first, or let the type be http",
-        )
+        _check_of_connections(rules, service)
+    _check_of_tls(rules, service)
     for name, types in LISTS.items():
         _check_list(rules, getattr(service, name), name, types)
     for member in service.members:
         _check_list(rules, member.rules, "rules", MEMBER_TYPES, default=True)
     _check_flags(services, rules, service)
+
+
+def _check_of_connections(rules: Mapping[str, ContentRule], service: VirtualService) -> None:
+    """Where bytes are passed, rules can choose a member, by what is known of a connection."""
+    lists = [name for name in LISTS if getattr(service, name)]
+    members = (name for member in service.members for name in member.rules)
+    reads = [name for name in members if name in rules and rules[name].header not in OF_CONNECTIONS]
+    if lists or reads:
+        what = f"Rule {reads[0]} reads" if reads else "Rules that change requests and answers read"
+        raise OperatorError(
+            f"{service.title} passes bytes, and its service type must be http: {what} HTTP requests",
+            field="service_type",
+            value=service.service_type,
+            allowed="http; for other types rules of members on ssl-sni and src-ip",
+            remedy="Detach the rules first, or let the type be http",
+        )
+
+
+def _check_of_tls(rules: Mapping[str, ContentRule], service: VirtualService) -> None:
+    """What the client's TLS is, is known where it ends; the name it asks for also where it passes through."""
+    seen = service.ssl_acceleration and not service.is_sub
+    for name in service.rule_names():
+        rule = rules.get(name)
+        if rule is None or rule.header not in TLS_FIELDS or seen:
+            continue
+        if rule.header in OF_CONNECTIONS and not service.is_http and not service.is_sub:
+            continue
+        where = "a sub-service does not see it" if service.is_sub else "it ends TLS only with SSLAcceleration"
+        raise OperatorError(
+            f"Rule {name} looks at {rule.header}, the client's TLS: {where}",
+            field="rules",
+            value=name,
+            allowed="rules on other fields" if service.is_sub else "SSLAcceleration, or rules on other fields",
+            remedy="Attach it to the parent" if service.is_sub else "Switch SSL acceleration on first",
+        )
 
 
 def _check_list(

@@ -168,6 +168,12 @@ class RemoveCertificate:
         for service in configuration.services.values():
             if self.name in service.certificates:
                 raise ConflictError("Certfile still associated with a VS", field="cert", with_what=service.title)
+        if self.name in configuration.acme_certificates:
+            raise ConflictError(
+                f"Certificate {self.name} is ordered by ACME, which would order it again; remove it there",
+                field="cert",
+                with_what=self.name,
+            )
         certificates = {key: value for key, value in configuration.certificates.items() if key != self.name}
         return Change(replace(configuration, certificates=certificates), self.name)
 

@@ -20,6 +20,7 @@ Section = Literal[
     "limits",
     "tls",
     "adaptive",
+    "acme",
     "syslog",
     "email",
     "snmp",

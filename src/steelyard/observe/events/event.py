@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from steelyard.model.severity import Severity
 
+#: SNMP traps are numbered by the place in this list, so new kinds come last
 Kind = Literal[
     "server_up",
     "server_down",

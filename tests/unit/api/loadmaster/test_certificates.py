@@ -9,7 +9,8 @@ from tests.support.fake_appliance import TEMPORARY
 from tests.unit.api.loadmaster.calling import Api
 
 ROOT = certificates.authority("Test Root")
-SHOP = certificates.leaf("shop.example", issuer=certificates.authority("Test Middle", issuer=ROOT))
+MIDDLE = certificates.authority("Test Middle", issuer=ROOT)
+SHOP = certificates.leaf("shop.example", issuer=MIDDLE)
 EDGE = certificates.leaf("edge.example", kind="ec")
 
 
@@ -91,15 +92,88 @@ def test_names_and_data_are_checked(api: Api) -> None:
     assert "self-signed" in api.v1_error("addcert", cert=TEMPORARY, replace=1, body=SHOP.bundle())[1]
 
 
-@pytest.mark.parametrize("command", ["listintermediate", "readintermediate", "addintermediate", "delintermediate"])
-def test_intermediates_are_refused_with_a_remedy(api: Api, command: str) -> None:
-    body = ROOT.pem if command == "addintermediate" else None
-    status, text = api.v1_error(command, cert="ca", body=body)
-    assert (status, "not built" in text, "addcert" in text) == (422, True, True)
-    assert api.v2_error(command, cert="ca", data=base64.b64encode(ROOT.pem).decode()) == (422, text)
+@pytest.mark.parametrize("version", [1, 2])
+def test_intermediates_are_imported_listed_read_and_removed(api: Api, version: int) -> None:
+    api.upload(version, "addintermediate", MIDDLE.pem, cert="middle")
+    api.upload(version, "addintermediate", ROOT.pem, cert="root")
+    for call in (api.v1, api.v2):
+        listed = call("listintermediate")["cert"]
+        assert [(cert["name"], cert["type"], "publickey" in cert) for cert in listed] == [
+            ("middle", "ECC", True),
+            ("root", "ECC", True),
+        ]
+        read = call("readintermediate", cert="middle")["certificate"]
+        assert x509.load_pem_x509_certificates(read.encode()) == [MIDDLE.certificate]
+        der = call("readintermediate", cert="middle", outform="DER")["certificate"]
+        assert x509.load_der_x509_certificate(base64.b64decode(der)) == MIDDLE.certificate
+    assert "already exists" in api.v1_error("addintermediate", cert="root", body=MIDDLE.pem)[1]
+    assert api.v1("delintermediate", cert="root") == "Command completed ok"
+    assert api.v2("delintermediate", cert="middle") == {"message": "Command completed ok"}
+    assert api.v2("listintermediate") == {}
+
+
+@pytest.mark.parametrize("command", ["readintermediate", "delintermediate"])
+def test_unknown_intermediates_are_unknown(api: Api, command: str) -> None:
+    assert api.v1_error(command, cert="nothing") == (422, "Unknown certificate")
+    assert api.v2_error(command, cert="nothing") == (422, "Unknown certificate")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"rubbish", "no PEM"),
+        (MIDDLE.der, "openssl x509 -inform DER"),
+        (MIDDLE.bundle("key leaf"), "private key"),
+        (SHOP.pem, "may not sign others"),
+        (MIDDLE.pem[:-30], "no end"),
+    ],
+)
+def test_intermediates_that_are_none_are_refused(api: Api, content: bytes, says: str) -> None:
+    status, text = api.v1_error("addintermediate", cert="middle", body=content)
+    assert (status, says in text) == (422, True), text
+    assert api.v2("listintermediate") == {}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_certificates_are_backed_up_and_restored(api: Api, version: int) -> None:
+    api.upload(1, "addcert", SHOP.bundle(), cert="shop")
+    api.upload(1, "addintermediate", MIDDLE.pem, cert="middle")
+    if version == 1:
+        file = api.v1_response("backupcert", password="hunter22").content
+    else:
+        file = base64.b64decode(api.v2("backupcert", password="hunter22")["data"])
+    assert SHOP.key_pem.splitlines()[1] not in file
+    api.v1("delcert", cert="shop")
+    api.v1("delintermediate", cert="middle")
+    api.upload(version, "restorecert", file, password="hunter22", type="third")
+    assert (api.v2("listcert"), "cert" in api.v2("listintermediate")) == ({}, True)
+    api.upload(version, "restorecert", file, password="hunter22", type="full")
+    assert [cert["name"] for cert in api.v2("listcert")["cert"]] == ["shop"]
+    for text, more in (
+        ("type is unknown", {"password": "hunter22", "type": "Full"}),
+        ("does not open", {"password": "hunter23", "type": "full"}),
+        ("String Value missing", {"type": "full"}),
+    ):
+        assert text in api.v1_error("restorecert", body=file, **more)[1]
+    assert "no backup" in api.v1_error("restorecert", body=SHOP.bundle(), password="hunter22", type="vs")[1]
+
+
+def test_pass_phrases_have_seven_to_64_characters(api: Api) -> None:
+    for password in ("hunter", "h" * 65):
+        assert "7 to 64" in api.v1_error("backupcert", password=password)[1]
+        assert api.v2_error("backupcert", password=password)[0] == 422
+    assert api.v2_error("backupcert") == (400, "password: String Value missing")
 
 
 def test_uploads_need_the_permission(api: Api) -> None:
     api.sign_in("operator", "vs")
     assert api.v1_error("addcert", cert="shop", body=SHOP.bundle())[0] == 403
     assert api.v2_error("delcert", cert="shop")[0] == 403
+    api.sign_in("creator", "certs")
+    for command in ("addintermediate", "restorecert"):
+        assert api.v1_error(command, cert="middle", body=MIDDLE.pem)[0] == 403
+    for command in ("delintermediate", "backupcert"):
+        assert api.v2_error(command, cert="middle", password="hunter22")[0] == 403
+    api.sign_in("keeper", "cert3")
+    api.upload(1, "addintermediate", MIDDLE.pem, cert="middle")

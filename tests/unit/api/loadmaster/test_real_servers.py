@@ -46,7 +46,7 @@ def test_addrs_ignores_forward_and_record_members(api: Api) -> None:
         ({"rsport": "x"}, "rsport"),
         ({"weight": "0"}, "weight"),
         ({"limit": "100001"}, "limit"),
-        ({"critical": "1"}, "critical=on"),
+        ({"follow": "99"}, "Follow 99"),
         ({"ratelimit": "5"}, "ratelimit=5"),
         ({"addtoallsubvs": "1"}, "addtoallsubvs"),
     ],

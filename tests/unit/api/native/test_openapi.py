@@ -75,10 +75,10 @@ async def test_schemas_are_those_of_the_catalogue(document: dict[str, Any]) -> N
     assert new["required"] == ["address", "port"]
     assert new["additionalProperties"] is False
     visible = {name for name, d in VirtualService.declared().items() if not d.setting.secret}
-    assert set(new["properties"]) == {*visible, "servers", "sub_services"}
+    assert set(new["properties"]) == {*visible, "servers", "sub_services", "further_checks"}
     assert new["properties"]["port"]["maximum"] == 65535
-    assert "adaptive" not in new["properties"]["schedule"]["enum"]
-    assert "Not built yet" in new["properties"]["schedule"]["description"]
+    assert "udpsip" not in new["properties"]["persistence"]["enum"]
+    assert "Not built yet" in new["properties"]["persistence"]["description"]
     assert new["properties"]["transparent"]["const"] is False
     assert "required" not in schemas["VirtualServiceChanges"]
     assert schemas["Layer7Parameters"]["properties"]["drain_time"]["anyOf"][0]["const"] == 0

@@ -1,0 +1,1 @@
+"""Talking to ACME authorities, and having DNS records made for them."""
