@@ -17,6 +17,8 @@ PARTS = {
     "features": ("bench.features", "features"),
     "scale": ("bench.scale", "scale"),
     "changes": ("bench.changes", "changes"),
+    "checks": ("bench.checks", "checks"),
+    "agents": ("bench.agents", "agents"),
 }
 
 

@@ -35,8 +35,12 @@ def _empty(client: LoadMasterClient) -> None:
             client.must("delvs", vs=service.findtext("Index"))
     for rule in client.must("showrule").data.findall("*/Name"):
         client.must("delrule", name=rule.text)
+    for endpoint in client.must("showldaplist").data.findall("EndPoint/name"):
+        client.must("deleteldapendpoint", name=endpoint.text)
     for certificate in client.must("listcert").data.findall("cert"):
         client.must("delcert", cert=certificate.findtext("name"))
+    for certificate in client.must("listintermediate").data.findall("cert"):
+        client.must("delintermediate", cert=certificate.findtext("name"))
     for user in client.must("userlist").data.findall("User"):
         client.must("userdellocal", user=user.findtext("Name"))
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.support.api_clients import LoadMasterClient
-from tests.support.certificates import leaf
+from tests.support.certificates import authority, leaf
 from tests.support.ports import free_port
 from tests.support.steelyard_process import SteelyardProcess
+
+from steelyard.model.certificate_backup import NONCE_BYTES, SALT_BYTES, CertificateBackup, SavedCertificate, seal
 
 pytestmark = [pytest.mark.client, pytest.mark.needs("haproxy")]
 
@@ -50,6 +53,16 @@ SERVER: dict[str, Any] = {"vs": "1", "rs": "!{server}"}
 RECORD = ("Status", "Index", "VSAddress", "VSPort", "Rs")
 STATS = ("CPU", "Memory", "Network", "VStotals", "Vs", "Rs", "TPS", "Timestamp")
 BUNDLE = leaf("every.example").bundle()
+AUTHORITY = authority("Every Authority").pem
+PASS_PHRASE = "open sesame"
+BACKUP = seal(
+    CertificateBackup((SavedCertificate("saved", leaf("every.example").pem.decode(), leaf("every.example").key_pem),)),
+    PASS_PHRASE,
+    salt=bytes(SALT_BYTES),
+    nonce=bytes(NONCE_BYTES),
+    at=datetime(2026, 1, 1, tzinfo=UTC),
+    n=16,
+)
 #: the tag of each family's list
 _LIMIT_TAGS = {
     "clientmaxclimit": "ClientMaxcLimit",
@@ -66,6 +79,7 @@ ELSEWHERE = {
         "logging/isextesplogenabled",
         "logging/enableextesplog",
     ),
+    "backupcert",
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
 }
 
@@ -89,6 +103,16 @@ CASES = [
     case("addcert", cert="new", upload=BUNDLE),
     case("addcert", cert="every", replace="1", upload=BUNDLE),
     case("delcert", cert="every"),
+    case("listintermediate", "cert"),
+    case("readintermediate", "certificate", cert="authority"),
+    case("addintermediate", cert="new", upload=AUTHORITY),
+    case("delintermediate", cert="authority"),
+    case("restorecert", password=PASS_PHRASE, type="vs", upload=BACKUP),
+    case("showldaplist", "EndPoint"),
+    case("showldapendpoint", "name", "ldaptype", "timeout", v2=("Data",), name="directory"),
+    case("addldapendpoint", name="new", server="127.0.0.1"),
+    case("modifyldapendpoint", name="directory", timeout="9"),
+    case("deleteldapendpoint", name="directory"),
     case("aclcontrol", "Blocklist", v2=("list",), list="block"),
     case("aclcontrol", "VS", v2=("VS_IP", "list"), listvs="allow", vsip="1"),
     case("aclcontrol", "aclstatus", isenabled=""),
@@ -176,6 +200,8 @@ def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callab
     lm.must("addvs", vs="127.0.0.1", port=free_port(), prot="tcp", vstype="http")
     server = lm.must("addrs", vs=1, rs="127.0.0.1", rsport=free_port()).text("Rs/RsIndex")
     lm.must("addcert", cert="every", body=BUNDLE)
+    lm.must("addintermediate", cert="authority", body=AUTHORITY)
+    lm.must("addldapendpoint", name="directory", server="127.0.0.1")
     lm.must("useraddlocal", user="tester", password="Secret-word-1")
     for name in ("", "used_"):
         lm.must("addrule", name=f"{name}match", pattern="^/x")
@@ -237,7 +263,8 @@ def test_v2(lm: LoadMasterClient, filled: Callable[[Case], dict[str, object]], c
 def test_a_user_without_permissions_may_read_and_no_more(
     steelyard: SteelyardProcess, filled: Callable[[Case], dict[str, object]], case: Case
 ) -> None:
-    reads = ("list", "show", "get", "stats", "vstotals", "readcert", "licenseinfo", "notice", "userlist", "usershow")
+    reads = ("list", "show", "get", "stats", "vstotals", "readcert", "readintermediate", "licenseinfo", "notice")
+    reads += ("userlist", "usershow")
     parameters = filled(case)
     with LoadMasterClient(steelyard.url, "tester", "Secret-word-1") as client:
         answer = client.call(case.command, parameters, body=case.upload)
@@ -269,8 +296,8 @@ def test_listapi_names_exactly_the_commands_that_work(
 # fmt: off
 NOT_BUILT = [
     "adddomain", "showdomain",
-    "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore", "restorecert", "backupcert",
-    "listintermediate", "addintermediate", "modifycipherset", "getcipherset", "reboot", "shutdown",
+    "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore",
+    "modifycipherset", "getcipherset", "reboot", "shutdown",
     "installpatch", "showiface", "modiface", "addroute", "gethosts", "listfqdns", "addfqdn", "logging/ping",
     "logging/listsyslogfiles", "tcpdump", "addlecert", "listacmecert", "addowaspcustomrule", "getwafsettings",
     "cluster/status",
@@ -287,7 +314,7 @@ def test_other_commands_are_refused_clearly(lm: LoadMasterClient, command: str) 
     assert command in v1.message
 
 
-@pytest.mark.parametrize("command", ["addintermediate", "uploadtemplate", "installpatch", "restore", "ssoimages"])
+@pytest.mark.parametrize("command", ["uploadtemplate", "installpatch", "restore", "ssoimages"])
 @pytest.mark.parametrize("size", [100, 2_000_000])
 def test_an_upload_that_is_not_built_is_refused_as_such_whatever_its_bytes(
     lm: LoadMasterClient, command: str, size: int

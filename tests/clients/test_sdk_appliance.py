@@ -101,6 +101,17 @@ def test_check_parameters(sdk: SdkSession) -> None:
     assert sdk("lm.get_check_parameters()") == before
 
 
+def test_adaptive_parameters(sdk: SdkSession) -> None:
+    before = sdk("lm.get_adaptive_parameters()")
+    assert before == {"AdaptiveURL": "/load", "AdaptivePort": "80", "AdaptiveInterval": "7", "MinPercent": "5"}
+    try:
+        sdk("lm.set_adaptive_parameters(adaptiveurl='/agent', adaptiveport=8080, adaptiveinterval=30, minpercent=9)")
+        after = {"AdaptiveURL": "/agent", "AdaptivePort": "8080", "AdaptiveInterval": "30", "MinPercent": "9"}
+        assert sdk("lm.get_adaptive_parameters()") == after
+    finally:
+        sdk("lm.set_adaptive_parameters('/load', 80, 7, 5)")
+
+
 def test_statistics_count_what_clients_did(sdk: SdkSession, one: Origin, two: Origin, port: int) -> None:
     make(sdk, port, one, two)
     sdk("data = lambda: lm.stats()['Response']['Success']['Data']")

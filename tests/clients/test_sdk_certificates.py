@@ -196,18 +196,40 @@ def test_an_upload_that_is_not_whole_is_refused_with_the_reason(
     assert sdk("list(lm.certificates)") == []
 
 
-def test_intermediates_are_refused_with_the_remedy(sdk: SdkSession, tmp_path: Path) -> None:
-    file = tmp_path / "middle.pem"
-    file.write_bytes(authority("SDK Middle", issuer=authority("SDK Root")).pem)
-    calls = (
-        "lm.create_intermediate_certificate('middle', file).save()",
-        "lm.create_intermediate_certificate('middle', file).delete()",
-        "lm.get_intermediate_certificates()",
+def test_intermediates_complete_the_chain_that_clients_get(
+    sdk: SdkSession, tmp_path: Path, one: Origin, port: int
+) -> None:
+    certified = chained(*SHOP)
+    (tmp_path / "leaf.pem").write_bytes(certified.bundle("key leaf"))
+    (tmp_path / "middle.pem").write_bytes(certified.intermediates[0].pem)
+    sdk("lm.create_certificate('shop', file).save()", file=str(tmp_path / "leaf.pem"))
+    make_https(sdk, port, one)
+    sdk("vs.certfile = 'shop'; vs.update()")
+    eventually_equal(lambda: shown(port), certified.fingerprint)
+
+    sdk("lm.create_intermediate_certificate('middle', file).save()", file=str(tmp_path / "middle.pem"))
+
+    hello = tls_hello_fetch("127.0.0.1", port)
+    assert list(hello.chain) == [certified.certificate, certified.intermediates[0].certificate]
+    assert (
+        fetch(f"https://shop.example:{port}/", connect_to=("127.0.0.1", port), ca=authority("SDK Root")).name == "one"
     )
-    for call in calls:
-        with pytest.raises(SdkRaised, match="not built in Steelyard yet; put the intermediates into") as raised:
-            sdk(call, file=str(file))
-        assert raised.value.status == 422
+    assert sdk("[found.certname for found in lm.get_intermediate_certificates()]") == ["middle"]
+    sdk("lm.get_intermediate_certificates()[0].delete()")
+    assert len(tls_hello_fetch("127.0.0.1", port).chain) == 1
+
+
+def test_certificates_are_backed_up_and_restored(sdk: SdkSession, tmp_path: Path) -> None:
+    upload(sdk, tmp_path, "shop", chained(*SHOP))
+    file = tmp_path / "backup"
+    sdk("lm.backup_cert('password1', file)", file=str(file))
+    assert file.read_bytes().startswith(b"STEELYARD-CERTIFICATES")
+    sdk("cert.delete()")
+    with pytest.raises(SdkRaised, match="pass phrase") as raised:
+        sdk("lm.restore_cert('password2', file)", file=str(file))
+    assert raised.value.status == 422
+    sdk("lm.restore_cert('password1', file)", file=str(file))
+    assert sdk("list(lm.certificates)") == ["shop"]
 
 
 def test_an_assignment_of_an_unknown_certificate_is_refused(sdk: SdkSession, one: Origin, port: int) -> None:
@@ -219,9 +241,7 @@ def test_an_assignment_of_an_unknown_certificate_is_refused(sdk: SdkSession, one
     assert shown(port) == before
 
 
-def test_ciphersets_and_backups_of_certificates_are_refused_by_name(sdk: SdkSession) -> None:
+def test_ciphersets_are_refused_by_name(sdk: SdkSession) -> None:
     for call in ("lm.create_cipherset('mine', ['ECDHE-RSA-AES128-GCM-SHA256']).save()",):
         with pytest.raises(SdkRaised, match="modifycipherset is known but not built"):
             sdk(call)
-    with pytest.raises(SdkRaised):
-        sdk("lm.backup_cert('password1')")

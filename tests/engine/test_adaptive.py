@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from tests.engine.rig import Rig, Service, eventually, member
+from tests.engine.test_sub_services import Family
 from tests.support.origin import Origin, Seen
 from tests.support.ports import free_port
 
 import steelyard.compile.weighting
 from steelyard.appliance.contract import Actor
+from steelyard.health.engine_text import servers_state
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.commands import SetExternalWeights
 from steelyard.model.errors import EngineRefused, NotFound, OperatorError
@@ -186,6 +188,28 @@ def test_external_weights_are_state_that_outlives_both_processes_and_expires(rig
     with pytest.raises(OperatorError) as raised:
         set_external(service, {indexes[0]: 5})
     assert raised.value.field == "schedule"
+
+
+def test_sub_services_follow_external_weights(rig: Rig, farm: list[Origin]) -> None:
+    load(farm[1], 50)
+    agent = {"schedule": "adaptive", "adaptive_port": farm[0].port, "adaptive_interval": 1}
+    family = Family(rig, [farm[0]], [farm[1], farm[2]], subs=[{}, agent], schedule="sdn-adaptive")
+    slots = [slot.index for slot in family.parent.setting("slots")]
+    set_external(family.parent, {slots[1]: 500})
+    states = {}
+
+    def moved() -> bool:
+        states.update(servers_state(rig.ask(f"show servers state {family.parent.key}")))
+        return [states[family.parent.key, f"rs{index}"].weight for index in slots] == [256, 128]
+
+    eventually(moved, "the slot's weight is in HAProxy")
+    spread = family.parent.spread(30)
+    assert spread["s0"] == 20
+    assert {one.kind for one in statuses(family.subs[1])} == {"agent"}
+    for schedule in ("adaptive", "dl"):
+        with pytest.raises(OperatorError) as raised:
+            family.parent.change(schedule=schedule)
+        assert raised.value.field == "schedule"
 
 
 def _runs(pid: int) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
+import ssl
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -424,6 +426,12 @@ def test_tls_is_told_as_it_comes(rig: Rig, one: Origin) -> None:
         assert reply.name == "one"
         assert reply.certificate is not None
         assert (shown or "a.example") in str(reply.certificate.subject.rfc4514_string() + _alternatives(reply))
+    service.change(require_sni=True)
+    for asked, kind in (("a.example", "server"), ("x.y.b.example", "closed"), ("", "closed")):
+        request = Request(client="127.0.94.1", service=service.index, server_name=asked, headers=(("Host", "a"),))
+        assert site.explain(request).result.kind == kind
+        with contextlib.nullcontext() if kind == "server" else pytest.raises((ssl.SSLError, ConnectionError)):
+            assert service.fetch(source="127.0.94.1", sni=asked or None).name == "one"
     clear = Request(client="127.0.94.1", service=service.index, tls=False, headers=(("Host", "a"),))
     assert site.explain(clear).result.kind == "closed"
     plain = rig.http(one)

@@ -51,9 +51,7 @@ def state(rig: Rig, name: str) -> Stapling | None:
     return next((one for one in rig.started.appliance.stapling() if one.certificate == name), None)
 
 
-def test_clients_are_handed_the_responder_s_answer_also_after_reloads_and_restarts(
-    stapling: Rig, one: Origin
-) -> None:
+def test_clients_are_handed_the_responder_s_answer_also_after_reloads_and_restarts(stapling: Rig, one: Origin) -> None:
     rig = stapling
     with OcspResponder(MIDDLE) as responder, OcspResponder(ROOT) as root_responder:
         shop = leaf("shop.example", issuer=MIDDLE, kind="ec", responder=responder.url)
@@ -92,7 +90,8 @@ def test_clients_are_handed_the_responder_s_answer_also_after_reloads_and_restar
         with rig.without_reload():
             rig.certificate("shop", renewed, replace=True)
             eventually(
-                lambda: stapled(service, "shop.example") == f"{renewed.serial:X}", "new content has an answer of its own"
+                lambda: stapled(service, "shop.example") == f"{renewed.serial:X}",
+                "new content has an answer of its own",
             )
         rig.do(SetParameters("tls", {"stapling": False}))
         assert stapled(service, "shop.example") is None

@@ -208,6 +208,7 @@ def leaf(
     days: tuple[int, int] = (-1, 365),
     generation: int = 1,
     responder: str | None = None,
+    answers_ocsp: bool = False,
 ) -> Certified:
     """A certificate for servers and clients.
 
@@ -217,14 +218,17 @@ def leaf(
         days: first and last day of validity from today, so `(-30, -1)` has expired.
         generation: another number gives another key and certificate for the same names, for renewals.
         responder: address of the OCSP responder it names.
+        answers_ocsp: it may sign OCSP answers in place of its issuer.
     """
     if not names:
         raise ValueError("a leaf needs at least one name")
     key = _new_key(kind)
+    usual = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    purposes = [ExtendedKeyUsageOID.OCSP_SIGNING] if answers_ocsp else usual
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_usage(authority=False), True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+        (x509.ExtendedKeyUsage(purposes), False),
         (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
     ]
     if responder is not None:

@@ -23,6 +23,7 @@ from typing import Any
 from tests.support import certificates
 
 from steelyard.appliance import certificate_care
+from steelyard.appliance.announcing import require_root
 from steelyard.appliance.contract import (
     Actor,
     Applied,
@@ -33,6 +34,7 @@ from steelyard.appliance.contract import (
     Preview,
     Snapshot,
 )
+from steelyard.appliance.stapling import Stapling
 from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Chosen, Explanation, Result, Step
 from steelyard.explain.request import Request
@@ -44,8 +46,12 @@ from steelyard.model.commands.command import Command
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
+from steelyard.model.severity import Severity
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.events.bus import Bus
+from steelyard.observe.events.event import Event
+from steelyard.observe.events.log import EventLog
 from steelyard.observe.network_state import HostEntry, Interface, NetworkState, Route
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
@@ -61,6 +67,7 @@ class FakeAppliance:
 
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict] = {}
+        self.staplings: Sequence[Stapling] = ()
         self.network_state = NetworkState(
             "lb1",
             (
@@ -85,6 +92,8 @@ class FakeAppliance:
         self.checks: list[Mapping[str, Any]] = []
         self.known_ciphers: frozenset[str] | None = None
         self.edge_directory: tempfile.TemporaryDirectory[str] | None = None
+        self.event_directory: tempfile.TemporaryDirectory[str] | None = None
+        self.bus: Bus | None = None
         self.executed: list[Command] = []
         self._secrets: dict[str, bytes] = {}
         self._revisions: list[tuple[HistoryEntry, Configuration]] = []
@@ -148,6 +157,20 @@ class FakeAppliance:
 
     def stapling(self) -> Sequence[Stapling]:
         return self.staplings
+
+    def events(self) -> Bus:
+        if self.bus is None:
+            self.event_directory = tempfile.TemporaryDirectory(prefix="events")
+            self.bus = Bus(EventLog(Path(self.event_directory.name) / "events.db"))
+        return self.bus
+
+    async def test_event(self, actor: Actor, severity: Severity, text: str) -> Event:
+        require_root(actor)
+        return self.events().publish(Event("test", severity, text or "a test", STARTED_AT))
+
+    async def clear_events(self, actor: Actor) -> int:
+        require_root(actor)
+        return self.events().log.clear()
 
     def states(self) -> Mapping[int, ServiceState]:
         return AllStates(self.configuration, self.verdicts)

@@ -14,6 +14,7 @@ from steelyard.emit.haproxy.configuration import EnginePaths, certificate_list, 
 from steelyard.emit.haproxy.runtime import lookup_lines
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.haproxy.ticket_keys import ensure_keys
+from steelyard.engines.haproxy.trust import write_trust
 from steelyard.plan.haproxy import Globals, HaproxyPlan, lookup_path, page_path
 
 NAMES = ("system", "wheel")
@@ -75,6 +76,7 @@ class Reader:
                 Path(self.paths.certificate_list(service.key)).write_text(certificate_list(names, self.paths))
             for page in service.pages:
                 (self.layout.engine / page_path(page.name)).write_bytes(page.content)
+        write_trust(self.layout.engine, plan.trust.values(), staged=False)
         for lookup in plan.all_lookups():
             lines = lookup_lines(lookup.entries)
             (self.layout.engine / lookup_path(lookup.name)).write_text("".join(f"{line}\n" for line in lines))

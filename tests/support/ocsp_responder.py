@@ -1,10 +1,10 @@
 """A real OCSP responder: `openssl ocsp`, with the statuses of certificates in a file of its own.
 
-    with OcspResponder(authority) as responder:
-        shop = leaf("shop.example", issuer=authority, responder=responder.url)
-        responder.knows(shop)
-        responder.revokes(shop)
-        responder.stop()                # and `start` again
+with OcspResponder(authority) as responder:
+    shop = leaf("shop.example", issuer=authority, responder=responder.url)
+    responder.knows(shop)
+    responder.revokes(shop)
+    responder.stop()                # and `start` again
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ from steelyard.health.status import Event as Verdictum
 from steelyard.health.status import TargetStatus
 from steelyard.model.certificate_expiry import EXPIRED, expiry_warnings
 from steelyard.model.configuration import Configuration
+from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.severity import Severity
+from steelyard.model.user import ADMINISTRATOR, PERMISSIONS
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event, Kind, one_line
 from steelyard.observe.events.flapping import Flapping
@@ -47,6 +49,17 @@ _EXPIRY: Mapping[int, Severity] = {
 }
 
 Secret = Callable[[str], bytes]
+
+
+def require_root(actor: Actor) -> None:
+    """Raise `OperatorError` with the field "permission" for who may not change the system."""
+    if not actor.user.may("root"):
+        raise OperatorError(
+            f"User {actor.name} lacks the permission {PERMISSIONS['root']}",
+            field="permission",
+            value="root",
+            remedy=f"Ask {ADMINISTRATOR}",
+        )
 
 
 class Announcer:
@@ -127,14 +140,22 @@ class Announcer:
     def _set_limits(self) -> None:
         wanted = self._configuration.events
         self._watching.flapping.set_limits(wanted.flapping_changes, wanted.flapping_minutes * 60.0)
+        self.bus.log.kept = wanted.kept
 
     def kept(self) -> int:
         """How many events the log keeps."""
         return self._configuration.events.kept
 
     async def _subscribe(self) -> None:
-        wanted = subscribers(self._configuration, lambda name: self._secret(name).decode() if name else "")
-        await asyncio.to_thread(self.bus.subscribe, wanted)
+        await asyncio.to_thread(self.bus.subscribe, subscribers(self._configuration, self._kept_secret))
+
+    def _kept_secret(self, name: str) -> str:
+        try:
+            return self._secret(name).decode() if name else ""
+        except SteelyardError as failure:
+            # the subscriber will refuse whoever comes without it, and that is told
+            log.error("the secret %s of a subscriber is not there: %s", name, failure.message)
+            return ""
 
     # --- what the checking process says
 
@@ -146,10 +167,11 @@ class Announcer:
         """An event of the checking process."""
         run, number = self._position
         missed = event.number - (number if event.run == run else 0) - 1
-        self._position = (event.run, event.number)
-        if missed < -1:
+        if missed < 0:
+            # known from an earlier subscription
             return
-        if missed > 0 and run != "-":
+        self._position = (event.run, event.number)
+        if missed and run != "-":
             text = f"{missed} changes of real servers happened while nobody watched, and are not known one by one"
             self.tell("events_lost", Severity.WARN, text)
         self.bus.log.note({_POSITION: f"{event.run} {event.number}"})
@@ -159,9 +181,7 @@ class Announcer:
         if event.event == "verdict":
             late = time.time() - event.at > _LATE_SECONDS
             self._publish(
-                self._watching.server(
-                    self._configuration, event.target, event.after, event.reason, event.at, late=late
-                )
+                self._watching.server(self._configuration, event.target, event.after, event.reason, event.at, late=late)
             )
 
     def compared(self, statuses: Mapping[str, TargetStatus]) -> None:
@@ -209,9 +229,7 @@ class Announcer:
     def _look_at(self, index: int) -> None:
         states = self._states()
         if index in self._configuration.services and index in states:
-            self._publish(
-                self._watching.service(self._configuration, states[index], self._verdicts(), time.time())
-            )
+            self._publish(self._watching.service(self._configuration, states[index], self._verdicts(), time.time()))
 
     async def _settle(self) -> None:
         while True:
@@ -240,7 +258,7 @@ class Announcer:
             self._expiry_due.clear()
             configuration = self._configuration
             # parses every certificate
-            found = await asyncio.to_thread(lambda: expiry_warnings(configuration, datetime.now(UTC)))
+            found = await asyncio.to_thread(expiry_warnings, configuration, datetime.now(UTC))
             current: set[str] = set()
             for one in found:
                 name = f"certificate {one.kind} {one.certificate} {one.not_after.isoformat()}"

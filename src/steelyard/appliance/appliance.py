@@ -16,10 +16,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from steelyard import __version__
 from steelyard.appliance import access, certificate_care
+from steelyard.appliance.acme import Acme, Surroundings
+from steelyard.appliance.announcing import Announcer, require_root
 from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDifference, Outcome, Preview, Snapshot
 from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.differences import differences
@@ -35,6 +38,7 @@ from steelyard.appliance.road import (
 )
 from steelyard.appliance.stapling import Stapler, Stapling, Wanted
 from steelyard.compile.compiler import Compiler
+from steelyard.diff.haproxy import difference
 from steelyard.engines.host import Host
 from steelyard.engines.trusted_roots import TrustedRoots
 from steelyard.explain.arriving import find_service
@@ -50,10 +54,13 @@ from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotFound, SteelyardError
 from steelyard.model.revocation_expiry import outdated_words
+from steelyard.model.severity import Severity
 from steelyard.model.user import User
 from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
+from steelyard.observe.events.bus import Bus
+from steelyard.observe.events.event import Event, one_line
 from steelyard.observe.network_state import NetworkState, read_network
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, target_key
@@ -74,6 +81,8 @@ class Appliance:
         host: Host,
         collector: Collector,
         edge_log: EdgeLog,
+        acme_hooks: Path,
+        announcer: Announcer,
     ) -> None:
         self._journal = journal
         self._compiler = compiler
@@ -81,6 +90,8 @@ class Appliance:
         self._host = host
         self._collector = collector
         self._edge_log = edge_log
+        self._announcer = announcer
+        dataplane.follower = announcer
         self._verifier = access.Verifier()
         self._roots = TrustedRoots()
         self._writer = asyncio.Lock()
@@ -90,8 +101,20 @@ class Appliance:
         self._last_applied = Snapshot(0, Configuration())
         self._sampling: asyncio.Task[None] | None = None
         self._stapling: asyncio.Task[None] | None = None
+        self._ordering: asyncio.Task[None] | None = None
         self._stapler = Stapler(self._to_staple, dataplane.stapled, dataplane.staple)
         self._closing = False
+        self._acme = Acme(
+            Surroundings(
+                snapshot=self.snapshot,
+                execute=self.execute,
+                actor=lambda user: Actor(user, "system"),
+                secret=journal.secret,
+                keep=journal.keep,
+                show=self._show_challenges,
+                hooks=acme_hooks,
+            )
+        )
 
     # --- start and end
 
@@ -100,11 +123,13 @@ class Appliance:
         plan = self._compiler.compile(snapshot.configuration)
         self._snapshot = self._last_applied = snapshot
         self._edge_log.start(self._service_name, lambda: self._snapshot.configuration.layer7.cef_messages)
+        await self._announcer.start(snapshot.configuration, self.states, self._dataplane.verdicts.for_people)
         await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
         if not self._dataplane.problems():
             await self._journal.settle()
         self._sampling = asyncio.create_task(self._collector.run(lambda: self._snapshot.configuration))
         self._stapling = asyncio.create_task(self._stapler.run())
+        self._ordering = asyncio.create_task(self._acme.run())
 
     async def close(self, *, stop_engines: bool) -> None:
         """Finish pending reloads and let go; the engines go on unless told to stop."""
@@ -117,6 +142,7 @@ class Appliance:
         await self._dataplane.finish_reloads()
         await self._dataplane.close(stop_engines=stop_engines)
         await asyncio.to_thread(self._edge_log.stop)
+        await self._announcer.close()
         self._journal.close()
 
     # --- the road
@@ -160,7 +186,9 @@ class Appliance:
             )
             await self._journal.forget(journey.change.forget)
             self._snapshot = Snapshot(revision, journey.configuration)
-            return await self._apply(journey, before, revision)
+            found = await self._apply(journey, before, revision)
+            await self._announcer.changed(journey.configuration, actor, command.summary, revision)
+            return found
 
     def _think(self, command: Command, actor: Actor, based_on: int | None) -> Journey:
         check_permission(command, actor)
@@ -226,6 +254,7 @@ class Appliance:
         """Withdraw a revision the engines refused and bring them back to what they had."""
         await self._journal.withdraw([revision], why)
         self._snapshot = Snapshot(revision, before.configuration)
+        self._announcer.refused([revision], why)
         await self._dataplane.restore(self._compiler.compile(before.configuration), before.revision)
 
     async def _reloaded(self, revision: int) -> None:
@@ -246,6 +275,8 @@ class Appliance:
             log.error("revisions %s could not be applied: %s", failed, failure.details())
             await self._journal.withdraw(failed, failure.message)
             self._snapshot = Snapshot(self._snapshot.revision, self._last_applied.configuration)
+            self._announcer.refused(failed, failure.message)
+            await self._announcer.now(self._last_applied.configuration)
             plan = self._compiler.compile(self._last_applied.configuration)
             await self._dataplane.go_back(plan, self._last_applied.revision)
 
@@ -288,6 +319,20 @@ class Appliance:
 
     def states(self) -> Mapping[int, ServiceState]:
         return self._states(self._snapshot.configuration)
+
+    def events(self) -> Bus:
+        return self._announcer.bus
+
+    async def test_event(self, actor: Actor, severity: Severity, text: str) -> Event:
+        require_root(actor)
+        await self._journal.noted(actor, "send a test event")
+        said = text or f"Test of {severity.word} notifications, asked for by {actor.name}"
+        return self.events().publish(Event("test", severity, one_line(said), time.time()))
+
+    async def clear_events(self, actor: Actor) -> int:
+        require_root(actor)
+        await self._journal.noted(actor, "clear the log of events")
+        return await asyncio.to_thread(self.events().log.clear)
 
     async def network(self) -> NetworkState:
         return await asyncio.to_thread(read_network)
@@ -333,6 +378,28 @@ class Appliance:
             await self._journal.refused(actor, command.summary, refusal)
             raise
         log.info("%s through %s: %s", actor.name, actor.origin, command.summary)
+
+    @property
+    def acme(self) -> Acme:
+        return self._acme
+
+    async def _show_challenges(self, challenges: Mapping[str, str]) -> None:
+        """Have HAProxy answer exactly these challenges. They are of the moment and so are no revision."""
+        async with self._writer:
+            before, self._compiler.challenges = self._compiler.challenges, challenges
+            plan = self._compiler.compile(self._snapshot.configuration)
+            todo = difference(self._dataplane.wanted, plan.haproxy)
+            if not todo.operations and not todo.reload_reasons:
+                return
+            try:
+                reload = await self._dataplane.apply(plan, todo, self._snapshot.revision)
+            except (EngineRefused, HostLacks):
+                self._compiler.challenges = before
+                plan = self._compiler.compile(self._snapshot.configuration)
+                await self._dataplane.restore(plan, self._snapshot.revision)
+                raise
+        if reload is not None:
+            await asyncio.shield(reload[0])
 
     def edge_files(self) -> EdgeFiles:
         return self._edge_log.files
@@ -399,6 +466,7 @@ class Appliance:
                 *self._dataplane.problems(),
                 *outdated_words(self._snapshot.configuration, datetime.now(UTC)),
                 *self._stapler.problems(),
+                *self._acme.problems(),
             ),
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from steelyard.appliance.acme import Acme
 from steelyard.appliance.stapling import Stapling
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
@@ -17,8 +18,11 @@ from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
+from steelyard.model.severity import Severity
 from steelyard.model.user import User
 from steelyard.observe.edge_files import EdgeFiles
+from steelyard.observe.events.bus import Bus
+from steelyard.observe.events.event import Event
 from steelyard.observe.network_state import NetworkState
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import ServiceState
@@ -203,8 +207,25 @@ class ApplianceApi(Protocol):
         """How OCSP stapling stands with each certificate listeners have; empty while it is off."""
         ...
 
+    @property
+    def acme(self) -> Acme:
+        """Accounts and orders at ACME authorities."""
+        ...
+
     def edge_files(self) -> EdgeFiles:
         """The logs of the edge filter."""
+        ...
+
+    def events(self) -> Bus:
+        """The events: their log, who is told of them, and those that come."""
+        ...
+
+    async def test_event(self, actor: Actor, severity: Severity, text: str) -> Event:
+        """Tell every subscriber of an event that is only a test. Raises `OperatorError` on missing permission."""
+        ...
+
+    async def clear_events(self, actor: Actor) -> int:
+        """Remove every event from the log; returns how many. Raises `OperatorError` on missing permission."""
         ...
 
     async def explain(self, request: Request, host: str = "") -> Explanation:

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from steelyard.appliance.explaining import explained
+from steelyard.appliance.follower import Follower, Nobody
+from steelyard.appliance.problems import Problems
 from steelyard.appliance.reloads import Reloads
 from steelyard.appliance.verdicts import Verdicts
 from steelyard.compile.compiler import Plan
@@ -38,6 +40,8 @@ FIRST_VERDICT_SECONDS = 0.5
 _SAVE_SECONDS = 0.2
 _RESTART_SECONDS = 0.5
 _REFRESH_SECONDS = 15.0
+#: the first comparison comes soon: what happened before a start may be known by it alone
+_FIRST_REFRESH_SECONDS = 2.0
 _HEALTH_START_SECONDS = 10.0
 _END_SECONDS = 2.0
 #: between two looks at the age of the keys of session tickets
@@ -70,7 +74,8 @@ class DataPlane:
         self._tasks: list[asyncio.Task[None]] = []
         self._saving: asyncio.Task[None] | None = None
         self._closing = False
-        self._problems: dict[str, str] = {}
+        self.follower: Follower = Nobody()
+        self._problems = Problems(lambda concern, words: self.follower.problem(concern, words))
         self.verdicts = Verdicts()
         #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
         self.worker_began = 0.0
@@ -191,6 +196,7 @@ class DataPlane:
                     raise
                 # it has not refused the plan
                 log.error("HAProxy ended under a reload (%s); starting it", failure.message)
+                self.follower.haproxy_restarted()
         if self._haproxy.master_pid is None:
             await self._haproxy.start(plan, self.verdicts.server_states(plan))
         self.worker_began = began
@@ -416,17 +422,22 @@ class DataPlane:
             log.warning("the checking process did not look at the new HAProxy at once: %s", failure.words)
 
     async def _follow_verdicts(self) -> None:
+        patience = _FIRST_REFRESH_SECONDS
         while not self._closing:
             try:
-                async with asyncio.timeout(_REFRESH_SECONDS):
-                    async for event in self._client.subscribe():
+                async with asyncio.timeout(patience):
+                    async for event in self._client.subscribe(*self.follower.position()):
                         self.verdicts.note(event)
+                        self.follower.heard(event)
             except TimeoutError:
                 pass
             except EngineRefused:
                 await asyncio.sleep(_RESTART_SECONDS)
+            patience = _REFRESH_SECONDS
             with contextlib.suppress(EngineRefused):
-                self.verdicts.replace_all(await self._client.snapshot())
+                statuses = await self._client.snapshot()
+                self.verdicts.replace_all(statuses)
+                self.follower.compared(statuses)
 
     # --- watching
 
@@ -473,6 +484,7 @@ class DataPlane:
                     log.error("%s", failure.details())
                     await asyncio.sleep(_RESTART_SECONDS)
                     continue
+            self.follower.haproxy_restarted()
             await self._on_reload(revision)
             await self._sync()
 
@@ -485,6 +497,7 @@ class DataPlane:
             self._untold.set()
             try:
                 self._health.start()
+                self.follower.checks_restarted()
             except SteelyardError as failure:
                 self._problems["health"] = failure.message
                 log.error("%s", failure.details())

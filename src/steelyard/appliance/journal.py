@@ -157,6 +157,10 @@ class Journal:
         finally:
             self._expected = {}
 
+    async def keep(self, name: str, value: bytes) -> None:
+        """Keep a secret beside the configuration; on disk when it returns."""
+        await self._run(self._store.put_secret, name, value)
+
     def close(self) -> None:
         """Close the store."""
         self._thread.shutdown()

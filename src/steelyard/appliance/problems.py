@@ -1,28 +1,28 @@
-"""What is wrong now, by what it concerns. Whoever follows is told when something begins to be wrong and when it ends."""
+"""What is wrong now, by what it concerns. Who follows is told when something begins to be wrong, and when it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-
-#: called with what it concerns, and words; None when it is over
-OnProblem = Callable[[str, str | None], None]
+from typing import Any
 
 
 class Problems(dict[str, str]):
-    """A dictionary that tells of its changes."""
+    """A dictionary that tells of its changes: what it concerns, and words or None when it is over."""
 
-    def __init__(self, on_problem: OnProblem = lambda _, __: None) -> None:
+    def __init__(self, told: Callable[[str, str | None], None]) -> None:
         super().__init__()
-        self.on_problem = on_problem
+        self._told = told
 
     def __setitem__(self, concern: str, words: str) -> None:
         before = self.get(concern)
         super().__setitem__(concern, words)
         if before != words:
-            self.on_problem(concern, words)
+            self._told(concern, words)
 
-    def over(self, concern: str) -> None:
+    def pop(self, concern: str, default: Any = None) -> Any:
         """It is well again, if it was not."""
-        if concern in self:
-            del self[concern]
-            self.on_problem(concern, None)
+        if concern not in self:
+            return default
+        words = super().pop(concern)
+        self._told(concern, None)
+        return words

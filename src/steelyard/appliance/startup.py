@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from steelyard.appliance.access import hash_password, new_password
+from steelyard.appliance.announcing import Announcer
 from steelyard.appliance.appliance import Appliance
 from steelyard.appliance.contract import Actor, Snapshot
 from steelyard.appliance.dataplane import DataPlane
@@ -34,6 +35,8 @@ from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
+from steelyard.observe.events.bus import Bus
+from steelyard.observe.events.log import EventLog
 from steelyard.store.sqlite import SqliteStore
 
 PASSWORD_VARIABLE = "STEELYARD_ADMIN_PASSWORD"
@@ -143,6 +146,7 @@ async def start_appliance(
     compiler = Compiler(
         EngineFacts(threads=threads, lua=capabilities.lua, open_files=open_files, ciphers=capabilities.ciphers)
     )
+    announcer = Announcer(Bus(EventLog(layout.root / "events.db")), journal.secret)
     appliance = Appliance(
         journal=journal,
         compiler=compiler,
@@ -150,6 +154,8 @@ async def start_appliance(
         host=host,
         collector=collector,
         edge_log=EdgeLog(layout.edge_pipe, EdgeFiles(layout.edge_logs)),
+        acme_hooks=layout.root / "acme-hooks",
+        announcer=announcer,
     )
     try:
         await appliance.start(snapshot)

@@ -6,9 +6,10 @@ read them.
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
@@ -72,6 +73,21 @@ class ApiClient:
     def get(self, path: str, **query: Any) -> Any:
         """A read."""
         return self.request("GET", path, query=query)
+
+    def stream(self, path: str, **query: Any) -> Iterator[Any]:
+        """The data of server-sent events as they come, without end."""
+        given = {name: value for name, value in query.items() if value is not None}
+        waiting = httpx.Timeout(_TIMEOUT_SECONDS, read=None)
+        try:
+            with self._client.stream("GET", f"{_PREFIX}{path}", params=given, timeout=waiting) as response:
+                if not response.is_success:
+                    response.read()
+                    self._answer(response)
+                for line in response.iter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.TransportError as failure:
+            raise self._unreachable(failure) from None
 
     def _unreachable(self, failure: httpx.TransportError) -> Unreachable:
         if "CERTIFICATE_VERIFY_FAILED" in str(failure):

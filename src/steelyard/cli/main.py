@@ -14,6 +14,7 @@ from steelyard.cli import (
     certificates,
     cipher_sets,
     configuration,
+    events,
     explaining,
     further_checks,
     history,
@@ -83,6 +84,7 @@ configuration.register(app)
 history.register(app)
 explaining.register(app)
 app.add_typer(logs.app, name="logs")
+app.add_typer(events.app, name="events")
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from steelyard.api.cross_site import RefuseCrossSite
 from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
+from steelyard.cli.admin_tls import follow
 from steelyard.cli.memory import settle_memory
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.listening import listen
@@ -83,6 +84,7 @@ async def running(
         local = _Server(_configured(application, uds=str(socket)))
         servers = (network, local)
         tasks = [asyncio.create_task(network.serve([listening])), asyncio.create_task(local.serve())]
+        following: asyncio.Task[None] | None = None
         try:
             while not all(server.started for server in servers):
                 for task in tasks:
@@ -92,8 +94,14 @@ async def running(
                 await asyncio.sleep(0.01)
             socket.chmod(0o600)
             settle_memory()
+            if network.config.ssl is not None:
+                following = asyncio.create_task(follow(started.appliance, network.config.ssl))
             yield started
         finally:
+            if following is not None:
+                following.cancel()
+            # a stream of events has no end of its own
+            started.appliance.events().hang_up()
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks, return_exceptions=True)

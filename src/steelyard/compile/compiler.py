@@ -148,6 +148,8 @@ class Compiler:
                 empty_posts=configuration.layer7.allow_empty_posts,
                 not_cached=configuration.layer7.not_cached,
                 not_compressed=configuration.layer7.not_compressed,
+                keepalive=configuration.network.keepalive,
+                reset_on_close=configuration.network.reset_on_close,
                 add_cookie_port=configuration.layer7.add_cookie_port,
                 security_header_age=configuration.layer7.security_header_age,
                 close_on_error=configuration.layer7.close_on_error,

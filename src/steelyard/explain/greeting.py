@@ -19,6 +19,9 @@ def greet(visit: Visit) -> Result | None:
     if asked and service.ssl_acceleration:
         name = request.server_name.lower().rstrip(".")
         found, why = _certificate(visit, name)
+        if found is None:
+            visit.note("TLS", "the service requires a server name that it has a certificate for", why)
+            return Result("closed", "the TLS handshake fails: the name is not recognised")
         visit.note("TLS", f"the certificate {found} is shown", why)
         return None
     if not asked and not service.ssl_acceleration:
@@ -33,18 +36,31 @@ def greet(visit: Visit) -> Result | None:
     return Result("closed", "the TLS handshake fails and the connection is closed")
 
 
-def _certificate(visit: Visit, name: str) -> tuple[str, str]:
-    """The certificate for a server name: one with that name, one with a wildcard for it, else the first."""
+def _certificate(visit: Visit, name: str) -> tuple[str | None, str]:
+    """The certificate for a server name: one with that name, one with a wildcard for it, else the first.
+
+    None where a name is required and none is for it.
+    """
     service, known = visit.service, visit.situation.configuration.certificates
-    if not service.certificates:
+    if not service.certificates and not service.require_sni:
         return visit.situation.context.temporary_certificate or "", "none is assigned, the temporary one stands in"
     if name:
         for wanted in (name, f"*.{name.partition('.')[2]}"):
-            for identifier in service.certificates:
-                if wanted in _names(known[identifier]):
-                    return identifier, f"it is for {wanted}, and the client asks for {name}"
+            fitting = [known[one] for one in service.certificates if wanted in _names(known[one])]
+            if fitting:
+                return _of_kinds(fitting, f"it is for {wanted}, and the client asks for {name}")
     asked = f"no certificate is for {name}" if name else "the client names no server"
+    if service.require_sni:
+        return None, asked
     return service.certificates[0], f"{asked}, so the first one is"
+
+
+def _of_kinds(fitting: list[Certificate], why: str) -> tuple[str, str]:
+    """Of certificates for a name: the first, or the elliptic-curve one that today's clients are shown."""
+    kinds = {one.key_type: one.name for one in reversed(fitting)}
+    if len(kinds) == 1:
+        return fitting[0].name, why
+    return kinds["ECC"], f"{why}; clients that know RSA alone are shown {kinds['RSA']}"
 
 
 def _names(certificate: Certificate) -> Iterator[str]:

@@ -22,6 +22,8 @@ from steelyard.plan.weighting import Weighting
 
 #: Most bytes read of one answer, and of its first line.
 ANSWER_BYTES, LINE_BYTES = 16_384, 64
+#: Tells h11 which method it reads the answer of; these bytes are never sent.
+_ASKED = h11.Request(method="GET", target="/", headers=[("Host", "x")])
 _LOAD = re.compile(rb"[ \t]*([0-9]{1,3})[ \t]*\r?")
 
 
@@ -65,7 +67,7 @@ class AgentPoll:
 async def _read(talk: Conversation) -> Answer:
     """Read as far as the first line of the body."""
     connection = h11.Connection(h11.CLIENT)
-    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+    connection.send(_ASKED)
     connection.send(h11.EndOfMessage())
     body, total, heard = b"", 0, b""
     while b"\n" not in body and len(body) <= LINE_BYTES:

@@ -64,16 +64,6 @@ class AcmeAccount(Settings):
             pattern_says="one e-mail address",
         ),
     ] = ""
-    authority_pem: Annotated[
-        str | None,
-        Setting(
-            None,
-            _SECTION,
-            "Authority of the directory",
-            "Certificates in PEM that the directory's own TLS certificate is verified with; none for those of this host."
-            " For private authorities.",
-        ),
-    ] = None
     kid: Annotated[
         str,
         Setting(
@@ -84,6 +74,8 @@ class AcmeAccount(Settings):
             max_length=512,
         ),
     ] = ""
+    #: certificates in PEM that the directory's own TLS certificate is verified with; empty for those of this host
+    authority_pem: str = ""
     hmac_place: str = ""
     key_place: str = ""
     uri: str = ""

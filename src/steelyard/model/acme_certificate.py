@@ -117,8 +117,6 @@ class AcmeCertificate(Settings):
                 raise _wrong(f"holds the address {name}", _NAMES_SAY)
             if found.count(name) > 1:
                 raise _wrong(f"holds {name} twice", "each name once")
-        if len(found[0]) > 64:
-            raise _wrong("has a first name of more than 64 characters, too long for a common name", "a shorter first")
         return found
 
     @model_validator(mode="after")

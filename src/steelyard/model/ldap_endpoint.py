@@ -143,15 +143,14 @@ def _wrong(why: str) -> PydanticCustomError:
 
 def _canonical_server(item: str) -> str:
     """An address in its one spelling with its port, if it has one."""
+    found = _WITH_PORT.fullmatch(item)
+    port = "" if found is None else found["port"] or ""
     try:
-        address, port = canonical_address(item), ""
+        # what is in no such form may still be an IPv6 address without brackets
+        address = canonical_address(item if found is None else found["six"] or found["four"])
     except ValueError:
-        found = _WITH_PORT.fullmatch(item)
-        if found is None or not 1 <= int(found["port"] or 1) <= 65535:
-            raise _wrong(f"holds {item[:80]!r}, which is no address with a port") from None
-        try:
-            address, port = canonical_address(found["six"] or found["four"]), found["port"] or ""
-        except ValueError:
-            raise _wrong(f"holds {item[:80]!r}, which is no address with a port") from None
+        address = ""
+    if not address or not 1 <= int(port or 1) <= 65535 or (found is None and "[" in item):
+        raise _wrong(f"holds {item[:80]!r}, which is no address with a port")
     shown = f"[{address}]" if ":" in address else address
     return f"{shown}:{int(port)}" if port else shown

@@ -122,7 +122,9 @@ class SyslogParameters(Settings):
                 )
             seen[host] = level.word
         if len(seen) > MOST_SYSLOG_HOSTS:
-            raise _rule("emergency", f"there would be {len(seen)} syslog hosts, at most {MOST_SYSLOG_HOSTS} are allowed")
+            raise _rule(
+                "emergency", f"there would be {len(seen)} syslog hosts, at most {MOST_SYSLOG_HOSTS} are allowed"
+            )
         return self
 
     def hosts(self) -> Iterator[tuple[Severity, str]]:
@@ -154,7 +156,8 @@ class EmailParameters(Settings):
         Setting("emailport", _EMAIL, "Port", "Its port; 0 is the usual one, 25 or with TLS 465.", ge=0, le=65535),
     ] = 0
     user: Annotated[
-        str, Setting("emailuser", _EMAIL, "Server Authorization (Username)", "Who signs in; empty: nobody.", max_length=128)
+        str,
+        Setting("emailuser", _EMAIL, "Server Authorization (Username)", "Who signs in; empty: nobody.", max_length=128),
     ] = ""
     password: Annotated[
         str, _secret("emailpassword", _EMAIL, "Authorization Password", "Password of that user.", 128)
@@ -236,12 +239,10 @@ class SnmpParameters(Settings):
     ] = ()
     contact: Annotated[str, Setting("snmpcontact", _SNMP, "Contact", "", built=False)] = ""
     location: Annotated[str, Setting("snmplocation", _SNMP, "Location", "", built=False)] = ""
-    ha_trap: Annotated[bool, Setting("snmpHATrap", _SNMP, "Send SNMP traps from the shared address", "", built=False)] = (
-        False
-    )
-    traps: Annotated[
-        bool, Setting("snmptrapenable", _SNMP, "Enable SNMP Traps", "Whether traps are sent.")
+    ha_trap: Annotated[
+        bool, Setting("snmpHATrap", _SNMP, "Send SNMP traps from the shared address", "", built=False)
     ] = False
+    traps: Annotated[bool, Setting("snmptrapenable", _SNMP, "Enable SNMP Traps", "Whether traps are sent.")] = False
     community: Annotated[
         str,
         Setting(
@@ -280,14 +281,10 @@ class SnmpParameters(Settings):
             pattern_says="printable ASCII without blanks",
         ),
     ] = ""
-    password: Annotated[
-        str, _secret("snmpv3userpasswd", _SNMP, "Password", "Signs traps of version 3.", 128, 8)
-    ] = ""
+    password: Annotated[str, _secret("snmpv3userpasswd", _SNMP, "Password", "Signs traps of version 3.", 128, 8)] = ""
     authentication: Annotated[
         str,
-        Setting(
-            "snmpAuthProt", _SNMP, "Authentication protocol", "How it signs.", choices={"SHA": "SHA-1", "MD5": ""}
-        ),
+        Setting("snmpAuthProt", _SNMP, "Authentication protocol", "How it signs.", choices={"SHA": "SHA-1", "MD5": ""}),
     ] = "SHA"
     encrypt: Annotated[
         bool, Setting("snmpV3Privenable", _SNMP, "Enable Privacy", "Whether traps of version 3 are encrypted.")
@@ -297,7 +294,8 @@ class SnmpParameters(Settings):
         _secret("snmpv3privpasswd", _SNMP, "Privacy Password", "Encrypts them.", 128, 8),
     ] = ""
     privacy: Annotated[
-        str, Setting("snmpPrivProt", _SNMP, "Privacy protocol", "How it encrypts.", choices={"AES": "AES-128", "DES": ""})
+        str,
+        Setting("snmpPrivProt", _SNMP, "Privacy protocol", "How it encrypts.", choices={"AES": "AES-128", "DES": ""}),
     ] = "AES"
     port: Annotated[int, Setting(None, _SNMP, "Trap Port", "Port of every sink.", ge=1, le=65535)] = 162
     enterprise: Annotated[
@@ -320,8 +318,8 @@ class SnmpParameters(Settings):
             None,
             _SNMP,
             "Engine ID",
-            "What version 3 calls this sender, in hexadecimal; receivers know its users by it. Empty: made of the host's"
-            " name.",
+            "What version 3 calls this sender, in hexadecimal; receivers know its users by it. Empty: made of the"
+            " host's name.",
             pattern=r"([0-9A-Fa-f]{2}){5,32}",
             pattern_says="5 to 32 octets in hexadecimal",
         ),
@@ -355,9 +353,7 @@ class WebhookParameters(Settings):
     ] = ()
     level: Annotated[
         str,
-        Setting(
-            None, _WEBHOOK, "Level", "What is as grave or graver is sent.", choices=dict.fromkeys(LEVELS, "")
-        ),
+        Setting(None, _WEBHOOK, "Level", "What is as grave or graver is sent.", choices=dict.fromkeys(LEVELS, "")),
     ] = "notice"
     secret: Annotated[
         str,
@@ -422,9 +418,7 @@ class EventParameters(Settings):
     ] = 10
     mail_wait: Annotated[
         int,
-        Setting(
-            None, _EVENTS, "Mail Wait", "How long a mail waits for more to tell.", unit="seconds", ge=0, le=3600
-        ),
+        Setting(None, _EVENTS, "Mail Wait", "How long a mail waits for more to tell.", unit="seconds", ge=0, le=3600),
     ] = 5
     mail_pause: Annotated[
         int,

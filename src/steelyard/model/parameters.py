@@ -305,7 +305,16 @@ class NetworkParameters(Settings):
             or_zero=True,
         ),
     ] = 660
-    keepalive: Annotated[bool, Setting("keepalive", _NETWORK, "Enable TCP Keepalives", "", built=False)] = False
+    keepalive: Annotated[
+        bool,
+        Setting(
+            "keepalive",
+            _NETWORK,
+            "Enable TCP Keepalives",
+            "Have the kernel probe client and server connections on which nothing moves, so that dead ones are found and"
+            " firewalls keep live ones.",
+        ),
+    ] = False
     multiple_gateways: Annotated[bool, Setting("multigw", _NETWORK, "Enable Alternate GW support", "", built=False)] = (
         False
     )
@@ -315,7 +324,15 @@ class NetworkParameters(Settings):
     default_route_only: Annotated[
         bool, Setting("onlydefaultroutes", _NETWORK, "Use Default Route Only", "", built=False)
     ] = False
-    reset_on_close: Annotated[bool, Setting("resetclose", _NETWORK, "Enable Reset on Close", "", built=False)] = False
+    reset_on_close: Annotated[
+        bool,
+        Setting(
+            "resetclose",
+            _NETWORK,
+            "Enable Reset on Close",
+            "End connections to real servers with a reset (RST) in place of the usual farewell (FIN).",
+        ),
+    ] = False
     subnet_originating: Annotated[
         bool, Setting("subnetorigin", _NETWORK, "Subnet Originating Requests", "", built=False)
     ] = True

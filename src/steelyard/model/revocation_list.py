@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, ClassVar
 
 from cryptography import x509
@@ -55,12 +55,19 @@ class RevocationList(Settings):
 
     def is_of(self, authority: x509.Certificate) -> bool:
         """Whether that authority signed it."""
-        if authority.subject != self.parsed.issuer:
-            return False
-        try:
-            return self.parsed.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # others: TypeError
-        except (TypeError, ValueError, UnsupportedAlgorithm):
-            return False
+        return _signed(self.pem, authority)
+
+
+@lru_cache(maxsize=256)
+def _signed(pem: str, authority: x509.Certificate) -> bool:
+    """A list may have megabytes, and whether it counts is asked whenever somebody looks at the state."""
+    found = x509.load_pem_x509_crl(pem.encode())
+    if authority.subject != found.issuer:
+        return False
+    try:
+        return found.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # others: TypeError
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def read_revocation_list(data: bytes) -> str:

@@ -35,7 +35,7 @@ class Setting:
 
     `wire` is the request name in the LoadMaster API (None: Steelyard only), `answer` its spelling in answers when that
     differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built
-    yet. `filled` says that a text may not be empty. `separator` joins a list on the wire. `text_number` marks a number
+    yet; `why_unbuilt` says what stands in the way. `filled` says that a text may not be empty. `separator` joins a list on the wire. `text_number` marks a number
     that API v2 answers as a string. `explains` gives reason and remedy for a number that range or choices refuse, or
     None where there is no more to say than what is allowed.
     """
@@ -56,6 +56,7 @@ class Setting:
     choices: Mapping[Any, str] = field(default_factory=dict)
     separator: str | None = None
     built: bool = True
+    why_unbuilt: str = ""
     unbuilt: frozenset[Any] = frozenset()
     secret: bool = False
     text_number: bool = False
@@ -272,8 +273,8 @@ class Settings(BaseModel):
         built = [str(choice) for choice in setting.choices if choice not in setting.unbuilt]
         allowed = ", ".join(built) if setting.built else f"its default, {_plain(declared.default)}"
         return OperatorError(
-            f"{setting.wire or declared.name}={value} ({setting.label}) is not built in Steelyard yet;"
-            f" allowed: {allowed}",
+            f"{setting.wire or declared.name}={value} ({setting.label}) is not built in Steelyard yet"
+            f"{': ' if setting.why_unbuilt else ''}{setting.why_unbuilt}; allowed: {allowed}",
             field=declared.name,
             value=value,
             allowed=allowed,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.support.certificates import authority, revocation_list
 from tests.support.strategies import TEMPORARY, material
 
 from steelyard.compile.compiler import Compiler, EngineFacts
@@ -16,6 +17,7 @@ from steelyard.engines.haproxy.layout import Layout
 from steelyard.model import commands
 from steelyard.model.access_list import Entries
 from steelyard.model.commands import (
+    AddIntermediates,
     AddRule,
     AddService,
     Batch,
@@ -23,6 +25,7 @@ from steelyard.model.commands import (
     CreateSubService,
     PutCertificate,
     PutCipherSet,
+    PutRevocationList,
     RulePlace,
     SetParameters,
 )
@@ -72,10 +75,15 @@ class Case:
         """What the operator said at the beginning."""
         data = _yaml(self.start)
         known = {"engine", "certificates", "parameters", "rules", "services", "sub_services", "access_lists", "limits"}
-        known |= {"cipher_sets"}
+        known |= {"cipher_sets", "intermediates", "revocation_lists"}
         assert not set(data) - known, f"{self.start}: unknown key"
         made = PutCertificate(TEMPORARY, material("steelyard.invalid"), temporary=True).apply(Configuration())
         steps: list[Command] = [PutCertificate(name, material()) for name in data.get("certificates", ())]
+        steps += [AddIntermediates(name, (authority(name).certificate,)) for name in data.get("intermediates", ())]
+        steps += [
+            PutRevocationList(name, revocation_list(authority(of)).decode())
+            for name, of in data.get("revocation_lists", {}).items()
+        ]
         steps += [SetParameters(section, changes) for section, changes in data.get("parameters", {}).items()]
         steps += [AddRule(settings) for settings in data.get("rules", ())]
         steps += [PutCipherSet(name, tuple(ciphers)) for name, ciphers in data.get("cipher_sets", {}).items()]
@@ -116,6 +124,10 @@ def command_of(data: Mapping[str, Any]) -> Command:
         return Batch(tuple(command_of(part) for part in settings["commands"]))
     if name == "PutCertificate":
         settings["material"] = material(generation=2)
+    if name == "AddIntermediates":
+        settings["certificates"] = (authority(settings["name"], kind="rsa").certificate,)
+    if name == "PutRevocationList":
+        settings["pem"] = revocation_list(authority(settings.pop("of"))).decode()
     if "place" in settings:
         settings["place"] = RulePlace(**settings["place"])
     if "entries" in settings:

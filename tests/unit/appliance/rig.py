@@ -8,6 +8,7 @@ async with running() as rig:
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 from tests.support.strategies import TEMPORARY, compiler, material
 
+from steelyard.appliance.announcing import Announcer
 from steelyard.appliance.appliance import Appliance
 from steelyard.appliance.contract import Actor, Outcome
 from steelyard.appliance.dataplane import DataPlane
@@ -31,6 +33,8 @@ from steelyard.model.user import ADMINISTRATOR
 from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
+from steelyard.observe.events.bus import Bus
+from steelyard.observe.events.log import EventLog
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.operations import Release, SetHealth, SetState
 from steelyard.store.memory import MemoryStore
@@ -106,7 +110,7 @@ class FakeHealth:
     async def transcripts(self, target: str) -> list[Any]:
         return []
 
-    async def subscribe(self) -> AsyncIterator[Event]:
+    async def subscribe(self, after: str | None = None, number: int = 0) -> AsyncIterator[Event]:
         while True:
             yield await self._events.get()
 
@@ -154,6 +158,8 @@ class Rig:
         self.store = MemoryStore()
         self.host = FakeHost()
         self.journal = Journal(self.store)
+        #: gone with the rig
+        self.directory = tempfile.TemporaryDirectory(prefix="sy")
         self.collector = Collector(Path("/nonexistent/haproxy.sock"))
         self.dataplane = DataPlane(
             self.haproxy,
@@ -168,6 +174,7 @@ class Rig:
             host=self.host,
             collector=self.collector,
             edge_log=EdgeLog(Path("/nonexistent/edge.pipe"), EdgeFiles(Path("/nonexistent"))),
+            announcer=Announcer(Bus(EventLog(Path(self.directory.name) / "events.db")), self.journal.secret),
         )
 
     async def start(self) -> None:

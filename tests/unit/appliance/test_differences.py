@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tests.support.certificates import authority, leaf, revocation_list
 from tests.support.strategies import material
 from tests.unit.model.making import HTTP, SERVER, apply
 
 from steelyard.appliance.differences import differences
 from steelyard.model.commands import (
+    AddIntermediates,
     AddServer,
     AddService,
     AddUser,
@@ -16,6 +18,7 @@ from steelyard.model.commands import (
     ChangeSlot,
     CreateSubService,
     PutCertificate,
+    PutRevocationList,
     RemoveServer,
     RemoveService,
     SetParameters,
@@ -105,3 +108,13 @@ def test_sub_services_are_objects_of_their_own_and_slots_lines_of_their_parent()
     assert changed.lines == ("slot 1 of sub-service 2: enabled: on -> off",)
     gone, _ = differences(made, apply(RemoveService(2), to=made))
     assert gone.lines == ("slot 1 of sub-service 2: removed",)
+
+
+def test_a_revocation_list_is_told_by_its_time_and_length() -> None:
+    staff = authority("Differing Staff")
+    start = apply(AddIntermediates("staff", (staff.certificate,)))
+    pem = revocation_list(staff, leaf("ann.example", issuer=staff, kind="ec")).decode()
+    (found,) = differences(start, apply(PutRevocationList("crl", pem), to=start))
+    assert found.title == "revocation list crl"
+    (line,) = found.lines
+    assert line.endswith("UTC, 1 certificates revoked")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from steelyard.appliance.verdicts import Verdicts
 from steelyard.emit.haproxy.server_state import ServerState
@@ -13,11 +14,11 @@ SERVER = Server("rs1", 1, "10.0.0.1", 80, weight=100, limit=0, enabled=True)
 UP = TargetStatus("up", 1.0, "HTTP 200", 1.0, 1.0, None, "ready", None)
 
 
-def start_state(status: TargetStatus | None, server: Server = SERVER, **backend: bool) -> ServerState:
+def start_state(status: TargetStatus | None, server: Server = SERVER, **backend: Any) -> ServerState:
     verdicts = Verdicts()
     if status is not None:
         verdicts.replace_all({"vs1/rs1": status})
-    made = Backend("vs1", "http", ("roundrobin",), (server,), 60, **backend)  # type: ignore[arg-type]
+    made = Backend("vs1", "http", ("roundrobin",), (server,), 60, **backend)
     (state,) = verdicts.server_states(HaproxyPlan(Globals(1, 1), {"vs1": ServicePlan("vs1", None, made)}))
     return state
 
@@ -65,3 +66,36 @@ def test_only_a_running_drain_has_an_end() -> None:
     seen = verdicts.for_people()
     assert (seen["vs1/rs1"].drain_ends, seen["vs1/rs2"].drain_ends) == (9.0, None)
     assert len(seen) == 2
+
+
+def test_a_server_that_stands_by_starts_at_rest() -> None:
+    resting = replace(UP, admin="drain")
+    assert start_state(resting, resting=("rs1",)).admin == "drain"
+    assert start_state(resting).admin == "ready"
+    assert start_state(replace(resting, admin="ready"), resting=("rs1",)).admin == "ready"
+    assert start_state(resting, replace(SERVER, enabled=False), resting=("rs1",)).admin == "maint"
+
+
+def test_a_service_that_is_shut_starts_with_all_servers_down() -> None:
+    verdicts = Verdicts()
+    verdicts.replace_all({"vs1/rs1": UP, "vs1/rs2": replace(UP, state="down")})
+    servers = (SERVER, replace(SERVER, name="rs2", id=2), replace(SERVER, name="rs3", id=3))
+    backend = Backend("vs1", "http", ("roundrobin",), servers, 60)
+
+    def up(**more: Any) -> list[bool]:
+        plan = HaproxyPlan(Globals(1, 1), {"vs1": ServicePlan("vs1", None, replace(backend, **more))})
+        return [state.up for state in verdicts.server_states(plan)]
+
+    members = tuple((server.name, True) for server in servers)
+    assert up() == [True, False, False]
+    assert up(minimum=1, members=members) == [True, False, False]
+    assert up(minimum=2, members=members) == [False, False, False]
+    assert up(critical=(("rs2", True),)) == [False, False, False]
+    assert up(critical=(("rs1", False),)) == [False, False, False]
+
+
+def test_a_service_that_is_shut_is_no_server() -> None:
+    verdicts = Verdicts()
+    verdicts.put({"vs1/rs1": UP})
+    verdicts.note(Event("service", "vs1", "open", "shut", "1 available", 5.0))
+    assert verdicts.for_people()["vs1/rs1"].ready

@@ -9,7 +9,7 @@ from tests.support.strategies import compiler
 from tests.unit.model.making import HTTP, SERVER, TCP, apply
 
 from steelyard.compile.health import compile_health
-from steelyard.model.commands import AddLdapEndpoint, AddService, ChangeLdapEndpoint, SetParameters
+from steelyard.model.commands import AddLdapEndpoint, AddService, ChangeLdapEndpoint, ChangeService, SetParameters
 from steelyard.model.commands.ldap_endpoints import Password
 from steelyard.plan.health import Check, Directory, HealthPlan, Service
 
@@ -173,7 +173,48 @@ def test_an_ldap_check_has_its_endpoint_and_the_name_of_the_password() -> None:
     assert (directory.security, directory.servers, directory.base) == ("ldaps", (("192.0.2.1", 636),), "")
 
 
-@pytest.mark.parametrize(("of_service", "of_server", "port"), [(0, 0, 8080), (5061, 0, 5061), (5061, 99, 99), (0, 99, 99)])
+@pytest.mark.parametrize(
+    ("of_service", "of_server", "port"), [(0, 0, 8080), (5061, 0, 5061), (5061, 99, 99), (0, 99, 99)]
+)
 def test_the_port_of_a_check(of_service: int, of_server: int, port: int) -> None:
     found = service(check_port=of_service, servers=[{**SERVER, "check_port": of_server}])
     assert [target.port for target in found.targets] == [port]
+
+
+class TestRules:
+    """What the settings of services and members become for the checking process."""
+
+    def test_rules_of_a_service_and_its_servers_are_passed_on(self) -> None:
+        servers = [
+            {**SERVER, "critical": True},
+            {**SERVER, "address": "10.0.0.2", "standby_below": 1, "check_port": 9},
+        ]
+        found = service(servers=servers, enhanced_checks=True, minimum_servers=2, check_rise=3, check_fall=4)
+        assert (found.minimum, found.rise, found.fall, found.any_check) == (2, 3, 4, False)
+        assert [(one.critical, one.standby_below, one.port) for one in found.targets] == [
+            (True, 0, 8080),
+            (False, 1, 9),
+        ]
+
+    def test_a_minimum_above_the_number_of_servers_means_all_of_them(self) -> None:
+        assert service(enhanced_checks=True, minimum_servers=9).minimum == 1
+
+    def test_further_checks_are_compiled_as_the_first_one_and_have_their_ports(self) -> None:
+        further = [{"name": "a", "check_type": "http", "check_url": "/a"}, {"name": "b", "check_port": 99}]
+        found = service(further_checks=further, check_mode="any", check_port=7)
+        assert found.further[0].check == check(check_url="/a")
+        assert (found.further[1].name, found.further[1].check.kind) == ("b", "tcp")
+        assert (found.targets[0].port, found.targets[0].further_ports) == (7, (8080, 99))
+        assert found.any_check
+        assert service(further_checks=further, check_type="none").further == ()
+
+    def test_who_takes_whose_verdict_is_named_over_services(self) -> None:
+        made = apply(
+            AddService({**HTTP, "servers": [SERVER]}),
+            AddService({**TCP, "servers": [{**SERVER, "follow": 1}, {**SERVER, "port": 9, "follow": 3}]}),
+        )
+        plan = compiler().compile(made).health
+        assert plan == compile_health(made)
+        assert [target.checked_as for target in plan.services["vs2"].targets] == ["vs1/rs1", ""]
+        off = apply(ChangeService(2, {"check_type": "none"}), to=made)
+        assert compile_health(off).services["vs2"].targets[0].checked_as == ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.model.making import added, apply
+from tests.unit.model.making import added
 
 from steelyard.compile.health import compile_health
 from steelyard.model.adaptive import AdaptiveParameters
-from steelyard.model.commands import AddService, ChangeService, SetParameters
+from steelyard.model.commands import AddService, ChangeService, CreateSubService, SetParameters
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 from steelyard.plan.weighting import Weighting
@@ -58,8 +58,6 @@ def test_the_other_methods() -> None:
 
 @pytest.mark.parametrize("schedule", ["adaptive", "dl"])
 def test_what_measures_real_servers_is_refused_where_there_are_none(schedule: str) -> None:
-    from steelyard.model.commands import CreateSubService
-
     configuration = AddService(WEB).apply(Configuration()).configuration
     configuration = CreateSubService(1).apply(configuration).configuration
     with pytest.raises(OperatorError, match="has sub-services") as raised:
@@ -75,4 +73,3 @@ def test_the_port_of_https_is_no_agents_port() -> None:
         with pytest.raises(OperatorError, match="443") as raised:
             make()
         assert raised.value.remedy == "Give the port where the agent answers plain HTTP"
-    assert apply

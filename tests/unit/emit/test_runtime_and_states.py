@@ -24,6 +24,7 @@ from steelyard.plan.operations import (
     SetState,
     SetWeight,
 )
+from steelyard.plan.trust import TrustNeed
 
 SERVER = Server("rs1", 1, "10.0.0.1", 80, weight=100, limit=0, enabled=True)
 PATHS = EnginePaths("/b", "/r", "/c", "/l", ("/lua",), "/s", "/k", "/p")
@@ -71,7 +72,7 @@ def test_the_words_of_a_server() -> None:
         *("ssl", "verify", "none", "sni", "str(a.example)"),
     )
     verified = replace(whole, tls=ServerTls("str(a.example)", TrustNeed(name="servers-all.pem")))
-    assert server_words(verified)[8:] == (
+    assert server_words(verified)[7:] == (
         *("ssl", "verify", "required", "ca-file", "trust/servers-all.pem", "no-ssl-reuse"),
         *("sni", "str(a.example)"),
     )

@@ -19,6 +19,7 @@ from steelyard.model.commands import (
     PutCipherSet,
     RemoveCipherSet,
     RemoveService,
+    SetParameters,
 )
 from steelyard.model.configuration import Configuration, document_of, from_documents, objects_of
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
@@ -207,3 +208,26 @@ def test_suites_of_tls13_are_named_and_never_empty() -> None:
         with pytest.raises(OperatorError) as refusal:
             changed(configuration, tls13_cipher_set=wrong)
         assert refusal.value.field == "tls13_cipher_set"
+
+
+def test_the_set_of_the_administration_interface() -> None:
+    configuration = configured(("Odd", "AES128-SHA"))
+    set_it = SetParameters("tls", {"admin_cipher_set": "Odd", "admin_tls_type": 3})
+    configuration = set_it.apply(configuration).configuration
+    with pytest.raises(ConflictError, match="Cipher set in use"):
+        RemoveCipherSet("Odd").apply(configuration)
+    with pytest.raises(OperatorError, match=r"administration interface: .* no cipher for TLS 1\.1") as refusal:
+        PutCipherSet("Odd", ("AES128-SHA256",)).apply(configuration)
+    assert refusal.value.field == "admin_cipher_set"
+    with pytest.raises(OperatorError, match="no cipher for TLS 1.1"):
+        SetParameters("tls", {"admin_cipher_set": "WUI"}).apply(configuration)
+    for wrong in ("Gone", ""):
+        with pytest.raises(OperatorError):
+            SetParameters("tls", {"admin_cipher_set": wrong}).apply(configuration)
+    with pytest.raises(OperatorError, match="cannot choose suites of TLS 1.3"):
+        SetParameters("tls", {"admin_tls13_cipher_set": ("TLS_AES_128_GCM_SHA256",)}).apply(configuration)
+
+
+def test_starttls_says_why_it_is_not_built() -> None:
+    with pytest.raises(OperatorError, match="HAProxy cannot begin TLS in the middle of a connection"):
+        configured(starttls_mode=1)

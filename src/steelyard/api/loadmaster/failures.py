@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from steelyard.model.acme_problem import AuthorityRefused
 from steelyard.model.errors import (
     ConflictError,
     EngineRefused,
@@ -75,6 +76,9 @@ def _text(error: SteelyardError) -> str:
         return error.message if told or nothing_new else _with_remedy(error.message, error.remedy)
     if isinstance(error, ConflictError):
         return error.message
+    if isinstance(error, AuthorityRefused):
+        # its words are a whole document; its message has what they say
+        return _with_remedy(error.message, error.remedy) if error.remedy else error.message
     if isinstance(error, EngineRefused):
         return error.message if error.words in error.message else f"{error.message}: {error.words}"
     if isinstance(error, HostLacks):

@@ -18,6 +18,7 @@ from steelyard.api.loadmaster.interfaces import NETWORK, REMEDY
 from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
 from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
 from steelyard.api.loadmaster.values import decoded, is_masked, shown
+from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.commands import SetParameters
 from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters
@@ -58,6 +59,7 @@ def _catalogue() -> Mapping[str, Parameter]:
         ("network", NetworkParameters),
         ("limits", LimitParameters),
         ("tls", TlsParameters),
+        ("acme", AcmeParameters),
         ("syslog", SyslogParameters),
         ("email", EmailParameters),
         ("snmp", SnmpParameters),

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 from steelyard.api.loadmaster import (
     access_lists,
+    acme,
     adaptive,
     certificates,
     cipher_sets,
     error_pages,
+    event_logs,
     extended_logs,
     extensions,
     interfaces,
@@ -46,6 +48,7 @@ _BUILT: tuple[Entry, ...] = (
     *rules.COMMANDS,
     *certificates.COMMANDS,
     *cipher_sets.COMMANDS,
+    *acme.COMMANDS,
     *ldap_endpoints.COMMANDS,
     *parameters.COMMANDS,
     *adaptive.COMMANDS,
@@ -53,6 +56,7 @@ _BUILT: tuple[Entry, ...] = (
     *access_lists.COMMANDS,
     *extensions.COMMANDS,
     *extended_logs.COMMANDS,
+    *event_logs.COMMANDS,
     *interfaces.COMMANDS,
     *users.COMMANDS,
     *statistics.COMMANDS,

@@ -19,10 +19,12 @@ from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import KINDS, LimitRule
 from steelyard.model.real_server import RealServer
 from steelyard.model.revocation_list import RevocationList
+from steelyard.model.severity import LEVELS
 from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.events.event import KINDS as EVENT_KINDS
 from steelyard.observe.network_state import InterfaceKind
 from steelyard.model.virtual_service.further import FurtherCheck
 
@@ -374,6 +376,41 @@ def _configuration() -> dict[str, Schema]:
     }
 
 
+def _events() -> dict[str, Schema]:
+    level: Schema = {"enum": list(LEVELS)}
+    number: Schema = {"type": ["integer", "null"]}
+    return {
+        "Event": _object(
+            {
+                "number": {**_NUMBER, "description": "Its place in the log."},
+                "at": _MOMENT,
+                "kind": {"enum": list(EVENT_KINDS)},
+                "severity": level,
+                "text": _TEXT,
+                "service": {**number, "description": "Index of the virtual service it is about."},
+                "server": {**number, "description": "Index of the real server it is about."},
+                "about": {**_TEXT, "description": "What else it is about: a certificate, a subscriber."},
+                "ends": {"type": ["string", "null"], "description": "Level of the trouble that is over with it."},
+                "damped": {**_FLAG, "description": "One of many of something flapping: syslog and the log alone."},
+                "late": {**_FLAG, "description": "It happened while the control plane was away."},
+            }
+        ),
+        "Subscriber": _object(
+            {
+                "name": _TEXT,
+                "level": level,
+                "state": {"enum": ["idle", "working", "failing"]},
+                "delivered": _NUMBER,
+                "waiting": _NUMBER,
+                "lost": _NUMBER,
+                "error": _TEXT,
+                "last_delivered": _MOMENT,
+            }
+        ),
+        "TestEvent": _object({"severity": {**level, "default": "info"}, "text": _TEXT}),
+    }
+
+
 def _answers() -> dict[str, Schema]:
     difference = {"kind": _TEXT, "key": _TEXT, "title": _TEXT, "action": {"enum": ["add", "change", "remove"]}}
     entry = dict.fromkeys(("author", "origin", "reason", "summary", "status", "detail"), _TEXT)
@@ -435,6 +472,7 @@ def _explanations() -> dict[str, Schema]:
     return {
         "ExplainedRequest": _object(asked, "url"),
         "ExplainedResult": _object(result),
+        **_events(),
         "Explanation": _object(
             {"revision": _NUMBER, "steps": {"type": "array", "items": step}, "result": ref("ExplainedResult")}
         ),

@@ -24,6 +24,10 @@ class ServiceContext:
     not_compressed: tuple[str, ...] = ()
     #: whether POST requests without a length are let in
     empty_posts: bool = False
+    #: whether the kernel probes connections on which nothing moves
+    keepalive: bool = False
+    #: whether connections to real servers end with a reset
+    reset_on_close: bool = False
     add_cookie_port: bool = False
     share_persistence: bool = False
     #: what is done to clients that access lists block, "silent-drop" or "reject"; empty where the lists are off

@@ -29,6 +29,7 @@ from steelyard.compile.haproxy.persistence import (
 from steelyard.compile.haproxy.rules import rules_part
 from steelyard.compile.haproxy.security_headers import answer_headers_part
 from steelyard.compile.haproxy.sharing import shared_tables
+from steelyard.compile.haproxy.sockets import sockets_part
 from steelyard.compile.haproxy.switching import compile_switching, is_balanced, switches
 from steelyard.compile.haproxy.tls import listener_tls, name_asked, passes_name, server_tls
 from steelyard.compile.haproxy.unavailable import go_to_sorry, leave_sorry, sorry_server, unavailable_part
@@ -60,7 +61,8 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
     switching = compile_switching(service, family, context)
     # the order is that in which a request meets them
     part = (
-        edge_log_part(service, family, context)
+        sockets_part(service, family, context)
+        + edge_log_part(service, family, context)
         + at_entry(service, access_part(service, family, context))
         + at_entry(service, Part(frontend=key_as_received(service)))
         + at_entry(service, limits_part(service, family, context))

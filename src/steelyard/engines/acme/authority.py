@@ -28,6 +28,7 @@ from steelyard.model.errors import EngineRefused, HostLacks, OperatorError
 
 _SECONDS = 30
 _FINALIZE = timedelta(seconds=120)
+_NONCE_TRIES = 5
 
 logging.getLogger("acme").setLevel(logging.WARNING)
 
@@ -64,13 +65,13 @@ class Authority:
     """A conversation under one account key. Close it, or use it in a `with`."""
 
     def __init__(
-        self, directory_url: str, key_pem: bytes, *, uri: str = "", authority_pem: str | None = None, seconds: int = _SECONDS
+        self, directory_url: str, key_pem: bytes, *, uri: str = "", authority_pem: str = "", seconds: int = _SECONDS
     ) -> None:
         self._url = directory_url
         self._key = _jwk(key_pem)
-        self._trust = None if authority_pem is None else _file_of(authority_pem)
+        self._trust = _file_of(authority_pem) if authority_pem else None
         account = messages.RegistrationResource(uri=uri, body=messages.Registration()) if uri else None
-        self._net = client.ClientNetwork(
+        self._net = _Network(
             self._key,
             account,
             alg=_algorithm(self._key),
@@ -109,8 +110,8 @@ class Authority:
     def terms(self) -> str | None:
         """Where the authority's terms of service are, if it has any."""
         with self._told("read the directory"):
-            meta = self._opened().directory.to_partial_json().get("meta") or {}
-            found = meta.get("termsOfService") if isinstance(meta, dict) else None
+            meta = getattr(self._opened().directory, "meta", None)
+            found = getattr(meta, "terms_of_service", None)
             return found if isinstance(found, str) else None
 
     def register(self, email: str, binding: tuple[str, str] | None) -> Registration:
@@ -132,9 +133,14 @@ class Authority:
             request = messages.NewRegistration.from_data(
                 email=email or None, terms_of_service_agreed=True, external_account_binding=bound
             )
+            # a registration is signed with the key alone, never in the name of an account
+            self._net.account = None
             try:
                 return _registration(opened.new_account(request), email)
             except errors.ConflictError as failure:
+                known = messages.RegistrationResource(uri=failure.location, body=messages.Registration())
+                if email:
+                    opened.update_registration(known, messages.Registration.from_data(email=email))
                 return Registration(failure.location, email)
 
     def find(self) -> Registration:
@@ -231,6 +237,19 @@ class Authority:
                 f"What {self._url} answers is not ACME: {_reason(failure)}",
                 remedy="Check the directory URL",
             ) from failure
+
+
+class _Network(client.ClientNetwork):
+    """The library tries a request with a refused nonce once more; nonces of several data centres may need more."""
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:
+        for _ in range(_NONCE_TRIES - 1):
+            try:
+                return super().post(*args, **kwargs)
+            except messages.Error as problem:
+                if problem.code != "badNonce":
+                    raise
+        return super().post(*args, **kwargs)
 
 
 def _registration(found: messages.RegistrationResource, email: str) -> Registration:

@@ -19,6 +19,11 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
 
 
+def state_place(certificate: str) -> str:
+    """Where what came of the orders of a certificate is kept, beside the configuration."""
+    return f"acme-state/{certificate}"
+
+
 @dataclass(frozen=True)
 class AcmeSecret:
     """A secret and its random name. An empty one takes the kept one away."""
@@ -296,10 +301,11 @@ class RemoveAcmeCertificate:
         configuration.acme_certificate(self.name)
         kept = {name: one for name, one in configuration.acme_certificates.items() if name != self.name}
         result = replace(configuration, acme_certificates=kept)
+        forget = (state_place(self.name),)
         if self.keep or self.name not in configuration.certificates:
-            return Change(result, self.name)
+            return Change(result, self.name, forget=forget)
         for service in configuration.services.values():
             if self.name in service.certificates:
                 raise ConflictError("Certfile still associated with a VS", field="cert", with_what=service.title)
         certificates = {name: one for name, one in configuration.certificates.items() if name != self.name}
-        return Change(replace(result, certificates=certificates), self.name)
+        return Change(replace(result, certificates=certificates), self.name, forget=forget)

@@ -43,6 +43,7 @@ class PutCipherSet:
         if configuration.cipher_sets.get(self.name) == made:
             return Change(configuration, self.name)
         changed = replace(configuration, cipher_sets={**configuration.cipher_sets, self.name: made})
+        check_admin_cipher_set(changed)
         for service in configuration.services.values():
             if service.cipher_set == self.name:
                 check_cipher_set(changed, service)
@@ -71,6 +72,8 @@ class RemoveCipherSet:
             )
         if self.name not in configuration.cipher_sets:
             raise NotFound("cipher set", self.name)
+        if configuration.tls.admin_cipher_set == self.name:
+            raise ConflictError("Cipher set in use", field="name", with_what="the administration interface")
         for service in configuration.services.values():
             if service.cipher_set == self.name:
                 raise ConflictError("Cipher set in use", field="name", with_what=service.title)
@@ -93,15 +96,7 @@ def declared_sets(configuration: Configuration, declared: Mapping[str, tuple[str
 
 def check_cipher_set(configuration: Configuration, service: VirtualService) -> None:
     """Raise `OperatorError` where a service names a set there is not, or one that does not fit what it offers."""
-    if service.cipher_set not in BUILT_IN and service.cipher_set not in configuration.cipher_sets:
-        own = ", ".join((*BUILT_IN, *configuration.cipher_sets))
-        raise OperatorError(
-            f"CipherSet {service.cipher_set!r} is no cipher set here",
-            field="cipher_set",
-            value=service.cipher_set,
-            allowed=own,
-            remedy="Make it first, or name one of these: " + own,
-        )
+    _refuse_unknown(configuration, service.cipher_set, "CipherSet", "cipher_set")
     if not service.ssl_acceleration:
         return
     assigned = (configuration.certificates.get(name) for name in service.certificates)
@@ -111,6 +106,38 @@ def check_cipher_set(configuration: Configuration, service: VirtualService) -> N
         offered=service.offered_protocols,
         tls_type=service.tls_type,
         key_types=frozenset(one.key_type for one in assigned if one is not None and not one.temporary),
+    )
+
+
+def check_admin_cipher_set(configuration: Configuration) -> None:
+    """The same for the administration interface."""
+    parameters = configuration.tls
+    name = parameters.admin_cipher_set
+    _refuse_unknown(configuration, name, "wuicipherset", "admin_cipher_set")
+    try:
+        refuse_misfit(
+            members(configuration.cipher_sets, name),
+            name=name,
+            offered=parameters.admin_protocols,
+            tls_type=parameters.admin_tls_type,
+            key_types=frozenset(),
+        )
+    except OperatorError as failure:
+        failure.field = "admin_cipher_set"
+        failure.message = f"The administration interface: {failure.message}"
+        raise
+
+
+def _refuse_unknown(configuration: Configuration, name: str, wire: str, field: str) -> None:
+    if name in BUILT_IN or name in configuration.cipher_sets:
+        return
+    known = ", ".join((*BUILT_IN, *configuration.cipher_sets))
+    raise OperatorError(
+        f"{wire} {name!r} is no cipher set here",
+        field=field,
+        value=name,
+        allowed=known,
+        remedy="Make it first, or name one of these: " + known,
     )
 
 
@@ -158,9 +185,18 @@ def copied_set(configuration: Configuration, source: VirtualService) -> tuple[Co
 def without_own_set(configuration: Configuration, services: Mapping[int, VirtualService], index: int) -> Configuration:
     """The configuration without the own set of a service that is gone; one that another service names stays."""
     name = custom_name(index)
-    if name not in configuration.cipher_sets or any(one.cipher_set == name for one in services.values()):
+    if name not in configuration.cipher_sets or configuration.tls.admin_cipher_set == name:
+        return configuration
+    if any(one.cipher_set == name for one in services.values()):
         return configuration
     return _without(configuration, name)
 
 
-__all__ = ["PutCipherSet", "RemoveCipherSet", "check_cipher_set", "declared_sets", "with_ciphers"]
+__all__ = [
+    "PutCipherSet",
+    "RemoveCipherSet",
+    "check_admin_cipher_set",
+    "check_cipher_set",
+    "declared_sets",
+    "with_ciphers",
+]

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from steelyard.model.certificate import Material
 from steelyard.model.commands.access_lists import DeclaredLists, with_declared
 from steelyard.model.commands.certificates import PutCertificate
-from steelyard.model.commands.cipher_sets import declared_sets
+from steelyard.model.commands.cipher_sets import check_admin_cipher_set, declared_sets
 from steelyard.model.commands.command import Change
 from steelyard.model.commands.declared_follows import with_follows, without_follows
 from steelyard.model.commands.declared_limits import DeclaredLimit, with_declared_limits
@@ -78,6 +78,7 @@ class Declare:
             intermediates=declared_intermediates(configuration, self.intermediates),
             ldap_endpoints=endpoints,
         )
+        check_admin_cipher_set(wanted)
         known = {_identity(s.address, s.port, s.protocol): s for s in old.services.values() if not s.is_sub}
         families: list[DeclaredSubs] = []
         fresh: list[tuple[int, Mapping[str, Any]]] = []

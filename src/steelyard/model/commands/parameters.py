@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+from steelyard.model.commands.cipher_sets import check_admin_cipher_set
 from steelyard.model.commands.command import Change
 from steelyard.model.commands.parameter_secrets import put_away
 from steelyard.model.configuration import Configuration
@@ -51,4 +52,7 @@ class SetParameters:
             for service in configuration.services.values():
                 refuse_above_global(after, service)
         parts: dict[str, Any] = {self.section: after}
-        return Change(replace(configuration, **parts), self.section, secrets)
+        changed = replace(configuration, **parts)
+        if self.section == "tls":
+            check_admin_cipher_set(changed)
+        return Change(changed, self.section, secrets)

@@ -133,6 +133,8 @@ class StandardSettings(Settings):
             "Protocol whose STARTTLS is answered here.",
             choices={0: "HTTP/HTTPS", 1: "SMTP if requested", 2: "SMTP always", 3: "FTP", 4: "IMAP", 6: "POP3"},
             built=False,
+            why_unbuilt="HAProxy cannot begin TLS in the middle of a connection; let the real servers answer STARTTLS"
+            " and pass their bytes through (type gen), or serve the TLS ports 465, 993 and 995",
         ),
     ] = 0
     idle_time: Annotated[

@@ -47,7 +47,8 @@ TLS_TYPES = {
 }
 
 
-def _why_not(tls_type: int) -> tuple[str, str] | None:
+def why_no_tls_type(tls_type: int) -> tuple[str, str] | None:
+    """Why a sum cannot be had, and what to do; None for what is no sum at all."""
     if not 0 <= tls_type <= _EVERY_BIT:
         return None
     if not protocols_of(tls_type):
@@ -151,7 +152,7 @@ class TlsSettings(Settings):
             answer="TlsType",
             choices=TLS_TYPES,
             text_number=True,
-            explains=_why_not,
+            explains=why_no_tls_type,
         ),
     ] = 7
     client_certificates: Annotated[

@@ -13,7 +13,8 @@ from steelyard.observe.events.channel import Channel, ChannelState, Route, Sende
 from steelyard.observe.events.event import Event
 from steelyard.observe.events.log import EventLog, Query
 
-Listener = Callable[[Event], None]
+#: called with None when there is nothing more to come
+Listener = Callable[[Event | None], None]
 
 #: seconds in all that subscribers get to be told the rest when the process ends
 _LAST_SECONDS = 2.0
@@ -60,6 +61,17 @@ class Bus:
                 self._listeners.discard(listener)
 
         return end
+
+    @property
+    def listeners(self) -> int:
+        """How many listen live."""
+        return len(self._listeners)
+
+    def hang_up(self) -> None:
+        """End what listens live: the process is about to end."""
+        with self._lock:
+            for listener in tuple(self._listeners):
+                listener(None)
 
     def subscribe(self, wanted: Sequence[Subscriber]) -> None:
         """Have exactly these subscribers. One whose settings changed gets what the old one was not told."""

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from steelyard.model.severity import Severity
@@ -51,7 +51,7 @@ class Route:
     key: str
     level: Severity
     damped: bool = False
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
 
     def takes(self, event: Event) -> bool:
         """Whether this event goes there. One about the subscriber itself does not: it would feed itself."""

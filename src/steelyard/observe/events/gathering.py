@@ -45,6 +45,7 @@ class Gathering:
         self._not_before = 0.0
         self._lost = 0
         self._lost_told = 0
+        self._hurried = False
         self.failures = 0
 
     def __len__(self) -> int:
@@ -72,10 +73,11 @@ class Gathering:
         """When the next batch is to go; None when nothing waits or one is under way."""
         if not self._waiting or self._flying:
             return None
-        return max(self._first_at + self._pace.wait, self._not_before)
+        return 0.0 if self._hurried else max(self._first_at + self._pace.wait, self._not_before)
 
     def take(self) -> Batch:
         """The next batch. `delivered` or `failed` comes next."""
+        self._hurried = False
         size = min(self._pace.at_once, len(self._waiting))
         self._flying = tuple(self._waiting.popleft() for _ in range(size))
         return Batch(self._flying, self._lost - self._lost_told)
@@ -100,7 +102,7 @@ class Gathering:
 
     def hurry(self) -> None:
         """Let the next batch go at once."""
-        self._first_at = self._not_before = 0.0
+        self._hurried = True
 
     def left(self) -> Sequence[Event]:
         """What was not told, oldest first."""

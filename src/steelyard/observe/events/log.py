@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,9 +53,8 @@ class Query:
 class EventLog:
     """The file. Methods may be called in any thread."""
 
-    def __init__(self, path: Path, kept: Callable[[], int] = lambda: 20_000) -> None:
-        self._path = path
-        self._kept = kept
+    def __init__(self, path: Path, kept: int = 20_000) -> None:
+        self.kept = kept
         self._connection = _opened(path)
         self._lock = threading.Lock()
         self._changed = threading.Condition()
@@ -191,8 +190,8 @@ class EventLog:
             kept = [(name, value) for name, value in notes.items() if value is not None]
             self._connection.executemany("REPLACE INTO notes VALUES (?, ?)", kept)
             oldest = self._connection.execute("SELECT min(number) FROM events").fetchone()[0]
-            if oldest is not None and self._number - oldest > self._kept() + _SLACK:
-                self._connection.execute("DELETE FROM events WHERE number <= ?", (self._number - self._kept(),))
+            if oldest is not None and self._number - oldest > self.kept + _SLACK:
+                self._connection.execute("DELETE FROM events WHERE number <= ?", (self._number - self.kept,))
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -6,7 +6,7 @@ import smtplib
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -30,7 +30,7 @@ class MailServer:
     host: str
     port: int = 0
     security: int = PLAIN
-    trust: Trust = Trust()
+    trust: Trust = field(default_factory=Trust)
     user: str = ""
     password: str = ""
     domain: str = ""
@@ -57,7 +57,10 @@ def body(batch: Batch) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
         lines += ["", f"{sum(others.values())} more that are not shown here: {kinds}. `steelyard events` shows them."]
     if batch.lost:
-        lines += ["", f"{batch.lost} earlier ones were lost while no mail could be sent; `steelyard events` shows them."]
+        lines += [
+            "",
+            f"{batch.lost} earlier ones were lost while no mail could be sent; `steelyard events` shows them.",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -159,7 +159,7 @@ class TrapSender:
 
 
 def _engine(identity: bytes) -> Any:
-    """The library's engine. It would keep its boots below /tmp where anybody could, so it is not told its name at once."""
+    """The library's engine. Told its name at once, it would keep its boots below /tmp, where anybody can write."""
     from pysnmp.entity.engine import SnmpEngine
 
     made = SnmpEngine()
@@ -191,7 +191,10 @@ def _v1(event: Event, sink: Sink, here: str) -> bytes:
     v1.apiTrapPDU.set_varbinds(
         trap,
         [
-            (v1.ObjectIdentifier(name), v1.Integer(value % 2**31) if isinstance(value, int) else v1.OctetString(value.encode()))
+            (
+                v1.ObjectIdentifier(name),
+                v1.Integer(value % 2**31) if isinstance(value, int) else v1.OctetString(value.encode()),
+            )
             for name, value in bindings(event, sink.enterprise)
         ],
     )

@@ -38,10 +38,6 @@ def subscribers(configuration: Configuration, secret: Secret) -> list[Subscriber
     ]
 
 
-def _authorities(configuration: Configuration) -> Iterator[_HasPem]:
-    yield from configuration.intermediates.values()
-
-
 def _syslog(configuration: Configuration, authorities: str) -> Iterator[Subscriber]:
     wanted = configuration.syslog
     protocol = cast(Protocol, wanted.protocol)

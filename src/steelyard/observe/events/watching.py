@@ -106,7 +106,7 @@ class Watching:
         before = self._told.get(name, _QUIET)
         if word == before:
             return
-        if word in (_DOWN, _INSTEAD) and before == _QUIET and not _all_known(service, verdicts):
+        if word in (_DOWN, _INSTEAD) and not _all_known(service, verdicts):
             return
         if _QUIET in (word, before) and word not in (_DOWN, _INSTEAD):
             yield self._noted(name, word)
@@ -152,8 +152,8 @@ class Watching:
     def _flaps(self, where: str) -> str:
         minutes = self.flapping.window / 60
         return one_line(
-            f"{where} is flapping: more than {self.flapping.changes} changes in {minutes:g} minutes; further ones are in"
-            " the log alone until it is steady"
+            f"{where} is flapping: more than {self.flapping.changes} changes in {minutes:g} minutes; until it is steady"
+            " further ones are in the log and in syslog alone"
         )
 
     def _damped(self, name: str, word: str, event: Event, flaps: Event) -> Iterator[Told]:

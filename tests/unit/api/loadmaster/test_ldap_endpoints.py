@@ -29,7 +29,7 @@ def test_an_endpoint_is_made_shown_changed_and_removed_in_v1(api: Api) -> None:
     assert api.v1("modifyldapendpoint", name="office", timeout=30) == _DONE
     assert api.v1("showldaplist")["EndPoint"]["timeout"] == "30"
     assert api.v1("deleteldapendpoint", name="office") == _DONE
-    assert api.v1_error("showldapendpoint", name="office") == (422, "Unknown LDAP endpoint office")
+    assert api.v1_error("showldapendpoint", name="office") == (422, "Unknown LDAP endpoint")
 
 
 def test_v2_has_one_level_more(api: Api) -> None:

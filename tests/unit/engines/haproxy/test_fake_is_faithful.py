@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import certificates, haproxy_binaries
+from tests.support.ports import free_ports
 
 from steelyard.emit.haproxy.server_state import ServerState
 from steelyard.engines.haproxy.engine import RealHaproxy
@@ -20,10 +21,24 @@ from steelyard.health.engine_text import servers_state
 from steelyard.health.steps import Have
 from steelyard.model.certificate import Material, read_upload
 from steelyard.model.errors import EngineRefused
-from steelyard.plan.haproxy import Backend, CertificateFile, Globals, HaproxyPlan, Server, ServerTls, ServicePlan, Table
+from steelyard.plan.haproxy import (
+    Backend,
+    Bind,
+    BindTls,
+    CertificateFile,
+    Frontend,
+    Globals,
+    HaproxyPlan,
+    Server,
+    ServerTls,
+    ServicePlan,
+    Table,
+)
 from steelyard.plan.operations import (
     AddServer,
+    AssignCertificate,
     DropSessions,
+    LoadCertificate,
     Operation,
     Release,
     RemoveServer,
@@ -33,6 +48,8 @@ from steelyard.plan.operations import (
     SetMaxConnections,
     SetState,
     SetWeight,
+    UnloadCertificate,
+    WithdrawCertificate,
 )
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(60)]
@@ -122,7 +139,7 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     layout = Layout(root)
     layout.make()
     material = read_upload(certificates.leaf("shop.example", kind="ec").bundle())
-    real = RealHaproxy(binary, layout, lambda _: material.key_pem, lua=True)
+    real = RealHaproxy(binary, layout, lambda _: material.key_pem or b"", lua=True)
     fake = FakeHaproxy()
     try:
         for engine in (real, fake):
@@ -212,5 +229,39 @@ async def test_a_plan_that_cannot_be_loaded_leaves_what_runs_as_it_was(pair: Pai
     await pair.same()
 
 
+async def test_certificates_of_listeners_come_and_go_by_the_same_rules(pair: Pair) -> None:
+    (port,) = free_ports(1)
+    files = {
+        name: CertificateFile(name, pair.material.chain_pem, pair.material.key_id or "") for name in ("one", "two")
+    }
+
+    def listening(*names: str) -> HaproxyPlan:
+        tls = BindTls(names, (), "TLSv1.2")
+        frontend = Frontend("vs1", "http", (Bind("127.0.0.1", port, port),), tls, 60)
+        service = replace(backend("vs1", server(1)), frontend=frontend)
+        return HaproxyPlan(PLAN.settings, {"vs1": service}, {name: files[name] for name in names})
+
+    first, both = listening("one"), listening("one", "two")
+    for engine in (pair.real, pair.fake):
+        await engine.reload(first, lambda: states(first))
+    for operation, works in (
+        (AssignCertificate("vs1", "two"), False),
+        (UnloadCertificate("two"), False),
+        (LoadCertificate("two"), True),
+        (AssignCertificate("vs2", "two"), False),
+        (AssignCertificate("vs1", "two"), True),
+        (UnloadCertificate("two"), False),
+        (WithdrawCertificate("vs1", "one"), False),
+        (WithdrawCertificate("vs1", "two"), True),
+        (WithdrawCertificate("vs1", "two"), False),
+        (LoadCertificate("two"), True),
+        (UnloadCertificate("two"), True),
+        (UnloadCertificate("one"), False),
+    ):
+        assert await pair.both(operation, both) is works, operation
+    assert pair.fake.has().certificates == first.certificates
+
+
 def _with_certificate(material: Material) -> HaproxyPlan:
-    return HaproxyPlan(PLAN.settings, {}, {"shop": CertificateFile("shop", material.chain_pem, material.key_id)})
+    file = CertificateFile("shop", material.chain_pem, material.key_id or "")
+    return HaproxyPlan(PLAN.settings, {}, {"shop": file})
