@@ -82,10 +82,8 @@ def _measure(
     rate = services * SERVERS / INTERVAL
     detail = f" of a core: checking {busy.checking:.1%}, HAProxy {more:.1%} more than without"
     findings.below(f"{what}: all they cost", (busy.checking + more) * 100, goal, "%", detail)
-    findings.figure(
-        f"{what}: one check",
-        f"{busy.checking / rate * 1e6:.0f} us: user {busy.user / rate * 1e6:.0f}, system {busy.system / rate * 1e6:.0f}",
-    )
+    total, user, system = (share / rate * 1e6 for share in (busy.checking, busy.user, busy.system))
+    findings.figure(f"{what}: one check", f"{total:.0f} us: user {user:.0f}, system {system:.0f}")
     findings.figure(f"{what}: memory of the checking process", f"{resident_mb(steelyard.health_pid())[1]:.0f} MB")
 
 

@@ -81,6 +81,9 @@ ELSEWHERE = {
     ),
     "backupcert",
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
+    # these need an authority
+    *("registeracmeaccount", "fetchacmeaccount", "acmeaccountinfo"),
+    *("addacmecert", "renewacmecert", "delacmecert", "getacmecert", "listacmecert"),
 }
 
 CASES = [
@@ -103,6 +106,15 @@ CASES = [
     case("addcert", cert="new", upload=BUNDLE),
     case("addcert", cert="every", replace="1", upload=BUNDLE),
     case("delcert", cert="every"),
+    case("getacmerenewperiod", "acmerenewperiod", "renewperiod"),
+    case("setacmerenewperiod", renewperiod="20"),
+    case("getacmedirectoryurl", "acmedirectoryurl", "directoryurl"),
+    case("setacmedirectoryurl", directoryurl="https://acme.example/directory"),
+    case("getacmekid", "acmekid"),
+    case("setacmekid", acmetype="2", kid="key-1"),
+    case("getacmehmac", "acmehmac"),
+    case("setacmehmac", acmetype="2", hmac="c2VjcmV0"),
+    case("delacmeconfig", acmetype="2"),
     case("listintermediate", "cert"),
     case("readintermediate", "certificate", cert="authority"),
     case("addintermediate", cert="new", upload=AUTHORITY),
@@ -299,7 +311,7 @@ NOT_BUILT = [
     "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore",
     "modifycipherset", "getcipherset", "reboot", "shutdown",
     "installpatch", "showiface", "modiface", "addroute", "gethosts", "listfqdns", "addfqdn", "logging/ping",
-    "logging/listsyslogfiles", "tcpdump", "addlecert", "listacmecert", "addowaspcustomrule", "getwafsettings",
+    "logging/listsyslogfiles", "tcpdump", "addowaspcustomrule", "getwafsettings",
     "cluster/status",
 ]
 # fmt: on

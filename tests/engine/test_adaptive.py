@@ -57,6 +57,12 @@ def engine_weights(service: Service) -> list[int]:
     return [have.weight if have is not None else -1 for have in found]
 
 
+def weights_at_start(service: Service) -> list[int]:
+    """What the newest HAProxy process was given to start with."""
+    lines = [line.split() for line in service.rig.started.layout.state.read_text().splitlines()]
+    return [int(words[7]) for words in lines if words[1:2] == [service.key]]
+
+
 def statuses(service: Service) -> list[WeightStatus]:
     """What its servers count as, in order; empty while the checking process is away."""
     try:
@@ -87,7 +93,7 @@ def test_weights_follow_loads_and_response_times_through_every_fault(
     # polls every two seconds: the shortest that a check interval of two allows
     monkeypatch.setattr(steelyard.compile.weighting, "RESPONSE_SECONDS", 1)
     agents = {"schedule": "adaptive", "adaptive_port": farm[0].port, "adaptive_interval": 1}
-    for origin, percent in zip(farm, (75, 49, 0, 100), strict=False):
+    for origin, percent in zip(farm, (50, 25, 0, 100), strict=False):
         load(origin, percent)
     farm[4].delay = 0.1
     loaded = rig.http(*farm[:3], **agents)
@@ -96,18 +102,22 @@ def test_weights_follow_loads_and_response_times_through_every_fault(
     low = rig.http(servers=[member(farm[2], weight=3000), member(farm[1])], **agents, adaptive_min_percent=50)
     timed = rig.http(farm[2], farm[4], schedule="dl", check_type="http", check_url="/health")
 
-    eventually(lambda: near(engine_weights(loaded), [64, 131, 256]), "weights follow the loads", 15)
-    spread = loaded.spread(56)
-    assert near([spread[origin.name] for origin in farm[:3]], [8, 16, 32], 1)
+    # the agent of an overloaded server dies together with it
+    eventually(lambda: engine_weights(lost)[0] < 256, "the overloaded server's weight goes down")
+    farm[3].refuse()
+
+    eventually(lambda: near(engine_weights(loaded), [128, 192, 256]), "weights follow the loads", 15)
+    spread = loaded.spread(54)
+    assert near([spread[origin.name] for origin in farm[:3]], [12, 18, 24], 1)
     assert [(one.static, one.weight, one.load) for one in statuses(loaded)] == [
-        (1000, 250, 75),
-        (1000, 510, 49),
+        (1000, 500, 50),
+        (1000, 750, 25),
         (1000, 1000, 0),
     ]
-    assert statuses(loaded)[1].reason.startswith("the agent says 49 %; 49 % on average of the last ")
+    assert statuses(loaded)[1].reason.startswith("the agent says 25 %; 25 % on average of the last ")
 
     # every load below the minimum: the static weights
-    eventually(lambda: statuses(low)[1].load == 49, "the small load is known")
+    eventually(lambda: statuses(low)[1].load == 25, "the small load is known")
     assert engine_weights(low) == [256, 85]
 
     # response times: the slow server gets less and is not starved
@@ -119,12 +129,16 @@ def test_weights_follow_loads_and_response_times_through_every_fault(
     # loads that flap have come to rest
     eventually(lambda: near(engine_weights(flapping), [256, 128], 1), "the flapping server's weight is at rest", 15)
 
+    # the dead agent's server has its static weight back
+    eventually(lambda: engine_weights(lost) == [256], "the weight goes back", 15)
+    assert "connection refused" in statuses(lost)[0].reason
+
     # a reload: the next process begins with the weights of now
-    farm[3].refuse()
-    worker, before = rig.worker, engine_weights(lost)[0]
+    worker = rig.worker
     loaded.change(idle_time=61)
     assert rig.worker != worker
-    assert near(engine_weights(loaded), [64, 131, 256])
+    assert near(weights_at_start(loaded), [128, 192, 256])
+    assert near(engine_weights(loaded), [128, 192, 256])
     assert near(engine_weights(flapping), [256, 128], 1)
 
     # the checking process is killed: HAProxy keeps its weights, the next process goes on from them
@@ -138,7 +152,7 @@ def test_weights_follow_loads_and_response_times_through_every_fault(
         return health_pid(rig) not in (None, pid) and bool(found) and None not in found
 
     eventually(polled_again, "the checking process polls again", 15)
-    assert all(near(weights, [64, 131, 256], 60) for weights in seen), seen
+    assert all(near(weights, [128, 192, 256], 60) for weights in seen), seen
 
     # agents that redirect, tell garbage, are gone: said with what was read, and nobody is stranded
     farm[0].statuses["/load"] = 302
@@ -147,7 +161,6 @@ def test_weights_follow_loads_and_response_times_through_every_fault(
     assert "answered 302 Test; a load comes with 200; redirects are not followed" in statuses(loaded)[0].reason
     eventually(lambda: "no load but overloaded" in statuses(loaded)[1].reason, "garbage is told")
     assert set(loaded.names(20)) == {"s0", "s1", "s2"}
-    eventually(lambda: engine_weights(lost)[0] > before or engine_weights(lost)[0] == 256, "the weight goes back", 15)
 
     with pytest.raises(OperatorError) as raised:
         timed.change(check_type="none")
@@ -158,9 +171,9 @@ def test_external_weights_are_state_that_outlives_both_processes_and_expires(rig
     service = rig.http(*farm[:3], schedule="sdn-adaptive")
     indexes = [server.index for server in service.servers]
     revision = rig.started.appliance.snapshot().revision
-    set_external(service, {indexes[0]: 500, indexes[1]: 250})
-    eventually(lambda: near(engine_weights(service), [128, 64, 256], 1), "external weights are in HAProxy")
-    assert service.spread(28) == {"s0": 8, "s1": 4, "s2": 16}
+    set_external(service, {indexes[0]: 750, indexes[1]: 625})
+    eventually(lambda: near(engine_weights(service), [192, 160, 256], 1), "external weights are in HAProxy")
+    assert service.spread(38) == {"s0": 12, "s1": 10, "s2": 16}
     assert rig.started.appliance.snapshot().revision == revision
 
     # both processes are gone at once and come back with what was set
@@ -170,11 +183,11 @@ def test_external_weights_are_state_that_outlives_both_processes_and_expires(rig
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not _runs(pid), "the checking process is gone")
     rig.start()
-    assert [one.external for one in statuses(service)] == [500, 250, None]
-    eventually(lambda: near(engine_weights(service), [128, 64, 256], 1), "the weights are what was set")
+    assert [one.external for one in statuses(service)] == [750, 625, None]
+    eventually(lambda: near(engine_weights(service), [192, 160, 256], 1), "the weights are what was set")
 
-    set_external(service, {indexes[2]: 100}, 1, replace=True)
-    assert [one.external for one in statuses(service)] == [None, None, 100]
+    set_external(service, {indexes[2]: 900}, 1, replace=True)
+    assert [one.external for one in statuses(service)] == [None, None, 900]
     eventually(lambda: engine_weights(service) == [256, 256, 256], "the configured weights are back", 15)
     assert [one.reason for one in statuses(service)] == ["no weight is set from outside: the static weight"] * 3
 
@@ -184,10 +197,15 @@ def test_external_weights_are_state_that_outlives_both_processes_and_expires(rig
         with pytest.raises(OperatorError) as raised:
             set_external(service, weights, seconds)
         assert raised.value.field == field
-    service.change(schedule="wrr")
+    set_external(service, {indexes[0]: 5})
+    with rig.without_reload():
+        service.change(schedule="wrr")
+    assert engine_weights(service) == [1, 1, 1]
     with pytest.raises(OperatorError) as raised:
         set_external(service, {indexes[0]: 5})
     assert raised.value.field == "schedule"
+    service.change(schedule="sdn-adaptive")
+    assert [one.external for one in statuses(service)] == [None] * 3
 
 
 def test_sub_services_follow_external_weights(rig: Rig, farm: list[Origin]) -> None:

@@ -11,10 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.engine.rig import Rig, Service
+from tests.engine.rig import Rig, Service, eventually, member
 from tests.support.certificates import Certified, authority, leaf
 from tests.support.clients import tls_hello_fetch
 from tests.support.origin import Origin
+from tests.support.ports import free_port
 from tests.support.tls_client import Hello
 
 from steelyard.appliance.signing import signing_request
@@ -22,7 +23,9 @@ from steelyard.model.certificate import read_upload
 from steelyard.model.certificate_backup import unseal
 from steelyard.model.commands import (
     AddIntermediates,
+    AddService,
     Batch,
+    ChangeService,
     PutCertificate,
     RemoveCertificate,
     RemoveIntermediate,
@@ -100,11 +103,29 @@ def test_certificates_come_and_go_without_a_reload(rig: Rig, service: Service) -
         assert shown(service, "a.shop.example", "b.shop.example", "both.example") == prints(EXACT, FIRST, FIRST)
         assert openssl(service, "both.example", BOTH).startswith("RSA")
         assert len(rig.ask("show ssl cert").strip().splitlines()) == 1 + 2
+        files = rig.directory / "engine" / "certificates"
+        eventually(lambda: {file.name for file in files.glob("*.pem")} == {"first.pem", "exact.pem"}, "keys are gone")
         assert connection.request("/").fingerprint == FIRST.fingerprint
     with pytest.raises(ConflictError):
         rig.do(RemoveCertificate("exact"))
     service.change(certificates=("exact", "first"))
     assert shown(service, "first.example", None) == prints(FIRST, EXACT), "another first one takes a reload"
+
+
+def test_a_certificate_and_the_service_that_has_it_are_made_together(rig: Rig, one: Origin) -> None:
+    """HAProxy reads both before they are committed, so it is given a key that is not kept yet."""
+    certified = [leaf("together.example", issuer=ROOT, generation=number, kind="ec") for number in (1, 2)]
+    first, second = (read_upload(each.bundle()) for each in certified)
+    data = {"address": "127.0.0.1", "port": free_port(), "service_type": "http", "ssl_acceleration": True}
+    made = AddService({**data, "certificates": ("together",), "servers": [member(one)]})
+    outcome = rig.do(Batch([PutCertificate("together", first, replace=True), made]))
+    assert isinstance(outcome.key, int)
+    service = Service(rig, outcome.key)
+    assert shown(service, None) == prints(certified[0])
+    changed = ChangeService(outcome.key, {"certificates": ("together", "besides")})
+    with rig.without_reload():
+        rig.do(Batch([PutCertificate("besides", second, replace=True), changed]))
+    assert shown(service, None) == prints(certified[0])
 
 
 def test_what_came_at_run_time_is_there_after_a_reload_and_a_restart(rig: Rig, service: Service) -> None:
@@ -150,6 +171,20 @@ def test_a_chain_follows_its_intermediates_without_a_reload(rig: Rig, service: S
             assert list(hello(service, "chained.example").chain) == [one.certificate for one in chain]
     for name in ("inner", "outer", "outer-2"):
         rig.do(RemoveIntermediate(name))
+
+
+def test_a_chain_too_long_for_haproxy_s_socket_comes_by_a_reload(rig: Rig, service: Service) -> None:
+    issuer = INNER
+    for number in range(20):
+        issuer = authority(f"Certificates {'very long name ' * 2}{number}", issuer=issuer)
+    long = leaf("long.example", issuer=issuer)
+    rig.do(PutCertificate("long", read_upload(leaf("long.example", issuer=ROOT).bundle()), replace=True))
+    service.change(certificates=("first", "long"))
+    worker = rig.worker
+    rig.do(PutCertificate("long", read_upload(long.bundle()), replace=True))
+    assert rig.worker != worker
+    found = hello(service, "long.example")
+    assert (found.fingerprint, len(found.chain)) == (long.fingerprint, 20)
 
 
 def test_a_certificate_whose_request_was_made_here_comes_without_its_key(rig: Rig, service: Service) -> None:

@@ -129,6 +129,12 @@ def test_a_password_reaches_the_check_and_nothing_else(rig: Rig, directory: Dire
     logs = "".join(path.read_text("utf-8", "replace") for path in _files(rig.directory / "log"))
     assert "opens-2" not in logs
     assert "opens-1" not in logs
+    rig.let_go()
+    rig.start()
+    binds = len(directory.heard)
+    eventually(lambda: len(directory.heard) > binds + 1, "a check after the control plane has come back")
+    assert b"opens-2" in directory.heard[-1]
+    assert server.status == "Up"
     service.change(check_type="tcp", ldap_endpoint="")
     rig.do(RemoveLdapEndpoint("office"))
 

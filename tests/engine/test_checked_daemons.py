@@ -50,6 +50,22 @@ async def _is_good(kind: str, port: int, begins: str, **more: object) -> Transcr
     return one
 
 
+@pytest.mark.needs("nginx")
+@pytest.mark.parametrize("kind", ["http", "https"])
+async def test_nginx(place: Path, certificate: Path, kind: str) -> None:
+    with daemons.nginx(place, certificate) as ports:
+        port = ports[kind]
+        await _is_good("tcp", port, "connected")
+        await _is_good(kind, port, "answered 200 OK", url="/health")
+        wanted = {"url": "/health", "host": "shop.example", "http11": True, "pattern": "well for shop.example by POST"}
+        await _is_good(kind, port, "answered 200 OK", method="POST", body="a=b", **wanted)
+        assert (await _ask(kind, port, method="GET", **wanted)).outcome is Outcome.BAD
+        await _is_good(kind, port, "answered 401 Unauthorized", url="/secret")
+        await _is_good(kind, port, "answered 302 Moved Temporarily", url="/away")
+        assert (await _ask(kind, port)).reason == "answered 403 Forbidden; good are 200-299, 301, 302, 401"
+        await _is_good(kind, port, "answered 403 Forbidden", codes=(403,))
+
+
 @pytest.mark.needs("smtpd")
 async def test_opensmtpd(place: Path) -> None:
     with daemons.opensmtpd(place) as port:

@@ -26,6 +26,7 @@ from steelyard.model.commands import (
     SetParameters,
 )
 from steelyard.model.revocation_list import read_revocation_list
+from steelyard.plan.trust import SENT_BYTES
 
 pytestmark = pytest.mark.engine
 
@@ -126,6 +127,19 @@ def test_an_authority_is_exchanged_at_run_time(rig: Rig, one: Origin, staff: str
     assert let_in(service, STRANGER)
     service.change(add_via=6)
     assert (let_in(service, ANN), let_in(service, STRANGER)) == (False, True), "a reload keeps it"
+
+
+def test_many_authorities_still_change_at_run_time_and_more_by_a_reload(rig: Rig, one: Origin, staff: str) -> None:
+    service = rig.http(one, ssl_acceleration=True, client_certificates=1)
+    many = [authority(f"Clients Many {number}") for number in range(24)]
+    size = sum(len(certified.pem) for certified in (STAFF, *many))
+    fitting = many[: int(len(many) * (SENT_BYTES - 700) / size)]
+    with rig.without_reload():
+        rig.do(AddIntermediates("many", [certified.certificate for certified in fitting]))
+    assert let_in(service, leaf("many.example", issuer=fitting[-1], kind="ec"))
+    rig.do(AddIntermediates("more", [certified.certificate for certified in many[len(fitting) :]]))
+    assert let_in(service, leaf("more.example", issuer=many[-1], kind="ec"))
+    assert let_in(service, ANN)
 
 
 def test_real_servers_are_given_the_certificate_and_never_the_client_s_word(rig: Rig, one: Origin, staff: str) -> None:

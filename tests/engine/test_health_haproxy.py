@@ -455,6 +455,23 @@ async def test_a_killed_process_comes_back_with_its_verdicts(running: Rig) -> No
     assert await running.client.sync() == 0
 
 
+async def test_a_verdict_that_was_told_and_not_written_down_is_asked_for_at_once(running: Rig) -> None:
+    """A kill between the two must not leave a dead server in service for an interval."""
+    slow = Check(kind="tcp", interval=60, timeout=1, attempts=1)
+    await running.plan(running.service(check=slow))
+    await eventually(lambda: _up(running, "rs1", "rs2"))
+    running.stop(running.health, signal.SIGTERM)
+    await running.origins[0].stop()
+    await ask(running.worker, "set server vs1/rs1 health down")
+    running.start_health()
+
+    async def is_down() -> bool:
+        return await running.state() == "down" and not (await running.server("rs1")).up
+
+    await eventually(is_down, 5)
+    assert await running.state("vs1/rs2") == "up"
+
+
 async def test_a_reload_is_repaired(running: Rig) -> None:
     await running.origins[0].stop()
     await eventually(lambda: _serves(running, "two"))

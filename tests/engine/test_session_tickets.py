@@ -71,6 +71,9 @@ def test_a_ticket_is_good_after_a_reload(rig: Rig, service: Service, tmp_path: P
     assert sessions.resumed() == ("Reused", "Reused")
     keys = rig.started.layout.ticket_keys
     assert keys.stat().st_mode & 0o777 == 0o600
+    keys.unlink()
+    _reload(rig, service)
+    assert sessions.resumed() == ("New", "New"), "cleared away, they are made anew"
 
 
 def _age(rig: Rig, hours: float) -> None:

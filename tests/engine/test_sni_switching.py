@@ -122,7 +122,8 @@ def test_hellos_in_pieces_without_a_name_and_no_hello_at_all(
     service = switched(rig, {line_one: ("shop",), line_two: ("default",)})
     whole = hello("shop.example")
     assert sent(service, whole) == "one"
-    assert sent(service, *(whole[at : at + 1] for at in range(len(whole)))) == "one", "a byte at a time"
+    pieces = [whole[at : at + 1] for at in range(90)] + [whole[at : at + 20] for at in range(90, len(whole), 20)]
+    assert sent(service, *pieces) == "one", "byte by byte"
     assert sent(service, whole[:70], whole[70:], pause=0.2) == "one"
     assert sent(service, hello(None)) == sent(service, hello("other.example")) == "two"
     assert sent(service, b"GET / HTTP/1.1\r\n\r\n") == "two", "no TLS at all, and nothing to wait for"

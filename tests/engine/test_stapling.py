@@ -14,6 +14,7 @@ from tests.support.ocsp_responder import OcspResponder
 from tests.support.origin import Origin
 
 import steelyard.appliance.stapling
+import steelyard.appliance.trust_watch
 from steelyard.appliance.stapling import Stapling
 from steelyard.model.commands import AddIntermediates, SetParameters
 
@@ -26,7 +27,7 @@ MIDDLE = authority("Stapling Middle", issuer=ROOT)
 @pytest.fixture
 def stapling(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """Stapling is on; a look is taken often."""
-    monkeypatch.setattr(steelyard.appliance.stapling, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(steelyard.appliance.trust_watch, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(steelyard.appliance.stapling, "_FIRST_RETRY", timedelta(milliseconds=50))
     rig.do(SetParameters("tls", {"stapling": True}))
     yield rig

@@ -20,7 +20,7 @@ from tests.support.origin import Origin
 pytestmark = pytest.mark.engine
 
 #: protocols, cipher lists, forward secrecy, server defaults, headers, and those weaknesses the grade counts
-_CHECKS = "-p -s -f -S -h -H -I -T -BB -R -C -O -Z -D -A -4 -J".split()
+_CHECKS = ["-p", "-s", "-f", "-S", "-h", "-H", "-I", "-T", "-BB", "-R", "-C", "-O", "-Z", "-D", "-A", "-4", "-J"]
 #: The first with a rating; Debian 12 has an older one, and packaging/next-release-tool takes it from the release after.
 _FIRST_WITH_GRADES = (3, 2)
 _SECONDS = 150

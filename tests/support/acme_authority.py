@@ -93,7 +93,8 @@ def acme_authority(dns_port: int, *, bound: bool = False, http_port: int = 0) ->
     """
     with tempfile.TemporaryDirectory(prefix="pebble") as text:
         directory = Path(text)
-        port, management, http_port = free_port("127.0.0.1"), free_port("127.0.0.1"), http_port or free_port("127.0.0.1")
+        port, management = free_port("127.0.0.1"), free_port("127.0.0.1")
+        http_port = http_port or free_port("127.0.0.1")
         root = authority("ACME Directory Root")
         own = leaf("localhost", "127.0.0.1", issuer=root)
         (directory / "cert.pem").write_bytes(own.pem)

@@ -225,3 +225,20 @@ def xrdp(directory: Path, certificate: Path, security: str) -> Iterator[int]:
     Path("/var/run/xrdp").mkdir(exist_ok=True)
     with daemon(("xrdp", "--nodaemon", "--config", str(configuration)), directory, port):
         yield port
+
+
+@contextlib.contextmanager
+def nginx(directory: Path, certificate: Path) -> Iterator[dict[str, int]]:
+    """A web server: ports by "http" and "https". `/health` says that all is well, `/secret` wants a password."""
+    ports = {name: free_port("127.0.0.1") for name in ("http", "https")}
+    configuration = directory / "nginx.conf"
+    configuration.write_text(
+        f"worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;"
+        "events { worker_connections 256; }"
+        f"http {{ access_log off; ssl_certificate {certificate}; ssl_certificate_key {certificate};"
+        f"server {{ listen 127.0.0.1:{ports['http']}; listen 127.0.0.1:{ports['https']} ssl;"
+        'location /health { return 200 "all is well for $host by $request_method"; }'
+        "location /secret { return 401; } location /away { return 302 /; } location / { return 403; } } }"
+    )
+    with daemon(("nginx", "-c", str(configuration)), directory, ports["https"]):
+        yield ports

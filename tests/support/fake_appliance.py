@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import certificates
+from tests.support.fake_acme import FakeAuthorities
 
 from steelyard.appliance import certificate_care
+from steelyard.appliance.acme import Acme, Surroundings
 from steelyard.appliance.announcing import require_root
 from steelyard.appliance.contract import (
     Actor,
@@ -55,6 +57,7 @@ from steelyard.observe.events.log import EventLog
 from steelyard.observe.network_state import HostEntry, Interface, NetworkState, Route
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
+from steelyard.store.contract import SecretMissing
 
 PASSWORD = "correct horse"
 #: the name of the self-signed certificate: 32 hex digits
@@ -65,7 +68,7 @@ STARTED_AT = 1_700_000_000.0
 class FakeAppliance:
     """Everything the interfaces need. `broken` makes the next change fail as a bug would."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hooks: Path | None = None, real_authorities: bool = False) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self.staplings: Sequence[Stapling] = ()
         self.network_state = NetworkState(
@@ -96,6 +99,26 @@ class FakeAppliance:
         self.bus: Bus | None = None
         self.executed: list[Command] = []
         self._secrets: dict[str, bytes] = {}
+        self.challenges: Mapping[str, str] = {}
+        #: what is raised when challenges are shown, or a secret is kept
+        self.show_fails: Exception | None = None
+        self.keep_fails: Exception | None = None
+        self.told: list[tuple[str, str | None]] = []
+        self.forgotten: list[str] = []
+        self.authorities = FakeAuthorities(now_shown=lambda: self.challenges)
+        self._acme = Acme(
+            Surroundings(
+                snapshot=self.snapshot,
+                execute=self.execute,
+                actor=lambda user: Actor(user, "system"),
+                secret=self.secret,
+                keep=self._keep,
+                show=self._show,
+                hooks=hooks or Path(tempfile.gettempdir(), "no-hooks"),
+                told=lambda concern, words: self.told.append((concern, words)),
+                open=None if real_authorities else self.authorities.open,  # type: ignore[arg-type] - it is one to callers
+            )
+        )
         self._revisions: list[tuple[HistoryEntry, Configuration]] = []
         self._take(AddUser(ADMINISTRATOR, self.hash_password(PASSWORD)), "system", Configuration())
         material = read_upload(certificates.leaf("steelyard.invalid", kind="ec").bundle())
@@ -114,6 +137,7 @@ class FakeAppliance:
         change = command.apply(before)
         if change.configuration is not before:
             self._secrets.update(change.secrets)
+            self.forgotten.extend(change.forget)
             number = len(self._revisions) + 1
             entry = HistoryEntry(
                 number, STARTED_AT + number, author, origin, reason, command.summary, "applied", "",
@@ -148,6 +172,28 @@ class FakeAppliance:
         change = command.apply(before.configuration)
         differences = _differences(before.configuration, change.configuration)
         return Preview(before.revision, change.configuration, change.key, differences, (), False, ())
+
+    @property
+    def acme(self) -> Acme:
+        return self._acme
+
+    async def _show(self, challenges: Mapping[str, str]) -> None:
+        if self.show_fails is not None:
+            raise self.show_fails
+        self.challenges = challenges
+
+    async def _keep(self, name: str, value: bytes) -> None:
+        if self.keep_fails is not None:
+            raise self.keep_fails
+        self._secrets[name] = value
+
+    def forget(self, name: str) -> None:
+        del self._secrets[name]
+
+    def secret(self, name: str) -> bytes:
+        if name not in self._secrets:
+            raise SecretMissing(name)
+        return self._secrets[name]
 
     def edge_files(self) -> EdgeFiles:
         if self.edge_directory is None:

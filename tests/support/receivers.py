@@ -132,13 +132,12 @@ class TlsFront:
             threading.Thread(target=self._relay, args=(accepted,), daemon=True).start()
 
     def _relay(self, accepted: socket.socket) -> None:
-        with contextlib.suppress(OSError), accepted:
-            with (
-                self._context.wrap_socket(accepted, server_side=True) as inside,
-                socket.create_connection(("127.0.0.1", self._to)) as onwards,
-            ):
-                while text := inside.recv(65536):
-                    onwards.sendall(text)
+        with (
+            contextlib.suppress(OSError), accepted, self._context.wrap_socket(accepted, server_side=True) as inside,
+            socket.create_connection(("127.0.0.1", self._to)) as onwards,
+        ):
+            while text := inside.recv(65536):
+                onwards.sendall(text)
 
 
 class Traps:
@@ -217,7 +216,7 @@ class MailServer:
         given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
         return AuthResult(success=given == self._account, handled=False, auth_data=given and given[0])
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it so
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address in self.refused:
@@ -225,7 +224,7 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content
         assert isinstance(content, bytes) and envelope.mail_from is not None
         message = message_from_bytes(content, policy=policy.default)

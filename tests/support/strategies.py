@@ -124,6 +124,7 @@ _CHECKS: Mapping[str, st.SearchStrategy[Any]] = {
 _TLS: Mapping[str, st.SearchStrategy[Any]] = {
     "tls_type": st.sampled_from(tuple(TLS_TYPES)),
     "allow_http2": st.booleans(),
+    "server_verification": st.sampled_from(("", "none", "required")),
     "certificates": st.lists(st.sampled_from(CERTIFICATES), unique=True, max_size=3).map(tuple),
 }
 _PERSISTENCE: Mapping[str, st.SearchStrategy[Any]] = {

@@ -1,8 +1,9 @@
 """ACME: accounts registered, certificates ordered and renewed.
 
-A task looks at what is due and orders it: key and signing request are made, each name is proved (`acme_proofs`), and what
-the authority issues is imported by an ordinary command of the author "acme". What came of it is kept, so that a failure
-is tried again after a while, also across restarts, and nothing is lost but the attempt when this process is killed.
+A task looks at what is due and orders it: key and signing request are made, each name is proved (`acme_proofs`), and
+what the authority issues is imported by an ordinary command of the author "acme". What came of it is kept, so that a
+failure is tried again after a while, also across restarts, and nothing is lost but the attempt when this process is
+killed.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Execute(Protocol):
 class Surroundings:
     """What the orders are made with: the appliance's road, its secrets, HAProxy, the directory of hooks.
 
-    `show` makes HAProxy answer exactly these challenges, path to answer; `keep` stores a secret.
+    `show` makes HAProxy answer exactly these challenges, path to answer; `keep` stores a secret; `told` makes an event
+    of what goes wrong, or is well again (None).
     """
 
     snapshot: Callable[[], Committed]
@@ -84,6 +86,7 @@ class Surroundings:
     keep: Callable[[str, bytes], Awaitable[None]]
     show: Callable[[Mapping[str, str]], Awaitable[None]]
     hooks: Path
+    told: Callable[[str, str | None], None] = lambda concern, words: None
     open: Callable[..., Authority] | None = None
 
 
@@ -125,7 +128,9 @@ class Acme:
         _require_permission(actor)
         account = _checked_email(account_named(self._configuration, name), email)
         _require_directory(account)
-        key = self._key_of(account) or await asyncio.to_thread(_new_account_key)
+        key = self._key_of(account)
+        if key is None:
+            key = await asyncio.to_thread(_new_account_key)
         binding = self._binding(account)
         async with _Conversation(await self._opened(account, key)) as talk:
             terms = await talk(lambda authority: authority.terms())
@@ -260,7 +265,13 @@ class Acme:
         await self._note(before.good(datetime.now(UTC), "".join(output)))
 
     async def _note(self, state: AcmeState) -> None:
+        before = self._states.get(state.certificate)
         self._states[state.certificate] = state
+        concern, ill = f"ACME certificate {state.certificate}", before is not None and bool(before.trouble)
+        if state.trouble and not ill:
+            self._around.told(concern, f"Certificate {state.certificate} was not issued by ACME: {state.trouble}")
+        elif ill and not state.trouble:
+            self._around.told(concern, None)
         if state.certificate not in self._configuration.acme_certificates:
             return
         try:
@@ -287,9 +298,7 @@ class Acme:
         if self._configuration.acme_certificates.get(name) != wanted:
             raise OperatorError(f"What is asked of certificate {name} was changed meanwhile", field="name", value=name)
         known = name in self._configuration.certificates
-        author = self._around.actor(
-            User.make({"name": "acme", "password_hash": "-", "permissions": (PERMISSION,)})
-        )
+        author = self._around.actor(User.make({"name": "acme", "password_hash": "-", "permissions": (PERMISSION,)}))
         reason = "renewed by ACME" if known else "issued by ACME"
         await self._around.execute(PutCertificate(name, material, replace=known), author, reason=reason, wait=True)
 
@@ -305,7 +314,7 @@ class Acme:
         order, authorizations = await talk(lambda authority: authority.order(pem))
         await self._proofs.prove(talk, wanted, authorizations, configuration, output)
         chain = await talk(lambda authority: authority.finalize(order, pem))
-        return request.key_pem + chain.encode()
+        return request.key_pem + str(chain).encode()
 
     async def _opened(self, account: AcmeAccount, key: bytes) -> Authority:
         make = self._around.open or _library().Authority
@@ -345,7 +354,8 @@ class Acme:
         known = self._states.get(name)
         if known is None:
             known = self._states[name] = self._kept(name)
-        return replace(known, under_way=name in self._orders, due=known.retry or _due(wanted, configuration))
+        due = known.retry or _due(wanted, configuration) if wanted.automatic else None
+        return replace(known, under_way=name in self._orders, due=due)
 
     def _kept(self, name: str) -> AcmeState:
         try:
@@ -426,5 +436,3 @@ def _require_directory(account: AcmeAccount) -> None:
             allowed=URL_SAYS,
             remedy="Set the URL of the authority's directory first",
         )
-
-

@@ -70,6 +70,5 @@ def read_state(certificate: str, kept: bytes) -> AcmeState:
         times = {name: datetime.fromisoformat(found[name]) for name in ("ordered", "retry") if found.get(name)}
         known = {name: found[name] for name in ("failures", "trouble", "remedy", "words", "output")}
         return AcmeState(certificate, **known, **times)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return AcmeState(certificate)
-

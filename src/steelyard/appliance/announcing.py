@@ -62,6 +62,10 @@ def require_root(actor: Actor) -> None:
         )
 
 
+def _is_late(at: float) -> bool:
+    return time.time() - at > _LATE_SECONDS
+
+
 class Announcer:
     """Makes events of one appliance and puts them on its bus. Methods are for the loop's thread."""
 
@@ -110,9 +114,8 @@ class Announcer:
 
     # --- the configuration
 
-    async def changed(self, configuration: Configuration, actor: Actor, summary: str, revision: int) -> None:
-        """A change was committed."""
-        await self.now(configuration)
+    def changed(self, actor: Actor, summary: str, revision: int) -> None:
+        """A change was made."""
         through = f" through {actor.origin}" if actor.origin else ""
         self.tell("configuration_changed", Severity.NOTICE, f"Revision {revision} by {actor.name}{through}: {summary}")
 
@@ -142,10 +145,6 @@ class Announcer:
         self._watching.flapping.set_limits(wanted.flapping_changes, wanted.flapping_minutes * 60.0)
         self.bus.log.kept = wanted.kept
 
-    def kept(self) -> int:
-        """How many events the log keeps."""
-        return self._configuration.events.kept
-
     async def _subscribe(self) -> None:
         await asyncio.to_thread(self.bus.subscribe, subscribers(self._configuration, self._kept_secret))
 
@@ -165,30 +164,37 @@ class Announcer:
 
     def heard(self, event: Verdictum) -> None:
         """An event of the checking process."""
+        if event.number:
+            # one of a version before numbers comes without
+            if not self._is_next(event):
+                return
+            self.bus.log.note({_POSITION: f"{event.run} {event.number}"})
+        self._mark_target(event.target)
+        if event.event == "verdict":
+            told = self._watching.server(
+                self._configuration, event.target, event.after, event.reason, event.at, late=_is_late(event.at)
+            )
+            self._publish(told)
+
+    def _is_next(self, event: Verdictum) -> bool:
+        """Whether it was not heard before; what is missing between it and the last one is told."""
         run, number = self._position
         missed = event.number - (number if event.run == run else 0) - 1
         if missed < 0:
             # known from an earlier subscription
-            return
+            return False
         self._position = (event.run, event.number)
         if missed and run != "-":
             text = f"{missed} changes of real servers happened while nobody watched, and are not known one by one"
             self.tell("events_lost", Severity.WARN, text)
-        self.bus.log.note({_POSITION: f"{event.run} {event.number}"})
-        service, _, _ = event.target.partition("/")
-        if service.startswith("vs") and service[2:].isdecimal():
-            self._mark(int(service[2:]))
-        if event.event == "verdict":
-            late = time.time() - event.at > _LATE_SECONDS
-            self._publish(
-                self._watching.server(self._configuration, event.target, event.after, event.reason, event.at, late=late)
-            )
+        return True
 
     def compared(self, statuses: Mapping[str, TargetStatus]) -> None:
         """What is, of every real server: what differs from what was told happened while nobody watched."""
         for target, status in statuses.items():
+            late = _is_late(status.since)
             told = self._watching.server(
-                self._configuration, target, status.state, status.reason, status.since, late=True
+                self._configuration, target, status.state, status.reason, status.since, late=late
             )
             for one in told:
                 self._mark_target(target)
@@ -244,6 +250,10 @@ class Announcer:
             self.tell("trouble_over", Severity.NOTICE, f"{concern}: well again", about=concern, ends=Severity.ERROR)
         else:
             self.tell("trouble", Severity.ERROR, words, about=concern)
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the events themselves, in words."""
+        return (self.bus.log.trouble,) if self.bus.log.trouble else ()
 
     def haproxy_restarted(self) -> None:
         """HAProxy had ended by itself."""

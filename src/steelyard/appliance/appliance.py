@@ -37,6 +37,7 @@ from steelyard.appliance.road import (
     think_through,
 )
 from steelyard.appliance.stapling import Stapler, Stapling, Wanted
+from steelyard.appliance.trust_watch import TrustWatch
 from steelyard.compile.compiler import Compiler
 from steelyard.diff.haproxy import difference
 from steelyard.engines.host import Host
@@ -53,7 +54,6 @@ from steelyard.model.commands.declare import Restore
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, NotFound, SteelyardError
-from steelyard.model.revocation_expiry import outdated_words
 from steelyard.model.severity import Severity
 from steelyard.model.user import User
 from steelyard.observe.collector import Collector
@@ -103,6 +103,7 @@ class Appliance:
         self._stapling: asyncio.Task[None] | None = None
         self._ordering: asyncio.Task[None] | None = None
         self._stapler = Stapler(self._to_staple, dataplane.stapled, dataplane.staple)
+        self._trust_watch = TrustWatch(self._stapler, lambda: self._snapshot.configuration, announcer.problem)
         self._closing = False
         self._acme = Acme(
             Surroundings(
@@ -113,6 +114,7 @@ class Appliance:
                 keep=journal.keep,
                 show=self._show_challenges,
                 hooks=acme_hooks,
+                told=announcer.problem,
             )
         )
 
@@ -128,7 +130,7 @@ class Appliance:
         if not self._dataplane.problems():
             await self._journal.settle()
         self._sampling = asyncio.create_task(self._collector.run(lambda: self._snapshot.configuration))
-        self._stapling = asyncio.create_task(self._stapler.run())
+        self._stapling = asyncio.create_task(self._trust_watch.run())
         self._ordering = asyncio.create_task(self._acme.run())
 
     async def close(self, *, stop_engines: bool) -> None:
@@ -186,8 +188,10 @@ class Appliance:
             )
             await self._journal.forget(journey.change.forget)
             self._snapshot = Snapshot(revision, journey.configuration)
+            # before it is in force: the first verdicts of new real servers come while it is brought there
+            await self._announcer.now(journey.configuration)
             found = await self._apply(journey, before, revision)
-            await self._announcer.changed(journey.configuration, actor, command.summary, revision)
+            self._announcer.changed(actor, command.summary, revision)
             return found
 
     def _think(self, command: Command, actor: Actor, based_on: int | None) -> Journey:
@@ -255,6 +259,7 @@ class Appliance:
         await self._journal.withdraw([revision], why)
         self._snapshot = Snapshot(revision, before.configuration)
         self._announcer.refused([revision], why)
+        await self._announcer.now(before.configuration)
         await self._dataplane.restore(self._compiler.compile(before.configuration), before.revision)
 
     async def _reloaded(self, revision: int) -> None:
@@ -464,8 +469,8 @@ class Appliance:
             reload_pending=self._dataplane.reload_pending,
             problems=(
                 *self._dataplane.problems(),
-                *outdated_words(self._snapshot.configuration, datetime.now(UTC)),
-                *self._stapler.problems(),
+                *self._announcer.problems(),
+                *self._trust_watch.problems(),
                 *self._acme.problems(),
             ),
         )

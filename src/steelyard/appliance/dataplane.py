@@ -31,7 +31,7 @@ from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan, Service
-from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup
+from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup, SetWeight
 
 log = logging.getLogger("steelyard.dataplane")
 
@@ -270,7 +270,11 @@ class DataPlane:
             elif runs:
                 touched = {service_key(one.backend) for one in now.operations if hasattr(one, "backend")}
                 self.applied = apply_operations(self.applied, plan.haproxy, touched)
+            before = self._told
             await self._tell_health(patient=not self._reloads.pending)
+            if complete:
+                # the checking process may have moved a weight until it heard that it moves no more
+                await self._run(_settled_weights(before, plan.health, now.operations), plan.haproxy)
             needs_reload = bool(todo.reload_reasons) or not complete or (behind and self._is_behind(todo))
         return self._reloads.request() if needs_reload else None
 
@@ -515,3 +519,15 @@ class DataPlane:
                 log.error("%s", failure.details())
                 self._untold.set()
                 await asyncio.sleep(_RESTART_SECONDS)
+
+
+def _settled_weights(old: HealthPlan, new: HealthPlan, operations: Sequence[Operation]) -> list[Operation]:
+    """The weights of services whose weights have been the checking process's business and are not any more."""
+
+    def moves(plan: HealthPlan, key: str) -> bool:
+        service = plan.services.get(key)
+        return service is not None and (service.fixed or service.weighting is not None)
+
+    weights = [one for one in operations if isinstance(one, SetWeight)]
+    settled = {key for key in {service_key(one.backend) for one in weights} if moves(old, key) and not moves(new, key)}
+    return [one for one in weights if service_key(one.backend) in settled]

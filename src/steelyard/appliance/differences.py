@@ -9,12 +9,15 @@ from pydantic import BaseModel
 
 from steelyard.appliance.access_differences import PartChange, access_differences
 from steelyard.appliance.contract import ObjectDifference
+from steelyard.model.acme_account import AcmeAccount
+from steelyard.model.acme_certificate import AcmeCertificate
+from steelyard.model.acme_dns import DnsProvider
 from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.configuration import ACCESS, Configuration, changed_objects
 from steelyard.model.content_rule import ContentRule
-from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.intermediate import Intermediate
+from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.real_server import RealServer
 from steelyard.model.revocation_list import RevocationList
 from steelyard.model.setting import Settings
@@ -25,6 +28,8 @@ from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.further import FurtherCheck
 
 _MASK = "(not shown)"
+#: fields that say where a secret is, and what they are called
+_PLACES = {"hmac_place": "hmac", "key_place": "key"}
 
 Member = RealServer | Slot
 
@@ -71,6 +76,8 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
         return f"LDAP endpoint {value.name}"
     if isinstance(value, CipherSet):
         return f"cipher set {value.name}"
+    if isinstance(value, (AcmeAccount, AcmeCertificate, DnsProvider)):
+        return f"{value.noun} {value.name}"
     return f"{key} {kind}"
 
 
@@ -102,6 +109,10 @@ def _line(value: BaseModel, name: str, old: Any, new: Any) -> str:
         return f"error_page: {'new content' if new else 'removed'}"
     if name == "password_key":
         return f"password: {'changed (not shown)' if new else 'taken away'}"
+    if name in _PLACES and isinstance(value, (AcmeAccount, DnsProvider)):
+        return f"{_PLACES[name]}: {'changed ' + _MASK if new else 'taken away'}"
+    if name == "authority_pem":
+        return f"authority of the directory: {'new content' if new else 'taken away'}"
     if name == "key_id":
         return "private key: changed (not shown)"
     return f"{name}: {_text(new)}" if old is None else f"{name}: {_text(old)} -> {_text(new)}"

@@ -25,7 +25,8 @@ def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities:
 
 
 def _service(service: VirtualService, capabilities: Capabilities) -> None:
-    if service.check_type == "icmp" and not capabilities.ping_socket:
+    kinds = (service.check_type, *(further.check_type for further in service.further_checks))
+    if "icmp" in kinds and not capabilities.ping_socket:
         raise HostLacks(
             "CheckType=icmp needs to send pings, which this host does not allow: no group of this process is in"
             " net.ipv4.ping_group_range",
@@ -50,6 +51,10 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
             f"Response body rules need {lacks}, which this host's HAProxy was built without",
             lacks=lacks,
             remedy=_REMEDY,
+        )
+    if service.starttls_mode and not capabilities.lua:
+        raise HostLacks(
+            "StartTLSMode needs Lua, which this host's HAProxy was built without", lacks="Lua", remedy=_REMEDY
         )
     if service.esp_enabled and not capabilities.pcre:
         lacks = "Perl's regular expressions"
@@ -77,7 +82,7 @@ def _ciphers(service: VirtualService, every: tuple[str, ...], capabilities: Capa
                 f"{name} has for {title} only ciphers that OpenSSL {capabilities.openssl_version}, which this host's"
                 f" HAProxy uses, does not have: {', '.join(wanted)}",
                 lacks="these ciphers",
-                remedy="Choose another set; `steelyard cipher-set show NAME` says which members of one are missing here",
+                remedy="Choose another set; `steelyard cipher-set show NAME` says what is missing of one here",
             )
 
 

@@ -28,8 +28,6 @@ log = logging.getLogger("steelyard.stapling")
 _FIRST_RETRY = timedelta(seconds=30)
 #: a responder may give an answer that it made long ago; it is not asked again at once for that
 _LEAST = timedelta(seconds=60)
-#: how often a look is taken at which certificates there are
-_LOOK_SECONDS = 1.0
 #: responders that are asked at the same time
 _AT_ONCE = 8
 
@@ -84,24 +82,16 @@ class Stapler:
         """Every certificate that listeners have, by name; nothing while stapling is off."""
         return tuple(state for _, (_, state) in sorted(self._seen.items()))
 
-    def problems(self) -> tuple[str, ...]:
-        """What goes wrong now, in words."""
-        return tuple(
-            f"OCSP: certificate {state.certificate} gets no answer from {state.responder}: {state.trouble};"
-            f" {_meanwhile(state)}"
+    def problems(self) -> dict[str, str]:
+        """What goes wrong now, in words, by what it concerns."""
+        return {
+            f"OCSP of certificate {state.certificate}": (
+                f"OCSP: certificate {state.certificate} gets no answer from {state.responder}: {state.trouble};"
+                f" {_meanwhile(state)}"
+            )
             for state in self.states()
             if state.trouble
-        )
-
-    async def run(self) -> None:
-        """Look and ask until cancelled."""
-        while True:
-            try:
-                await self.look(datetime.now(UTC))
-            except Exception:
-                # a bug here must not end stapling for good
-                log.exception("OCSP stapling failed in itself")
-            await asyncio.sleep(_LOOK_SECONDS)
+        }
 
     async def look(self, now: datetime) -> None:
         """Ask every responder that is due."""

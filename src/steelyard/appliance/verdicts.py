@@ -17,6 +17,8 @@ class Verdicts:
 
     def __init__(self) -> None:
         self._known: dict[str, TargetStatus] = {}
+        #: when a target last left maintenance, in seconds since the epoch
+        self._returned: dict[str, float] = {}
 
     def replace_all(self, statuses: Mapping[str, TargetStatus]) -> None:
         """A new snapshot."""
@@ -43,11 +45,13 @@ class Verdicts:
         if event.event == "verdict":
             self._known[event.target] = replace(known, state=event.after, since=event.at, reason=event.reason)  # type: ignore[arg-type]
         else:
+            if event.before == "maint":
+                self._returned[event.target] = event.at
             self._known[event.target] = replace(known, admin=event.after)  # type: ignore[arg-type]
 
     def for_people(self) -> Mapping[str, Verdict]:
         """The verdicts as `observe.status` takes them, made when they are looked at."""
-        return _View(self._known)
+        return _View(self._known, self._returned)
 
     def server_states(self, plan: HaproxyPlan) -> Iterable[ServerState]:
         """What a HAProxy process must start with: never "all up"."""
@@ -88,8 +92,9 @@ class Verdicts:
 class _View(Mapping[str, Verdict]):
     """Statuses seen as verdicts: one of ten thousand costs one."""
 
-    def __init__(self, known: Mapping[str, TargetStatus]) -> None:
+    def __init__(self, known: Mapping[str, TargetStatus], returned: Mapping[str, float]) -> None:
         self._known = known
+        self._returned = returned
 
     def __getitem__(self, target: str) -> Verdict:
         status = self._known[target]
@@ -100,6 +105,7 @@ class _View(Mapping[str, Verdict]):
             checked=status.checked,
             drain_ends=status.drain_ends if status.admin == "drain" else None,
             ready=status.admin == "ready",
+            returned=self._returned.get(target),
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from functools import cache
 
 from steelyard.appliance.contract import ApplianceApi
 from steelyard.model.cipher_set import CipherSets, members
@@ -26,13 +27,24 @@ _VERSIONS = {
 _WEAKLY_SIGNED = frozenset({"TLSv1.0", "TLSv1.1"})
 
 
-def set_up(context: ssl.SSLContext, parameters: TlsParameters, sets: CipherSets) -> None:
-    """Make a context offer what the parameters say.
+class NoneOfThem(Exception):
+    """This Python's OpenSSL has no cipher of the set."""
 
-    Raises `ssl.SSLError` when this Python's OpenSSL has none of the ciphers; the context is then as it was.
-    """
+
+@cache
+def _known() -> frozenset[str]:
+    """The ciphers of this Python's OpenSSL, which is not HAProxy's. It takes a list of names it has none of, too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    return frozenset(str(one["name"]) for one in context.get_ciphers())
+
+
+def set_up(context: ssl.SSLContext, parameters: TlsParameters, sets: CipherSets) -> None:
+    """Make a context offer what the parameters say. Raises `NoneOfThem`; the context is then as it was."""
     offered = parameters.admin_protocols
-    names = members(sets, parameters.admin_cipher_set)
+    names = tuple(name for name in members(sets, parameters.admin_cipher_set) if name in _known())
+    if not names:
+        raise NoneOfThem
     weak = any(map(is_weak, names)) or _WEAKLY_SIGNED.intersection(offered)
     context.set_ciphers(":".join((*names, *(("@SECLEVEL=0",) if weak else ()))))
     # a lowest above the highest would be refused for a moment
@@ -51,10 +63,7 @@ async def follow(appliance: ApplianceApi, context: ssl.SSLContext) -> None:
             seen = now
             try:
                 set_up(context, configuration.tls, configuration.cipher_sets)
-            except ssl.SSLError as failure:
-                log.error(
-                    "the administration interface keeps its ciphers: this OpenSSL has none of cipher set %s (%s)",
-                    configuration.tls.admin_cipher_set,
-                    failure,
-                )
+            except NoneOfThem:
+                name = configuration.tls.admin_cipher_set
+                log.error("the administration interface keeps its ciphers: OpenSSL has none of cipher set %s", name)
         await asyncio.sleep(_LOOK_SECONDS)

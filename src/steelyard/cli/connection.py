@@ -56,15 +56,23 @@ class ApiClient:
         body: Any = None,
         query: Mapping[str, Any] | None = None,
         based_on: int | None = None,
+        patience: float = _TIMEOUT_SECONDS,
     ) -> Any:
-        """The JSON of the answer. Raises `Refused` or `Unreachable`."""
+        """The JSON of the answer, within `patience` seconds. Raises `Refused` or `Unreachable`."""
         headers = {} if based_on is None else {"If-Match": f'"{based_on}"'}
         given = {name: value for name, value in (query or {}).items() if value is not None}
         try:
-            response = self._client.request(method, f"{_PREFIX}{path}", json=body, params=given, headers=headers)
+            response = self._client.request(
+                method,
+                f"{_PREFIX}{path}",
+                json=body,
+                params=given,
+                headers=headers,
+                timeout=httpx.Timeout(_TIMEOUT_SECONDS, read=patience),
+            )
         except httpx.TimeoutException:
             raise Unreachable(
-                f"{self._where} did not answer in {_TIMEOUT_SECONDS:.0f} s", "Look at its log, or try again"
+                f"{self._where} did not answer in {patience:.0f} s", "Look at its log, or try again"
             ) from None
         except httpx.TransportError as failure:
             raise self._unreachable(failure) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -66,6 +67,8 @@ def _print(session: Session, events: Iterable[Mapping[str, Any]]) -> None:
             output.print_json(event)
         else:
             console.print(_line(event), soft_wrap=True)
+        # who reads a pipe waits for each of them
+        sys.stdout.flush()
 
 
 @command(app, "subscribers")

@@ -18,7 +18,7 @@ Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRE
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the further check.", show_default=False)]
 Pairs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SETTING=VALUE", help="See `steelyard settings further-check`.", show_default=False),
+    typer.Argument(metavar="SETTING=VALUE", help="See `steelyard settings check`.", show_default=False),
 ]
 
 _DEFAULTS = {name: declared.default for name, declared in FurtherCheck.declared().items()}

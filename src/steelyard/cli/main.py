@@ -11,6 +11,7 @@ import typer
 
 from steelyard.cli import (
     access_lists,
+    acme,
     certificates,
     cipher_sets,
     configuration,
@@ -75,6 +76,7 @@ app.add_typer(sub_services.slots, name="slot")
 app.add_typer(rules.app, name="rule")
 app.add_typer(certificates.app, name="cert")
 app.add_typer(cipher_sets.app, name="cipher-set")
+app.add_typer(acme.app, name="acme")
 app.add_typer(revocation_lists.app, name="crl")
 app.add_typer(access_lists.app, name="access")
 app.add_typer(ldap_endpoints.app, name="ldap")

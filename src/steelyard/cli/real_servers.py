@@ -26,6 +26,7 @@ Pairs = Annotated[
 
 def server_table(servers: Sequence[Mapping[str, Any]]) -> Table:
     """Real servers with their states."""
+    ruled = any(_rules(server) for server in servers)
     rows = [
         (
             str(server["index"]),
@@ -33,11 +34,23 @@ def server_table(servers: Sequence[Mapping[str, Any]]) -> Table:
             output.endpoint(server),
             str(server["weight"]),
             str(server["limit"] or "none"),
+            *([_rules(server)] if ruled else []),
             server["reason"],
         )
         for server in servers
     ]
-    return output.table(("rs", "status", "address", "weight", "limit", "reason"), rows, right=("rs", "weight", "limit"))
+    columns = ("rs", "status", "address", "weight", "limit", *(["rules"] if ruled else []), "reason")
+    return output.table(columns, rows, right=("rs", "weight", "limit"))
+
+
+def _rules(server: Mapping[str, Any]) -> str:
+    """What decides of it besides its own check."""
+    found = ["critical"] if server["critical"] else []
+    if server["standby_below"]:
+        found.append(f"standby below {server['standby_below']}")
+    if server["follow"] not in (0, server["index"]):
+        found.append(f"follows {server['follow']}")
+    return ", ".join(found)
 
 
 @command(app, "list")
@@ -140,7 +153,7 @@ def checks(session: Session, service: Service, server: Server) -> None:
 def _check_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """A line an attempt; which check it was, where the service has several."""
     several = any(check.get("check") for check in found)
-    rows = [
+    rows: list[tuple[Text | str, ...]] = [
         (
             *([str(check.get("check", ""))] if several else []),
             output.moment(check.get("started")),

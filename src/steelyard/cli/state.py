@@ -15,7 +15,14 @@ from steelyard.cli.failures import Misuse
 from steelyard.cli.session import Session, command
 from steelyard.model.parameters import SECTIONS
 
-_KINDS = {"vs": "virtual-service", "rs": "real-server", "slot": "slot", "rule": "rule", "cert": "certificate"}
+_KINDS = {
+    "vs": "virtual-service",
+    "rs": "real-server",
+    "slot": "slot",
+    "rule": "rule",
+    "cert": "certificate",
+    "check": "further-check",
+}
 _SAID = ", ".join((*_KINDS, *SECTIONS))
 
 
@@ -42,6 +49,8 @@ def _page(found: Mapping[str, Any]) -> Group:
         head.append("\nA reload is put off, joined with others", style="yellow not bold")
     for problem in found["problems"]:
         head.append(f"\n! {problem}", style="bold red")
+    for warning in found["expiring"]:
+        head.append(f"\n! {warning['text']}", style="bold red" if warning["days_left"] < 0 else "yellow not bold")
     columns = ("index", "status", "name", "address", "reason")
     return Group(head, "", output.table(columns, _rows(found["services"]), right=("index",)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from steelyard.plan.haproxy import Frontend, HaproxyPlan, ServicePlan
+from steelyard.plan.haproxy import CertificateFile, HaproxyPlan, ServicePlan
 from steelyard.plan.operations import (
     AssignCertificate,
     LoadCertificate,
@@ -20,17 +20,28 @@ from steelyard.plan.operations import (
 )
 
 
-def certificate_operations(old: HaproxyPlan, new: HaproxyPlan) -> Iterator[Operation]:
-    """What is new comes before what goes, so that no name is without its certificate in between."""
+def too_long(old: HaproxyPlan, new: HaproxyPlan) -> Iterator[str]:
+    """Why a reload is needed for new content."""
+    for name, certificate in _changed(old, new):
+        if not certificate.sendable:
+            yield f"certificate {name} is longer with its chain than HAProxy takes at run time"
+
+
+def _changed(old: HaproxyPlan, new: HaproxyPlan) -> Iterator[tuple[str, CertificateFile]]:
     for name, certificate in new.certificates.items():
         before = old.certificates.get(name)
         if before is not None and before is not certificate and before != certificate:
-            yield ReplaceCertificate(name)
+            yield name, certificate
+
+
+def certificate_operations(old: HaproxyPlan, new: HaproxyPlan) -> Iterator[Operation]:
+    """What is new comes before what goes, so that no name is without its certificate in between."""
+    yield from (ReplaceCertificate(name) for name, certificate in _changed(old, new) if certificate.sendable)
     assigned: list[AssignCertificate] = []
     withdrawn: list[WithdrawCertificate] = []
     for key, service in new.services.items():
         was = old.services.get(key)
-        if was is not None and was is not service and reassigned(was.frontend, service.frontend):
+        if was is not None and _reassigned(was, service, old, new):
             before_it, after_it = was.certificates(), service.certificates()
             assigned += (AssignCertificate(key, name) for name in after_it if name not in before_it)
             withdrawn += (WithdrawCertificate(key, name) for name in before_it if name not in after_it)
@@ -51,12 +62,15 @@ def _users(plan: HaproxyPlan, name: str) -> Iterator[str]:
     return (key for key, service in plan.services.items() if name in service.certificates())
 
 
-def reassigned(old: Frontend | None, new: Frontend | None) -> bool:
+def _reassigned(was: ServicePlan, service: ServicePlan, old: HaproxyPlan, new: HaproxyPlan) -> bool:
     """Whether two listeners differ in their certificates alone, and in a way that can be had at run time."""
-    if old is None or new is None or old.tls is None or new.tls is None or old == new:
+    first, then = was.frontend, service.frontend
+    if was is service or first is None or then is None or first.tls is None or then.tls is None or first == then:
         return False
-    before, after = old.tls.certificates, new.tls.certificates
-    if replace(old, tls=replace(old.tls, certificates=after)) != new:
+    before, after = first.tls.certificates, then.tls.certificates
+    if replace(first, tls=replace(first.tls, certificates=after)) != then:
+        return False
+    if any(name not in old.certificates and not new.certificates[name].sendable for name in after):
         return False
     if len(set(before)) != len(before) or len(set(after)) != len(after):
         return False
@@ -64,6 +78,6 @@ def reassigned(old: Frontend | None, new: Frontend | None) -> bool:
     return before[:1] == after[:1] and after[: len(stay)] == stay
 
 
-def with_assignments(service: ServicePlan, wanted: ServicePlan) -> ServicePlan:
-    """The service with the certificates of the wanted one, where they have come at run time."""
-    return replace(service, frontend=wanted.frontend) if reassigned(service.frontend, wanted.frontend) else service
+def with_assignments(service: ServicePlan, wanted: ServicePlan, old: HaproxyPlan, new: HaproxyPlan) -> ServicePlan:
+    """A service of the old plan with the certificates of the wanted one, where they come at run time."""
+    return replace(service, frontend=wanted.frontend) if _reassigned(service, wanted, old, new) else service

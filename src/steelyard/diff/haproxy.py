@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from steelyard.diff.certificates import certificate_operations, with_assignments
+from steelyard.diff.certificates import certificate_operations, too_long, with_assignments
 from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Lookup, Server, ServicePlan
 from steelyard.plan.operations import (
     AddServer,
@@ -60,6 +60,7 @@ def difference(old: HaproxyPlan, new: HaproxyPlan) -> Difference:
     if old.settings != new.settings:
         reasons.append("process-wide settings changed")
     operations += certificate_operations(old, new)
+    reasons += too_long(old, new)
     _trust(old, new, operations, reasons)
     if old.sections != new.sections:
         reasons.append("tables shared by all services changed")
@@ -71,7 +72,7 @@ def difference(old: HaproxyPlan, new: HaproxyPlan) -> Difference:
         if was is None:
             reasons.append(f"virtual service {key} is new")
         else:
-            was = with_assignments(was, service)
+            was = with_assignments(was, service, old, new)
             _service(was, service, operations, reasons, entries_wait=_entries_wait(was, service, old))
     reasons.extend(f"virtual service {key} is removed" for key in old.services if key not in new.services)
     return Difference(tuple(operations), tuple(reasons))
@@ -275,7 +276,7 @@ def _reached(old: Backend, new: Backend) -> tuple[Server, ...]:
 def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> HaproxyPlan:
     """What the engine has after the operations of the services in `only` ran: new servers, old structure."""
     services = {
-        key: with_assignments(service, wanted.services[key]) if key in wanted.services else service
+        key: with_assignments(service, wanted.services[key], plan, wanted) if key in wanted.services else service
         for key, service in plan.services.items()
     }
     for key in only:
@@ -290,7 +291,7 @@ def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> 
         new = wanted.services.get(key)
         if new is None or service is new or service.lookups == new.lookups:
             continue
-        if not _entries_wait(with_assignments(plan.services[key], new), new, plan):
+        if not _entries_wait(with_assignments(plan.services[key], new, plan, wanted), new, plan):
             merged = replace(service, lookups=_current(service.lookups, new.lookups))
             services[key] = new if merged == new else merged
     trust = {
@@ -306,10 +307,10 @@ def apply_operations(plan: HaproxyPlan, wanted: HaproxyPlan, only: set[str]) -> 
 
 
 def _present(plan: HaproxyPlan, wanted: HaproxyPlan, services: Iterable[ServicePlan]) -> dict[str, CertificateFile]:
-    """The certificates in memory: those there were and are wanted or presented still, and those that have been added."""
+    """The certificates in memory: those there were that are wanted or presented still, and those that were added."""
     presented = dict.fromkeys(name for service in services for name in service.certificates())
     found = {
-        name: wanted.certificates.get(name, file)
+        name: new if (new := wanted.certificates.get(name, file)).sendable else file
         for name, file in plan.certificates.items()
         if name in presented or name in wanted.certificates
     }

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 
 from steelyard.engines.authorities import system_authorities
 from steelyard.model.certificate_chain import Authorities
-from steelyard.model.errors import HostLacks
+from steelyard.model.errors import HostLacks, OperatorError
+from steelyard.model.pem import pem_blocks
+
+# Distributions ship a root whose serial number is zero, against RFC 5280; nobody here can do anything about that.
+warnings.filterwarnings("ignore", "Parsed a serial number which wasn't positive", CryptographyDeprecationWarning)
 
 log = logging.getLogger("steelyard.host")
 
@@ -24,16 +30,20 @@ class TrustedRoots:
         """The roots; None when this host has none that can be read."""
         try:
             bundle = system_authorities()
-        except HostLacks:
+            if bundle != self._read:
+                self._read, self._roots = bundle, _parsed(bundle)
+        except (HostLacks, OperatorError) as failure:
+            log.info("the roots this host trusts are not known: %s", failure.message)
             return None
-        if bundle != self._read:
-            self._read, self._roots = bundle, _parsed(bundle)
         return self._roots
 
 
-def _parsed(bundle: str) -> Authorities | None:
-    try:
-        return Authorities(x509.load_pem_x509_certificates(bundle.encode()))
-    except ValueError as failure:
-        log.warning("the roots this host trusts cannot be read: %s", failure)
-        return None
+def _parsed(bundle: str) -> Authorities:
+    found = []
+    for block in pem_blocks(bundle.encode()):
+        try:
+            found.append(x509.load_pem_x509_certificate(block.pem))
+        except ValueError as failure:
+            # one odd root must not hide the others
+            log.info("a root this host trusts cannot be read: %s", failure)
+    return Authorities(found)

@@ -15,6 +15,8 @@ from steelyard.model.certificate import Certificate
 def greet(visit: Visit) -> Result | None:
     """The TLS of a connection; a result when it fails."""
     service, request = visit.service, visit.request
+    if service.starttls_protocol:
+        visit.note("STARTTLS", "the client is greeted in plain text and has to begin TLS")
     asked = service.ssl_acceleration if request.tls is None else request.tls
     if asked and service.ssl_acceleration:
         name = request.server_name.lower().rstrip(".")
@@ -23,6 +25,10 @@ def greet(visit: Visit) -> Result | None:
             visit.note("TLS", "the service requires a server name that it has a certificate for", why)
             return Result("closed", "the TLS handshake fails: the name is not recognised")
         visit.note("TLS", f"the certificate {found} is shown", why)
+        if service.verifies_clients:
+            accepted = ", ".join(service.intermediate_certificates) or "any authority that is here"
+            shows = "may show" if service.client_certificates_optional else "has to show"
+            visit.note("client certificate", f"the client {shows} one of {accepted}", "it is taken as good")
         return None
     if not asked and not service.ssl_acceleration:
         return None

@@ -14,7 +14,7 @@ import h11
 from steelyard.health.attempt import Line, attempt
 from steelyard.health.conversation import Conversation
 from steelyard.health.http_request import http_request
-from steelyard.health.transcript import Answer, Outcome, printable
+from steelyard.health.transcript import Answer, Outcome, endpoint, printable
 from steelyard.health.weigher import Reading
 from steelyard.health.weights import BEYOND
 from steelyard.plan.health import Check
@@ -40,8 +40,9 @@ class AgentPoll:
             interval=weighting.interval,
             timeout=weighting.timeout,
             attempts=1,
-            url=weighting.url,
             method="GET",
+            url=weighting.url,
+            host=None if weighting.port == 80 else endpoint(address, weighting.port),
         )
         self._request = http_request(check, address)
 

@@ -18,8 +18,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from steelyard.health.combining import vote
 from steelyard.health.effects import (
+    Joint,
     Place,
     Standing,
     Together,
@@ -29,10 +29,9 @@ from steelyard.health.effects import (
     drops_sessions,
     standing_at,
     takes_clients,
-    together,
     wanted_of,
 )
-from steelyard.health.known import KEPT, Changes, Known, Memory, Probe, ProbeKey, TargetName
+from steelyard.health.known import KEPT, Changes, Known, Memory, Probe, ProbeKey, TargetName, probe_keys
 from steelyard.health.probe import Prepared, prepared
 from steelyard.health.reasons import admin_reason, check_names, shut_reason
 from steelyard.health.relations import ALONE, Relations
@@ -63,7 +62,7 @@ class Board:
         self._remembered = dict(remembered or {})
         self._draining: set[TargetName] = set()
         #: services whose targets decide something together, and what that is where it is not nothing
-        self._joint: set[str] = set()
+        self._joint: dict[str, Joint] = {}
         self._together: dict[str, Together] = {}
         self._relations = Relations(self._known, self._together)
 
@@ -114,7 +113,7 @@ class Board:
         touched: dict[str, list[str]] = {}
         for name in sorted(probe.targets):
             known = self._known[name[0]][name[1]]
-            _vote(known)
+            known.vote()
             if self._turn(known, changes, now):
                 touched.setdefault(name[0], []).append(name[1])
         for service, keys in touched.items():
@@ -198,7 +197,7 @@ class Board:
                         "This is no name for HAProxy", field="key", value=name, allowed="A-Z a-z 0-9 _ . : -"
                     )
             for target in service.targets:
-                for key in _asked(service, target):
+                for key in probe_keys(service, target):
                     if key not in self._probes and key not in askers:
                         askers[key] = prepared(*key)
         return askers
@@ -208,7 +207,7 @@ class Board:
     ) -> None:
         before = self._known.pop(key, {})
         self.services.pop(key, None)
-        self._joint.discard(key)
+        self._joint.pop(key, None)
         for known in before.values():
             self._relations.leave(known)
             for probe in known.probes:
@@ -216,7 +215,7 @@ class Board:
         if service is not None:
             self.services[key] = service
             if decides_together(service):
-                self._joint.add(key)
+                self._joint[key] = Joint(service)
             known_now: dict[str, Known] = {}
             self._known[key] = known_now
             for target in service.targets:
@@ -253,7 +252,7 @@ class Board:
         now: float,
     ) -> Known:
         name = (service.key, target.key)
-        probes = tuple(self._probe(key, askers, changes) for key in _asked(service, target))
+        probes = tuple(self._probe(key, askers, changes) for key in probe_keys(service, target))
         known = Known(service, target, probes, (), "unknown", now, Standing(False))
         self._relations.enter(known)
         moved = old is not None and old.target.address != target.address
@@ -269,7 +268,7 @@ class Board:
         # one whose checks were off was taken as up, and stays so until the first of them has spoken
         initial: State = "up" if known.state == "unchecked" else known.state
         known.votes = tuple(votes.get(probe, initial) for probe in probes)
-        _vote(known)
+        known.vote()
         for probe in probes:
             probe.targets.add(name)
         state = self._relations.state_of(known)
@@ -315,8 +314,12 @@ class Board:
         known = self._known[service.key]
         before = self._together.get(service.key, ALONE)
         group = ALONE
-        if service.key in self._joint:
-            group = together(service, {key: carries(one.state) for key, one in known.items()})
+        joint = self._joint.get(service.key)
+        if joint is not None:
+            keys = None if keys is None else list(keys)
+            for key in known if keys is None else keys:
+                joint.note(key, up=carries(known[key].state))
+            group = joint.decided()
         if group != before:
             keys = None
             self._together[service.key] = group
@@ -391,24 +394,6 @@ def _order(service: Service | None) -> int:
     if any(target.checked_as for target in service.targets):
         return 2
     return int(any(target.follows for target in service.targets))
-
-
-def _asked(service: Service, target: Target) -> tuple[ProbeKey, ...]:
-    """What is asked about a target: its service's first check and the further ones."""
-    if service.check.kind == "none" or target.follows or target.checked_as:
-        return ()
-    further = zip(service.further, target.further_ports, strict=True)
-    first = (service.check, target.address, target.port)
-    return (first, *((one.check, target.address, port) for one, port in further))
-
-
-def _vote(known: Known) -> None:
-    """Count what the probes of a target say now; one that has not spoken leaves its vote as it is."""
-    rise, fall = known.service.rise, known.service.fall
-    known.votes = tuple(
-        vote(before, probe.state, probe.streak, rise=rise, fall=fall) if probe.fresh else before
-        for before, probe in zip(known.votes, known.probes, strict=True)
-    )
 
 
 __all__ = ["Board", "Changes", "Known", "Memory", "Probe", "TargetName"]

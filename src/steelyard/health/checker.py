@@ -6,10 +6,11 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from steelyard.health.board import Board, Changes, Known, Probe, TargetName
+from steelyard.health.effects import Place
 from steelyard.health.files import PlanFile, VerdictFile
 from steelyard.health.probe import cycle
 from steelyard.health.pusher import Pusher
@@ -20,6 +21,7 @@ from steelyard.health.status import Event
 from steelyard.health.transcript import Outcome
 from steelyard.health.weighing import Weighing
 from steelyard.model.errors import OperatorError
+from steelyard.plan.haproxy import service_key
 from steelyard.plan.health import HealthPlan, Service
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ class Checker:
                 self.replace(plan)
             except OperatorError as failure:
                 log.error("The plan of the last run cannot be used, waiting for a new one: %s", failure.message)
+        self.pusher.when_it_disagrees(self._doubt)
 
     async def run(self) -> None:
         """Check until cancelled, then write the files."""
@@ -131,6 +134,17 @@ class Checker:
         """Call `listener` with every event; the returned function ends it."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
+
+    def _doubt(self, servers: Collection[Place]) -> None:
+        """HAProxy had these servers otherwise than the last run remembered, which may have been killed before it wrote
+        down what it told HAProxy: they are asked at once.
+        """
+        now = asyncio.get_running_loop().time()
+        for backend, key in servers:
+            known = self.board.find((service_key(backend), key))
+            for probe in known.probes if known is not None else ():
+                self._scheduler.hurry(probe, now)
+        self._wake.set()
 
     async def _schedule(self) -> None:
         loop = asyncio.get_running_loop()

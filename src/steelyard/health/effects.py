@@ -62,18 +62,51 @@ def decides_together(service: Service) -> bool:
     return bool(service.fixed or service.minimum or any(t.critical or t.standby_below for t in service.targets))
 
 
+class Joint:
+    """The targets of one service that decide together, and which of them are available.
+
+    It is told what changes, so that a thousand servers that go down one after the other are not counted a thousand
+    times.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._enabled = frozenset(target.key for target in service.targets if target.enabled)
+        self._critical = tuple(target.key for target in service.targets if target.critical)
+        self._standbys = tuple(target for target in service.targets if target.standby_below)
+        self._available: set[str] = set()
+
+    def note(self, key: str, *, up: bool) -> None:
+        """The verdict of a target."""
+        if up and key in self._enabled:
+            self._available.add(key)
+        else:
+            self._available.discard(key)
+
+    def decided(self) -> Together:
+        """What the targets decide together now."""
+        available = self._available
+        regular = len(available) - sum(target.key in available for target in self._standbys)
+        resting = frozenset(target.key for target in self._standbys if regular >= target.standby_below)
+        missing = any(key not in available for key in self._critical)
+        too_few = len(available) < min(self._service.minimum, len(self._service.targets))
+        return Together(missing or too_few, resting, self._best(resting) if self._service.fixed else {})
+
+    def _best(self, resting: frozenset[str]) -> dict[str, int]:
+        best: dict[str, int] = {}
+        for target in self._service.targets:
+            if target.key in self._available and target.key not in resting:
+                for backend in target.places(self._service.key):
+                    best[backend] = max(best.get(backend, 0), target.weight)
+        return best
+
+
 def together(service: Service, up: Mapping[str, bool]) -> Together:
-    """What the targets decide together, from their verdicts by key."""
-    available = {target.key for target in service.targets if target.enabled and up[target.key]}
-    regular = sum(target.key in available for target in service.targets if not target.standby_below)
-    resting = frozenset(t.key for t in service.targets if t.standby_below and regular >= t.standby_below)
-    best: dict[str, int] = {}
-    for target in service.targets if service.fixed else ():
-        if target.key in available and target.key not in resting:
-            for backend in target.places(service.key):
-                best[backend] = max(best.get(backend, 0), target.weight)
-    missing = any(target.critical and target.key not in available for target in service.targets)
-    return Together(missing or len(available) < min(service.minimum, len(service.targets)), resting, best)
+    """What the targets of a service decide together, from their verdicts by key."""
+    joint = Joint(service)
+    for key, verdict in up.items():
+        joint.note(key, up=verdict)
+    return joint.decided()
 
 
 def takes_clients(target: Target, group: Together) -> bool:

@@ -56,7 +56,10 @@ class PlanFile:
         try:
             return HealthPlan.model_validate_json(text)
         except ValidationError as failure:
-            log.error("%s holds no health plan: %s", self.path, failure)
+            # Without the values: they may be passwords.
+            faults = failure.errors(include_input=False, include_url=False)[:3]
+            said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+            log.error("%s holds no health plan: %s", self.path, said)
             return None
 
     def note(self, services: Mapping[str, Service | None]) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from steelyard.health.combining import vote
 from steelyard.health.effects import Place, Standing, Wanted
 from steelyard.health.probe import Prepared
 from steelyard.health.status import Event
@@ -78,6 +79,14 @@ class Known:
         said = (probe.last for probe in self.probes)
         return max((one for one in said if one is not None), key=lambda one: one.started, default=None)
 
+    def vote(self) -> None:
+        """Count what the probes say now; one that has not spoken leaves its vote as it is."""
+        rise, fall = self.service.rise, self.service.fall
+        self.votes = tuple(
+            vote(before, probe.state, probe.streak, rise=rise, fall=fall) if probe.fresh else before
+            for before, probe in zip(self.votes, self.probes, strict=True)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -103,4 +112,13 @@ class Changes:
     removed: set[Probe] = field(default_factory=set)
 
 
-__all__ = ["KEPT", "Changes", "Known", "Memory", "Probe", "ProbeKey", "TargetName"]
+def probe_keys(service: Service, target: Target) -> tuple[ProbeKey, ...]:
+    """What is asked about a target: its service's first check and the further ones."""
+    if service.check.kind == "none" or target.follows or target.checked_as:
+        return ()
+    further = zip(service.further, target.further_ports, strict=True)
+    first = (service.check, target.address, target.port)
+    return (first, *((one.check, target.address, port) for one, port in further))
+
+
+__all__ = ["KEPT", "Changes", "Known", "Memory", "Probe", "ProbeKey", "TargetName", "probe_keys"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from steelyard.emit.haproxy.runtime import commands
@@ -60,6 +60,7 @@ class Pusher:
         self._reported: set[tuple[Server, str]] = set()
         self._reported_away = ""
         self._identity: tuple[int, int] | None = None
+        self._disagrees: Callable[[Collection[Server]], None] | None = None
 
     def want(
         self, states: Mapping[Server, Wanted | None], drops: Iterable[Server] = (), *, afresh: bool = False
@@ -81,6 +82,10 @@ class Pusher:
         if self._dirty or self._drops:
             self._idle.clear()
             self._wake.set()
+
+    def when_it_disagrees(self, listener: Callable[[Collection[Server]], None]) -> None:
+        """Tell once, at the first look at HAProxy, which servers it had up or down otherwise than wanted."""
+        self._disagrees = listener
 
     def waiting_drops(self) -> list[Server]:
         """Servers whose sessions are still to be dropped."""
@@ -133,6 +138,7 @@ class Pusher:
                 self._reread, before = False, set(self._dirty)
                 have = servers_state(await ask(self._worker, "show servers state", timeout=ASK_SECONDS))
                 self._told = {name: have[name] for name in self._wanted if name in have}
+                self._compare()
                 # What HAProxy does not know is left to the next reconcile, but for what was wanted while it answered.
                 self._dirty = (self._dirty - before) | self._told.keys()
                 differing, refusal = await self._send()
@@ -143,6 +149,11 @@ class Pusher:
             if refusal and refusals:
                 raise EngineRefused("HAProxy refused a command", words=refusal)
             return differing
+
+    def _compare(self) -> None:
+        listener, self._disagrees = self._disagrees, None
+        if listener is not None:
+            listener([n for n, have in self._told.items() if have.admin != "maint" and have.up != self._wanted[n].up])
 
     async def _push(self) -> None:
         async with self._lock:

@@ -50,6 +50,12 @@ class Scheduler(Generic[Key]):
         self._entries[key] = entry
         self._put(key, entry, now if at_once else self._following(entry, now))
 
+    def hurry(self, key: Key, now: float) -> None:
+        """Let a probe's next cycle be due now, unless one runs; later ones keep to its phase."""
+        entry = self._entries.get(key)
+        if entry is not None and not entry.running:
+            self._put(key, entry, now)
+
     def remove(self, key: Key) -> None:
         """Forget a probe; a running cycle of it may still call `finished`, which then does nothing."""
         self._entries.pop(key, None)

@@ -1,7 +1,7 @@
 """The rules that turn answers into verdicts. Pure.
 
-- An HTTP answer is final for its cycle: a wrong code is down at once. Only silence and a connection that fails are
-  repeated.
+- An answer is final for its cycle: a wrong code or greeting is down at once. Only silence, which an answer without an
+  end is too, and a connection that fails are repeated.
 - The first good answer is up.
 - 2xx is always good. 301, 302 and 401 are good too, unless a list of codes replaces them. 403 is down.
 - A pattern applies to bodies of 2xx answers only; other good codes are up without it.

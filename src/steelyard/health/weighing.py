@@ -50,7 +50,7 @@ class Weighing:
         self._unsaved = False
         self._board = Board()
         self._apply: Callable[[Changes], None] = lambda changes: None
-        self._expired: asyncio.Future[None] | None = None
+        self._writing_soon: asyncio.Future[None] | None = None
 
     @property
     def running(self) -> int:
@@ -68,7 +68,10 @@ class Weighing:
     def take(self, services: Mapping[str, Service | None], prepared: Prepared) -> None:
         """Take new versions of some services, after the board has."""
         self._poller.take(services, prepared)
+        externals = dict(self.weigher.externals)
         changed = self.weigher.take(services)
+        if externals != self.weigher.externals:
+            self._writing_soon = asyncio.ensure_future(self._forget_ended())
         if changed:
             self._dirty.update(dict.fromkeys(changed))
             self._tell_now()
@@ -147,7 +150,7 @@ class Weighing:
         gone = self.weigher.expire(now)
         if gone:
             log.info("weights set from outside have ended: %s", ", ".join("/".join(name) for name in gone))
-            self._expired = asyncio.ensure_future(self._forget_expired())
+            self._writing_soon = asyncio.ensure_future(self._forget_ended())
         for key in self.weigher.step():
             self._dirty[key] = None
 
@@ -161,8 +164,8 @@ class Weighing:
                     found[name[1]] = average(good)
         return found
 
-    async def _forget_expired(self) -> None:
-        """Bring the file up to date. One that is out of date does no harm: what it has is over."""
+    async def _forget_ended(self) -> None:
+        """Bring the file up to date. One that is out of date does little harm: what it has ends by itself."""
         async with self._writing:
             with contextlib.suppress(OSError):
                 await self._write_externals()

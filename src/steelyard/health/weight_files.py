@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from steelyard.health.files import write_whole
 from steelyard.health.weigher import External, TargetName
-from steelyard.health.weights import LEAST_SHARE
 
 log = logging.getLogger(__name__)
 
 Share = tuple[str, float]
+_Record = TypeVar("_Record")
 
 
 class WeightFiles:
@@ -31,20 +31,11 @@ class WeightFiles:
 
     def externals(self) -> dict[TargetName, External]:
         """The external weights of the last run. What cannot be read is reported and left aside."""
-        return {
-            name: External(int(record["weight"]), float(record["until"]))
-            for name, record in _records(self.external_path).items()
-            if 1 <= int(record["weight"]) <= 65535
-        }
+        return _records(self.external_path, _external)
 
     def shares(self) -> dict[TargetName, Share]:
         """The shares of the last run."""
-        found: dict[TargetName, Share] = {}
-        for name, record in _records(self.shares_path).items():
-            share = float(record["share"])
-            if math.isfinite(share):
-                found[name] = (str(record["address"]), min(1.0, max(LEAST_SHARE / 65535, share)))
-        return found
+        return _records(self.shares_path, _share)
 
     def write_externals(self, externals: Mapping[TargetName, External]) -> None:
         """Raises `OSError`."""
@@ -54,21 +45,33 @@ class WeightFiles:
     @staticmethod
     def shares_content(shares: Mapping[TargetName, Share]) -> list[str]:
         """The content of the file of shares."""
-        records = {"/".join(name): {"address": at, "share": round(share, 4)} for name, (at, share) in shares.items()}
+        records = {"/".join(name): {"address": at, "share": round(share, 6)} for name, (at, share) in shares.items()}
         return [json.dumps(records), "\n"]
 
 
-def _records(path: Path) -> dict[TargetName, dict[str, Any]]:
+def _records(path: Path, read: Callable[[dict[str, Any]], _Record]) -> dict[TargetName, _Record]:
     try:
         data = json.loads(path.read_bytes())
-        return {
-            _name(name): {key: float(v) if key != "address" else v for key, v in r.items()} for name, r in data.items()
-        }
+        return {_name(name): read(record) for name, record in data.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as failure:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as failure:
         log.error("%s cannot be used, weights begin from the static ones: %r", path, failure)
         return {}
+
+
+def _external(record: dict[str, Any]) -> External:
+    weight, until = int(record["weight"]), float(record["until"])
+    if not 1 <= weight <= 65535 or not math.isfinite(until):
+        raise ValueError(f"{record!r} is no external weight")
+    return External(weight, until)
+
+
+def _share(record: dict[str, Any]) -> Share:
+    share = float(record["share"])
+    if not 0 < share <= 1:
+        raise ValueError(f"{record!r} is no share")
+    return str(record["address"]), share
 
 
 def _name(text: str) -> TargetName:

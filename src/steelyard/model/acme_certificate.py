@@ -97,6 +97,15 @@ class AcmeCertificate(Settings):
     key_type: Annotated[
         str, Setting(None, _SECTION, "Key", "Type of the key, which is new each time.", choices=KEY_TYPES)
     ] = "rsa-2048"
+    automatic: Annotated[
+        bool,
+        Setting(
+            None,
+            _SECTION,
+            "By itself",
+            "Ordered and renewed by itself; off: only when it is asked for, such as to try things out first.",
+        ),
+    ] = True
     country: Annotated[str, _part("country", "Country", 2)] = ""
     state: Annotated[str, _part("state", "State or Province", 128)] = ""
     city: Annotated[str, _part("city", "City", 128)] = ""
@@ -128,8 +137,8 @@ class AcmeCertificate(Settings):
         for one in self.proofs():
             if one.kind == HTTP and one.domain.startswith("*."):
                 why = (
-                    f"{one.domain} is a wildcard, which no authority takes HTTP-01 for; give it the service 0 and name a"
-                    " DNS provider"
+                    f"{one.domain} is a wildcard, which no authority takes HTTP-01 for; give it the service 0"
+                    " and name a DNS provider"
                 )
                 raise PydanticCustomError("rule", "", {"name": "challenge_services", "why": why})
             if one.kind == DNS and not self.dns_provider:

@@ -16,7 +16,7 @@ from steelyard.model.text import HOST_NAME, HOST_NAME_SAYS, IDENTIFIER, IDENTIFI
 
 _SECTION = "dns provider"
 HOOK, UPDATE = "hook", "rfc2136"
-ALGORITHMS = {name: "" for name in ("hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1")}
+ALGORITHMS = dict.fromkeys(("hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"), "")
 
 
 class DnsProvider(Settings):

@@ -18,14 +18,3 @@ def outdated_lists(configuration: Configuration, now: datetime) -> Iterator[Revo
         for newest in lists_of(authority.parsed, lists)[:1]:
             if newest.next_update is not None and newest.next_update <= now:
                 yield newest
-
-
-def outdated_words(configuration: Configuration, now: datetime) -> tuple[str, ...]:
-    """What is wrong with them, one line each; nothing while no service verifies clients."""
-    if not any(service.verifies_clients for service in configuration.services.values()):
-        return ()
-    return tuple(
-        f"Revocation list {one.name} has held until {one.next_update:%Y-%m-%d %H:%M} UTC: clients of"
-        f" {one.parsed.issuer.rfc4514_string()} are refused until a newer one is imported"
-        for one in outdated_lists(configuration, now)
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from steelyard.model.configuration import Configuration
@@ -22,7 +22,8 @@ from steelyard.model.virtual_service.standard import LEAST_CONNECTION
 class Verdict:
     """What the checks say of one real server. `state` is up, down, unknown (not checked yet) or unchecked.
 
-    `ready` is False while it may have no new clients, because it is disabled or stands by.
+    `ready` is False while it may have no new clients, because it is disabled or stands by; `returned` is when it last
+    came back from being out of service that way.
     """
 
     state: str
@@ -31,6 +32,7 @@ class Verdict:
     checked: float | None = None
     drain_ends: float | None = None
     ready: bool = True
+    returned: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,9 @@ def service_state(
     service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives = _ALONE
 ) -> ServiceState:
     """The state of one service, its real servers and its slots."""
-    servers = {
-        server.index: _growing(_server_state(service, server, verdicts), relatives) for server in service.servers
-    }
+    servers = {server.index: _server_state(service, server, verdicts, relatives) for server in service.servers}
     if not service.enabled:
-        slots = {slot.index: _server_state(service, slot, verdicts) for slot in service.slots}
+        slots = {slot.index: _server_state(service, slot, verdicts, relatives) for slot in service.slots}
         return ServiceState(service.index, "Disabled", "switched off by an administrator", servers, slots)
     if service.slots:
         return _parent_state(service, verdicts, relatives)
@@ -153,7 +153,7 @@ def _switched_off(service: VirtualService, parent: VirtualService | None) -> boo
 
 def _parent_state(service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives) -> ServiceState:
     """Up while one of its sub-services is, and no critical one is not. Those that are dead are named."""
-    slots = {slot.index: _growing(_server_state(service, slot, verdicts), relatives) for slot in service.slots}
+    slots = {slot.index: _server_state(service, slot, verdicts, relatives) for slot in service.slots}
     names = {sub.index: f"{sub.name} ({sub.index})" if sub.name else str(sub.index) for sub in relatives.subs}
 
     def said(slot: Slot) -> str:
@@ -173,7 +173,9 @@ def _parent_state(service: VirtualService, verdicts: Mapping[str, Verdict], rela
     return ServiceState(service.index, "Unchecked" if unchecked else "Up", reason, {}, slots)
 
 
-def _server_state(service: VirtualService, server: RealServer | Slot, verdicts: Mapping[str, Verdict]) -> ServerState:
+def _server_state(
+    service: VirtualService, server: RealServer | Slot, verdicts: Mapping[str, Verdict], relatives: Relatives
+) -> ServerState:
     verdict = verdicts.get(target_key(service, server), Verdict("unknown", "not checked yet"))
     if not server.enabled:
         if verdict.drain_ends is not None:
@@ -190,17 +192,17 @@ def _server_state(service: VirtualService, server: RealServer | Slot, verdicts: 
     if status in _LIVE and server.standby_below and not verdict.ready:
         reason = f"stands by: it takes clients while fewer than {server.standby_below} others are available"
         return ServerState(server.index, "Standby", reason, verdict.since, verdict.drain_ends)
-    return ServerState(server.index, status, verdict.reason, verdict.since)
+    reason = verdict.reason + (_growing(verdict, relatives) if status == "Up" else "")
+    return ServerState(server.index, status, reason, verdict.since)
 
 
-def _growing(state: ServerState, relatives: Relatives) -> ServerState:
-    """The state of a server that came up a moment ago: it has not its full share yet."""
-    if not relatives.slow_start or state.status != "Up" or state.since is None or state.since < relatives.began:
-        return state
-    left = state.since + relatives.slow_start - relatives.now
-    if left <= 0:
-        return state
-    return replace(state, reason=f"{state.reason}; slow start, its full share in {left:.0f} s")
+def _growing(verdict: Verdict, relatives: Relatives) -> str:
+    """What is to be said of a server that came up a moment ago and has not its full share yet."""
+    began = max(verdict.since or 0.0, verdict.returned or 0.0)
+    left = began + relatives.slow_start - relatives.now
+    if not relatives.slow_start or began < relatives.began or left <= 0:
+        return ""
+    return f"; slow start, its full share in {left:.0f} s"
 
 
 class AllStates(Mapping[int, ServiceState]):

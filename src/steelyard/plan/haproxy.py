@@ -43,6 +43,11 @@ def service_key(backend: str) -> str:
     return backend.partition("-")[0]
 
 
+def tls_listener(name: str) -> str:
+    """The name of the inner listener that ends TLS for a frontend that is spoken to in plain text first."""
+    return f"starttls-{name}"
+
+
 def inner_socket(name: str) -> str:
     """How a bind or a server calls an inner listener's socket: a path below the run directory."""
     return f"inner-{name}.sock"
@@ -96,7 +101,10 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
-    """What clients connect to. An `inner` one listens on a socket of this host, for services that lead to it."""
+    """What clients connect to. An `inner` one listens on a socket of this host, for services that lead to it.
+
+    With `plain_first` TLS begins in the middle of a connection: the rules let clients through when it is to begin.
+    """
 
     name: str
     mode: Mode
@@ -105,6 +113,7 @@ class Frontend:
     idle_seconds: int
     directives: tuple[Directive, ...] = ()
     inner: bool = False
+    plain_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +252,9 @@ class ServicePlan:
         return self.frontend.tls.certificates
 
 
+_SENT_CHAIN_BYTES = 11_500
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateFile:
     """A certificate as the engine needs it: the chain in PEM, leaf first, and the digest that finds its private key."""
@@ -250,6 +262,14 @@ class CertificateFile:
     name: str
     chain_pem: str
     key_id: str
+
+    @property
+    def sendable(self) -> bool:
+        """Whether it can be put into the running process.
+
+        HAProxy (2.6, 2.8, tried) takes 16 KB at once, with the key, of which an RSA one of 4096 bits has 3.3.
+        """
+        return len(self.chain_pem) <= _SENT_CHAIN_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,17 @@ from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certifica
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.model import commands
 from steelyard.model.access_list import Entries
+from steelyard.model.acme_account import DIRECTORIES, LETS_ENCRYPT
 from steelyard.model.commands import (
+    AcmeSecret,
+    AddAcmeCertificate,
     AddIntermediates,
     AddRule,
     AddService,
     Batch,
     Command,
     CreateSubService,
+    KeepRegistration,
     PutCertificate,
     PutCipherSet,
     PutRevocationList,
@@ -75,7 +79,7 @@ class Case:
         """What the operator said at the beginning."""
         data = _yaml(self.start)
         known = {"engine", "certificates", "parameters", "rules", "services", "sub_services", "access_lists", "limits"}
-        known |= {"cipher_sets", "intermediates", "revocation_lists"}
+        known |= {"cipher_sets", "intermediates", "revocation_lists", "acme"}
         assert not set(data) - known, f"{self.start}: unknown key"
         made = PutCertificate(TEMPORARY, material("steelyard.invalid"), temporary=True).apply(Configuration())
         steps: list[Command] = [PutCertificate(name, material()) for name in data.get("certificates", ())]
@@ -91,6 +95,10 @@ class Case:
         steps += [CreateSubService(**settings) for settings in data.get("sub_services", ())]
         steps += [command_of({"command": "AddEntries", **entries}) for entries in data.get("access_lists", ())]
         steps += [command_of(command) for command in data.get("limits", ())]
+        if "acme" in data:
+            key = AcmeSecret("account", b"its key")
+            steps.append(KeepRegistration(LETS_ENCRYPT, DIRECTORIES[LETS_ENCRYPT], "https://ca.example/1", key))
+            steps += [AddAcmeCertificate(settings) for settings in data["acme"]]
         configuration = made.configuration
         for step in steps:
             configuration = step.apply(configuration).configuration

@@ -175,6 +175,7 @@ class Rig:
             collector=self.collector,
             edge_log=EdgeLog(Path("/nonexistent/edge.pipe"), EdgeFiles(Path("/nonexistent"))),
             announcer=Announcer(Bus(EventLog(Path(self.directory.name) / "events.db")), self.journal.secret),
+            acme_hooks=Path(self.directory.name) / "acme-hooks",
         )
 
     async def start(self) -> None:

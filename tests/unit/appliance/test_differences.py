@@ -7,6 +7,7 @@ from tests.support.strategies import material
 from tests.unit.model.making import HTTP, SERVER, apply
 
 from steelyard.appliance.differences import differences
+from steelyard.appliance.signing import signing_request
 from steelyard.model.commands import (
     AddIntermediates,
     AddServer,
@@ -23,6 +24,22 @@ from steelyard.model.commands import (
     RemoveService,
     SetParameters,
 )
+
+
+def test_certificates_are_told_without_their_content_and_keys() -> None:
+    inside = authority("Differences Authority").certificate
+    made = apply(
+        PutCertificate("new", material()),
+        AddIntermediates("inside", [inside]),
+        signing_request("asked", {}, ("asked.example",), "ec-p256"),
+    )
+    found = {one.title: one.lines for one in differences(apply(), made)}
+    assert found == {
+        "certificate new": ("certificate: new content", "private key: changed (not shown)", "key_type: ECC"),
+        "intermediate certificate inside": ("certificate: new content",),
+        "signing request asked": ("request: new content", "private key: changed (not shown)", "key_type: ECC"),
+    }
+
 
 BASE = apply(AddService({**HTTP, "servers": [SERVER]}), AddUser("ann", "hunter2"))
 

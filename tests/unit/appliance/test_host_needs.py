@@ -28,6 +28,7 @@ def with_service(**settings: Any) -> Configuration:
         ({"ssl_acceleration": True, "allow_http2": True}, "http2", "HTTP/2"),
         ({"compress": True}, "compression", "compression"),
         ({"check_type": "icmp"}, "ping_socket", "pings"),
+        ({"further_checks": [{"name": "p", "check_type": "icmp"}]}, "ping_socket", "pings"),
         ({"esp_enabled": True, "port": 80}, "pcre", "Perl's regular expressions"),
     ],
 )

@@ -115,11 +115,11 @@ def test_failures_are_told_and_retried_less_and_less_often(says: bytes | Excepti
         waits.append((state.next - at) // SECOND)
         at = state.next
     assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
-    (told,) = stapler.problems()
+    (told,) = stapler.problems().values()
     assert words in told and "clients get none" in told
     around.says, around.refuses = good(hours=1000), ""
     assert look(stapler, at).trouble == ""
-    assert stapler.problems() == ()
+    assert stapler.problems() == {}
 
 
 def test_the_last_answer_counts_until_it_ends() -> None:
@@ -128,10 +128,10 @@ def test_the_last_answer_counts_until_it_ends() -> None:
     look(stapler)
     state = look(stapler, NOW + HOUR)
     assert state.answer_until == NOW + 100 * HOUR
-    assert "the last one, which holds until" in stapler.problems()[0]
+    assert "the last one, which holds until" in stapler.problems()["OCSP of certificate shop"]
     state = look(stapler, NOW + 100 * HOUR)
     assert state.answer_until is None
-    assert "clients get none" in stapler.problems()[0]
+    assert "clients get none" in stapler.problems()["OCSP of certificate shop"]
 
 
 def test_nobody_is_asked_without_a_responder_or_an_authority() -> None:
@@ -141,7 +141,7 @@ def test_nobody_is_asked_without_a_responder_or_an_authority() -> None:
     assert "names no responder" in look(stapler).never
     around.wanted = replace(around.wanted, certificates=(file(ORPHAN),))
     assert "import it as an intermediate" in look(stapler).never
-    assert around.asked == [] and stapler.problems() == ()
+    assert around.asked == [] and stapler.problems() == {}
     around.wanted = replace(around.wanted, authorities=(ROOT.certificate,))
     assert look(stapler).answer_until is not None
 

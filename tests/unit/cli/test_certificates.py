@@ -48,6 +48,7 @@ def test_the_list_says_how_many_days_are_left(steelyard: Program, files: Path) -
     (line,) = [one for one in steelyard.ok("cert", "list").splitlines() if one.startswith("soon")]
     assert " 4 " in line
     assert "expires-soon" in line
+    assert "Certificate soon expires in 4 days" in steelyard.ok("status")
 
 
 def test_intermediates_are_listed_shown_and_removed(steelyard: Program, files: Path) -> None:

@@ -33,6 +33,7 @@ def test_a_standby_is_shown_as_one_and_counts_as_available(steelyard: Program, a
     appliance.verdicts = {"vs1/rs1": Verdict("up"), "vs1/rs2": Verdict("up", ready=False)}
     said = steelyard.ok("rs", "list", "web")
     assert "◍ Standby" in said and "stands by" in said
+    assert "critical" in said and "standby below 1" in said
     assert "2 of 2 available" in steelyard.ok("vs", "list")
 
 

@@ -95,6 +95,17 @@ def test_a_listener_that_changes_otherwise_gets_them_by_its_reload() -> None:
     assert set(now.certificates) == {"a", "b"}
 
 
+def test_what_is_too_long_for_the_socket_comes_by_a_reload() -> None:
+    old, new = plan(vs1="a", vs2="b"), plan("x" * 12_000, vs1="a b", vs2="b")
+    found = difference(old, new)
+    assert found.operations == (AssignCertificate("vs1", "b"),), "b is in memory, with its old content"
+    assert len(found.reload_reasons) == 2
+    assert all("longer" in reason for reason in found.reload_reasons)
+    assert apply_operations(old, new, set()).certificates == old.certificates
+    fresh = difference(plan("x" * 12_000, vs1="a"), plan("x" * 12_000, vs1="a b"))
+    assert fresh == Difference((), ("virtual service vs1 listens differently",))
+
+
 def test_a_service_that_is_new_loads_nothing_at_run_time() -> None:
     found = difference(plan(vs1="a"), plan(vs1="a", vs2="b"))
     assert found.operations == ()

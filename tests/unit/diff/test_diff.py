@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from steelyard.diff.haproxy import apply_operations, difference
+from steelyard.diff.haproxy import Difference, apply_operations, difference
 from steelyard.plan.haproxy import (
     Backend,
     Bind,
@@ -24,12 +24,14 @@ from steelyard.plan.operations import (
     Release,
     RemoveServer,
     ReplaceCertificate,
+    ReplaceTrust,
     SetAddress,
     SetHealth,
     SetMaxConnections,
     SetState,
     SetWeight,
 )
+from steelyard.plan.trust import SENT_BYTES, TrustFile
 
 RS1 = Server("rs1", 1, "10.0.0.1", 80, weight=1, limit=0, enabled=True)
 RS2 = replace(RS1, name="rs2", id=2, address="10.0.0.2")
@@ -175,3 +177,24 @@ def test_reloads_and_operations_go_together() -> None:
 
 def test_services_that_are_not_in_both_plans_are_left_alone_by_operations() -> None:
     assert apply_operations(plan(RS1), HaproxyPlan(Globals(100, 1)), {"vs1", "vs7"}) == plan(RS1)
+
+
+def test_authorities_and_lists_are_sent_where_they_fit_and_reload_otherwise() -> None:
+    def having(**pems: str) -> HaproxyPlan:
+        files = {name: TrustFile(name, pem, servers=name == "servers") for name, pem in pems.items()}
+        return HaproxyPlan(Globals(100, 1), trust=files)
+
+    old = having(clients="one", servers="one", gone="one")
+    assert difference(old, having(clients="two", servers="one")) == Difference(
+        (ReplaceTrust(TrustFile("clients", "two")),)
+    )
+    long = "x" * (SENT_BYTES + 1)
+    assert difference(old, having(clients=long)).reload_reasons == ("the authorities of clients changed",)
+    assert difference(old, having(servers="two")).reload_reasons == ("the authorities of servers changed",)
+    assert difference(old, having(clients="one", new="one")).empty, "what comes does so with what names it"
+    reached = apply_operations(old, having(clients="two", servers="two"), set())
+    assert {name: file.pem for name, file in reached.trust.items()} == {
+        "clients": "two",
+        "servers": "one",
+        "gone": "one",
+    }

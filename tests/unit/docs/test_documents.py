@@ -18,6 +18,7 @@ from steelyard.api.loadmaster.registry import REGISTRY, find
 from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.api.native.batch_operations import MEMBERS
 from steelyard.cli.main import app
+from steelyard.model.real_server import RealServer
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.standard import PERSISTENCE_MODES, SCHEDULES
 
@@ -203,7 +204,7 @@ def test_the_guide_lists_every_scheduling_method_and_persistence_mode_that_is_bu
 
 @each_document
 def test_settings_given_to_the_program_exist(path: Path) -> None:
-    known = {*VirtualService.declared(), "weight", "limit", "address"}
+    known = {*VirtualService.declared(), *RealServer.declared()}
     for line in _code(path.read_text("utf-8")):
         if re.match(r"steelyard (vs|rs) (add|set) ", line) and "persistance" not in line:
             for name in re.findall(r"(?<= )(\w+)=", line):

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.certificates import authority
+from tests.support.strategies import material
+
 from steelyard.compile.compiler import Compiler, EngineFacts
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
@@ -21,7 +24,16 @@ from steelyard.explain.situation import (
 )
 from steelyard.explain.walk import explain
 from steelyard.model.access_list import Entries
-from steelyard.model.commands import AddEntries, AddRule, AddService, ChangeService, Command, SetParameters
+from steelyard.model.commands import (
+    AddEntries,
+    AddIntermediates,
+    AddRule,
+    AddService,
+    ChangeService,
+    Command,
+    PutCertificate,
+    SetParameters,
+)
 from steelyard.model.configuration import Configuration
 from steelyard.observe.status import AllStates, Verdict
 
@@ -177,3 +189,16 @@ def test_access_lists_close_the_connection() -> None:
     assert found.result.kind == "closed"
     assert "198.51.100.0/24" in found.steps[-1].details[0]
     assert engine.asked == []
+
+
+def test_a_certificate_the_client_has_to_show_is_told() -> None:
+    staff = AddIntermediates("staff", (authority("Explained Staff").certificate,))
+    imported = PutCertificate("shop", material())
+    configuration = _configuration(
+        staff, imported, ssl_acceleration=True, certificates=("shop",), client_certificates=1
+    )
+    found = _explained(configuration, Engine())
+    assert "the client has to show one of any authority that is here" in [step.says for step in found.steps]
+    optional = {"client_certificates_optional": True, "intermediate_certificates": ("staff",)}
+    found = _explained(ChangeService(1, optional).apply(configuration).configuration, Engine())
+    assert "the client may show one of staff" in [step.says for step in found.steps]

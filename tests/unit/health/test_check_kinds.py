@@ -491,3 +491,26 @@ async def test_tls_after_the_connection_has_begun() -> None:
 async def test_one_context_serves_every_check() -> None:
     assert conversation.unverified() is conversation.unverified()
     assert conversation.unverified().verify_mode is ssl.CERT_NONE
+
+
+async def test_no_way_an_attempt_ends_leaves_a_descriptor_behind() -> None:
+    async def cutting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(16)
+        writer.write(b"\x00\x01")
+        writer.transport.abort()
+
+    more: dict[str, dict[str, Any]] = {"dns": {"name": "a.example"}, "bdata": {"send": "00", "find": "ff"}}
+    more["ldap"] = {"directory": Directory(security="starttls")}
+    kinds = ("http", "https", "smtp", "ldap", "rdp", "dns", "bdata", "agent", "tcp")
+    async with server(cutting) as port:
+        await ask(check("tcp"), port)
+        before = _open_files()
+        await asyncio.gather(*(ask(check(kind, attempts=1, **more.get(kind, {})), port) for kind in kinds))
+        await asyncio.gather(*(ask(check(kind, **more.get(kind, {})), 9) for kind in kinds))
+        cancelled = [asyncio.create_task(ask(check(kind, **more.get(kind, {})), port)) for kind in kinds]
+        await asyncio.sleep(0)
+        for task in cancelled:
+            task.cancel()
+        await asyncio.gather(*cancelled, return_exceptions=True)
+    await asyncio.sleep(0.05)
+    assert _open_files() <= before

@@ -129,3 +129,16 @@ def test_every_probe_present_is_running_or_waiting(steps: list[tuple[str, str]])
         scheduler.finished(ended, now)
     present = {key for key in "abcd" if key in scheduler}
     assert set(scheduler.due(now + 3.001, 100)) == present
+
+
+def test_a_target_in_doubt_is_checked_at_once_and_keeps_its_phase() -> None:
+    scheduler: Scheduler[str] = Scheduler()
+    scheduler.add("a", 9, now=0.0, at_once=False)
+    phase = scheduler.next_at()
+    scheduler.hurry("a", 1.0)
+    scheduler.hurry("unknown", 1.0)
+    assert scheduler.due(1.0, 10) == ["a"]
+    scheduler.hurry("a", 1.5)
+    assert scheduler.due(1.5, 10) == [], "a cycle that runs is not begun again"
+    scheduler.finished("a", 2.0)
+    assert scheduler.next_at() == phase

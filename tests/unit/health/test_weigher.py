@@ -139,6 +139,27 @@ def test_loads_that_jump_move_a_weight_less_than_they_jump(polls: list[tuple[int
         before = after
 
 
+@given(st.lists(st.tuples(st.integers(0, 102), st.integers(0, 102)), min_size=1, max_size=20))
+def test_a_server_that_was_never_busier_never_has_less(polls: list[tuple[int, int]]) -> None:
+    one = service(AGENT, 1000, 1000)
+    made = weigher(one)
+    for loads in polls:
+        says(made, *sorted(loads))
+        idler, busier = engine(made, one)
+        assert (idler or 0) >= (busier or 0) >= 1
+
+
+@given(st.lists(st.integers(0, 102), min_size=1, max_size=6), st.integers(0, 102), st.integers(5, 102))
+def test_steady_loads_lead_to_the_same_weights_whatever_was_before(before: list[int], load: int, other: int) -> None:
+    one = service(AGENT, 1000, 1000)
+    made, fresh = weigher(one), weigher(one)
+    for earlier in before:
+        says(made, earlier, 102 - earlier)
+    for each in (made, fresh):
+        says(each, load, other, polls=9)
+    assert engine(made, one) == engine(fresh, one)
+
+
 def test_loads_that_alternate_come_to_rest() -> None:
     one = service(AGENT, 1000, 1000)
     made = weigher(one)

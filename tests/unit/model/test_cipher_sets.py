@@ -219,15 +219,25 @@ def test_the_set_of_the_administration_interface() -> None:
     with pytest.raises(OperatorError, match=r"administration interface: .* no cipher for TLS 1\.1") as refusal:
         PutCipherSet("Odd", ("AES128-SHA256",)).apply(configuration)
     assert refusal.value.field == "admin_cipher_set"
-    with pytest.raises(OperatorError, match="no cipher for TLS 1.1"):
+    with pytest.raises(OperatorError, match=r"no cipher for TLS 1\.1"):
         SetParameters("tls", {"admin_cipher_set": "WUI"}).apply(configuration)
     for wrong in ("Gone", ""):
         with pytest.raises(OperatorError):
             SetParameters("tls", {"admin_cipher_set": wrong}).apply(configuration)
-    with pytest.raises(OperatorError, match="cannot choose suites of TLS 1.3"):
+    with pytest.raises(OperatorError, match=r"cannot choose suites of TLS 1\.3"):
         SetParameters("tls", {"admin_tls13_cipher_set": ("TLS_AES_128_GCM_SHA256",)}).apply(configuration)
 
 
-def test_starttls_says_why_it_is_not_built() -> None:
-    with pytest.raises(OperatorError, match="HAProxy cannot begin TLS in the middle of a connection"):
-        configured(starttls_mode=1)
+def test_starttls_needs_its_type_and_tls_and_says_what_is_not_built() -> None:
+    assert configured(service_type="tls", starttls_mode=2).service(1).starttls_protocol == "smtp"
+    for settings, says in (
+        ({"starttls_mode": 1}, "in the middle of its dialogue"),
+        ({"starttls_mode": 3}, "data connections of FTP"),
+        ({"starttls_mode": 4, "service_type": "gen"}, "services of type tls"),
+        ({"starttls_mode": 4, "ssl_acceleration": False}, "needs SSLAcceleration"),
+        ({"starttls_mode": 4, "sub_services": [{"name": "a"}]}, "no sub-services"),
+    ):
+        with pytest.raises(OperatorError, match=says):
+            configured(**{"service_type": "tls", **settings})
+    changed_type = changed(configured(service_type="tls", starttls_mode=2), service_type="gen")
+    assert changed_type.service(1).starttls_mode == 0

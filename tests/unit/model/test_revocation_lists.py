@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 
 from tests.support.certificates import authority, leaf, revocation_list
-from tests.unit.model.making import HTTP, apply
+from tests.unit.model.making import apply
 
 from steelyard.compile.haproxy.trust import NOBODY, authorities_pem, revocations_pem
-from steelyard.model.commands import AddIntermediates, AddService, PutRevocationList
+from steelyard.model.commands import AddIntermediates, PutRevocationList
 from steelyard.model.configuration import Configuration
-from steelyard.model.revocation_expiry import outdated_words
+from steelyard.model.revocation_expiry import outdated_lists
 
 NOW = datetime.datetime.now(datetime.UTC)
 STAFF = authority("Counting Staff")
@@ -34,16 +34,12 @@ def test_the_newest_list_of_each_key_counts() -> None:
     assert revocations_pem(configuration) == "".join(sorted((new.decode(), other.decode())))
 
 
-def test_an_old_list_is_told_of_while_it_matters() -> None:
+def test_only_the_list_that_counts_can_be_too_old() -> None:
     old, fresh = revocation_list(STAFF, days=(-3, -1)), revocation_list(RENEWED, days=(-3, 1))
     configuration = apply(*AUTHORITIES, *lists(old=old, fresh=fresh))
-    assert outdated_words(configuration, NOW) == ()
-    asking = apply(AddService({**HTTP, "ssl_acceleration": True, "client_certificates": 1}), to=configuration)
-    (told,) = outdated_words(asking, NOW)
-    assert told.startswith("Revocation list old has held until")
-    assert "CN=Counting Staff are refused until a newer one is imported" in told
-    (also,) = lists(newer=revocation_list(STAFF, days=(-2, 1)))
-    assert outdated_words(apply(also, to=asking), NOW) == ()
+    assert [one.name for one in outdated_lists(configuration, NOW)] == ["old"]
+    newer = apply(*lists(newer=revocation_list(STAFF, days=(-2, 1))), to=configuration)
+    assert not list(outdated_lists(newer, NOW))
 
 
 def test_a_service_that_names_authorities_that_are_gone_believes_nobody() -> None:

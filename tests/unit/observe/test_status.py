@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.model.making import HTTP, SERVER, apply
 
-from steelyard.model.commands import AddService, ChangeServer, ChangeService, ChangeSlot
+from steelyard.model.commands import AddService, ChangeServer, ChangeService, ChangeSlot, SetParameters
 from steelyard.model.configuration import Configuration
+from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import AllStates, Verdict, service_state
 
 BASE = apply(AddService({**HTTP, "servers": [SERVER, {**SERVER, "address": "10.0.0.2"}]}))
@@ -102,3 +105,59 @@ class TestFamilies:
     def test_a_disabled_parent_is_disabled(self) -> None:
         off = apply(ChangeService(1, {"enabled": False}), to=self.FAMILY)
         assert self._states(off)[1].status == "Disabled"
+
+
+class TestRules:
+    """What rules among members make of verdicts."""
+
+    @staticmethod
+    def _service(*servers: dict[str, Any], **settings: Any) -> VirtualService:
+        made = [{**SERVER, "address": f"10.0.0.{n}", **server} for n, server in enumerate(servers, start=1)]
+        return apply(AddService({**HTTP, "servers": made, **settings})).services[1]
+
+    def test_too_few_or_a_critical_one_missing_is_down_with_the_reason(self) -> None:
+        service = self._service({}, {}, {}, enhanced_checks=True, minimum_servers=3)
+        state = service_state(service, {"vs1/rs1": UP, "vs1/rs2": UP, "vs1/rs3": DOWN})
+        assert (state.status, state.reason) == ("Down", "2 of 3 real servers available, at least 3 are needed")
+        service = self._service({"critical": True}, {})
+        state = service_state(service, {"vs1/rs1": DOWN, "vs1/rs2": UP})
+        assert state.status == "Down"
+        assert state.reason == "a critical real server is not available (10.0.0.1:8080: connection refused)"
+        assert service_state(service, {"vs1/rs1": UP, "vs1/rs2": DOWN}).status == "Up"
+
+    def test_a_sorry_server_stands_in(self) -> None:
+        service = self._service({"critical": True}, {}, standby_address="10.0.0.9", standby_port=80)
+        assert service_state(service, {"vs1/rs1": DOWN, "vs1/rs2": UP}).status == "Sorry"
+
+    def test_a_standby_that_rests_is_available(self) -> None:
+        service = self._service({}, {"standby_below": 1}, enhanced_checks=True, minimum_servers=2)
+        resting = Verdict("up", "fine", ready=False, drain_ends=9.0)
+        state = service_state(service, {"vs1/rs1": UP, "vs1/rs2": resting})
+        assert (state.status, state.servers[2].status, state.servers[2].drain_ends) == ("Up", "Standby", 9.0)
+        assert (
+            service_state(service, {"vs1/rs1": UP, "vs1/rs2": Verdict("down", ready=False)}).servers[2].status == "Down"
+        )
+
+    def test_many_that_are_down_are_counted_and_not_all_named(self) -> None:
+        service = self._service(*({} for _ in range(9)))
+        reason = service_state(service, {"vs1/rs1": UP}).reason
+        assert reason.endswith(" and 3 more")
+        assert reason.count("not checked yet") == 5
+
+    @pytest.mark.parametrize(
+        ("verdict", "left"),
+        [
+            (Verdict("up", "fine", since=95.0), 25),
+            (Verdict("up", "fine", since=10.0, returned=99.0), 29),
+            (Verdict("up", "fine", since=10.0), None),
+            (Verdict("up", "fine", since=89.0), None),
+            (Verdict("down", "fine", since=95.0), None),
+        ],
+    )
+    def test_slow_start_is_told_while_it_lasts(self, verdict: Verdict, left: int | None) -> None:
+        made = apply(
+            SetParameters("layer7", {"slow_start": 30}), AddService({**HTTP, "schedule": "lc", "servers": [SERVER]})
+        )
+        states = AllStates(made, {"vs1/rs1": verdict}, began=90.0, clock=lambda: 100.0)
+        reason = "fine" if left is None else f"fine; slow start, its full share in {left} s"
+        assert states[1].servers[1].reason == reason

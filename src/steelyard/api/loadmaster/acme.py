@@ -311,7 +311,7 @@ COMMANDS = (
     Entry("listacmecert", listacmecert, aliases=("listlecert",)),
     Entry("getacmecert", getacmecert, aliases=("getlecert",)),
     Entry("getacmerenewperiod", getacmerenewperiod),
-    Entry("setacmerenewperiod", setacmerenewperiod, "certs"),
+    Entry("setacmerenewperiod", setacmerenewperiod, "root"),
     Entry("getacmedirectoryurl", getacmedirectoryurl),
     Entry("setacmedirectoryurl", setacmedirectoryurl, "certs"),
     Entry("getacmekid", getacmekid),

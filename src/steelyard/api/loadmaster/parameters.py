@@ -19,7 +19,9 @@ from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
 from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
 from steelyard.api.loadmaster.values import decoded, is_masked, shown
 from steelyard.model.acme_renewal import AcmeParameters
-from steelyard.model.commands import SetParameters
+from steelyard.model.acme_account import LETS_ENCRYPT
+from steelyard.model.commands import ChangeAcmeAccount, SetParameters
+from steelyard.model.commands.acme import account_named
 from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters
 from steelyard.model.notification import EmailParameters, SnmpParameters, SyslogParameters
@@ -27,10 +29,15 @@ from steelyard.model.parameters import CheckParameters, Layer7Parameters, Networ
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.tls_parameters import TlsParameters
 
-Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp"]
+Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp", "acme"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput", "namserver": "nameserver"}
+#: what to do instead
+_REMEDIES = dict.fromkeys(
+    ("ocspserver", "ocspport", "ocspurl", "ocspusessl", "ocsponserverfail"),
+    "HAProxy cannot ask a responder about clients' certificates; import revocation lists (`steelyard crl`)",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,10 @@ class Parameter:
         holder: Settings = getattr(configuration, self.section)
         value = getattr(holder, self.declared.name)
         return YesNo(value) if isinstance(value, bool) else shown(self.declared, value)
+
+
+#: a setting of an ACME account, and a parameter all the same
+_DIRECTORY = "directoryurl"
 
 
 def _catalogue() -> Mapping[str, Parameter]:
@@ -75,7 +86,7 @@ CATALOGUE = _catalogue()
 
 def _unknown(name: str) -> Refusal:
     if name in KNOWN_PARAMETERS:
-        return not_built(f"Parameter {name}")
+        return not_built(f"Parameter {name}", _REMEDIES.get(name))
     return Refusal(422, "Unknown parameter value")
 
 
@@ -95,6 +106,8 @@ async def get(call: Call) -> Answer:
     asked, name = _named(call)
     if name in IDENTITY:
         spelled, value = name, IDENTITY[name](call)
+    elif name == _DIRECTORY:
+        spelled, value = name, account_named(call.configuration, LETS_ENCRYPT).directory_url
     elif name == NO_LEVEL:
         spelled, value = name, ""
     elif name in NETWORK:
@@ -132,6 +145,9 @@ async def set_(call: Call) -> Answer:
         raise not_built(f"Parameter {name}", REMEDY)
     if name == NO_LEVEL:
         await call.execute(SetParameters("syslog", without_hosts(call.configuration.syslog, raw)))
+        return Message()
+    if name == _DIRECTORY:
+        await call.execute(ChangeAcmeAccount(LETS_ENCRYPT, {"directory_url": str(raw).strip()}))
         return Message()
     parameter = CATALOGUE.get(name)
     if parameter is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,6 +36,8 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound
 
 router = APIRouter(prefix="/acme", tags=["ACME"])
+
+_WAIT_SECONDS = 30.0
 
 
 def _secret(data: Mapping[str, Any], name: str) -> AcmeSecret | None:
@@ -149,9 +153,7 @@ async def add_dns_provider(write: Writing, data: JsonObject) -> JSONResponse:
     """Make a DNS provider."""
     name, key = text(data, "name"), _secret(data, "key")
     settings = settings_given(DnsProvider, _without(data, "name", "key"))
-    return await write.carry_out(
-        PutDnsProvider(name, settings, key, new=True), _provider, made="acme/dns-providers"
-    )
+    return await write.carry_out(PutDnsProvider(name, settings, key, new=True), _provider, made="acme/dns-providers")
 
 
 @router.get("/dns-providers/{name}", responses=answers("DnsProvider"))
@@ -264,8 +266,15 @@ async def remove_acme_certificate(
 
 @router.post("/certificates/{name}/order", responses=answers("AcmeCertificate"))
 async def order_acme_certificate(appliance: Appliance, actor: Caller, name: str) -> JSONResponse:
-    """Order a certificate now, or wait for the order under way. The answer comes when it is issued."""
-    await appliance.acme.order(name, actor)
+    """Order a certificate now, or wait for the order under way.
+
+    The answer comes when the certificate is issued, or after half a minute with `under_way` true: then ask for the
+    certificate until it is false, and see in `trouble` whether the order failed.
+    """
+    # the order goes on when the answer does not wait for it any more
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await appliance.acme.order(name, actor)
     return _certificate_now(appliance, name)
 
 

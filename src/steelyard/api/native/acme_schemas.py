@@ -22,7 +22,9 @@ def _object(properties: dict[str, Schema], *required: str) -> Schema:
 
 def acme_schemas() -> dict[str, Schema]:
     """Every component by name."""
-    pem = {"authority_pem": {**_TEXT, "description": "Whom to believe for the directory's own TLS; empty: as the host."}}
+    pem = {
+        "authority_pem": {**_TEXT, "description": "Whom to believe for the directory's own TLS; empty: as the host."}
+    }
     hmac = {"hmac": {**_SECRET, "description": "Of the external account binding; empty takes it away."}}
     key = {"key": {**_SECRET, "description": "Secret of the TSIG key in base64; empty takes it away."}}
     account_changes = object_schema(AcmeAccount, changes=True, extra={**pem, **hmac})

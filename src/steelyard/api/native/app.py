@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from steelyard import __version__
 from steelyard.api.native import (
     access_lists,
+    acme,
     api_keys,
     certificate_backups,
     certificates,
@@ -64,6 +65,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     signing_requests.router,
     certificate_backups.router,
     cipher_sets.router,
+    acme.router,
     ldap_endpoints.router,
     parameters.router,
     limits.router,

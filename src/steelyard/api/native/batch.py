@@ -14,10 +14,11 @@ from typing import Any, cast
 
 from steelyard.api.native.access_lists import entries_of, list_named, scope_named
 from steelyard.api.native.batch_operations import MEMBERS, RULE_OPERATIONS
-from steelyard.api.native.bodies import mapping, number, objects, only, text
+from steelyard.api.native.bodies import mapping, number, objects, only, text, texts
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import material_of
 from steelyard.api.native.intermediates import certificates_of
+from steelyard.api.native.ldap_endpoints import settings_and_password
 from steelyard.api.native.rules import batch_command
 from steelyard.api.native.services import duplicate, new_service, service_changes
 from steelyard.api.native.sub_services import creation
@@ -25,20 +26,28 @@ from steelyard.api.native.writing import settings_given
 from steelyard.model.access_list import ListName
 from steelyard.model.commands import (
     AddEntries,
+    AddFurtherCheck,
     AddIntermediates,
+    AddLdapEndpoint,
     AddServer,
     AddServerToAll,
     AddService,
     Batch,
+    ChangeFurtherCheck,
+    ChangeLdapEndpoint,
     ChangeServer,
     ChangeService,
     ChangeSlot,
     Command,
     EnableAddress,
     PutCertificate,
+    PutCipherSet,
     RemoveCertificate,
+    RemoveCipherSet,
     RemoveEntries,
+    RemoveFurtherCheck,
     RemoveIntermediate,
+    RemoveLdapEndpoint,
     RemoveServer,
     RemoveService,
     ReplaceList,
@@ -49,6 +58,7 @@ from steelyard.model.errors import OperatorError, located
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.text import canonical_address
+from steelyard.model.virtual_service.further import FurtherCheck
 
 Item = Mapping[str, Any]
 
@@ -159,6 +169,13 @@ _READERS: Mapping[str, Callable[[Item], Command]] = {
     ),
     "change-server": _change_server,
     "remove-server": lambda item: RemoveServer(number(item, "service"), number(item, "server")),
+    "add-further-check": lambda item: AddFurtherCheck(
+        number(item, "service"), settings_given(FurtherCheck, mapping(item, "settings"))
+    ),
+    "change-further-check": lambda item: ChangeFurtherCheck(
+        number(item, "service"), text(item, "name"), settings_given(FurtherCheck, mapping(item, "changes"))
+    ),
+    "remove-further-check": lambda item: RemoveFurtherCheck(number(item, "service"), text(item, "name")),
     "enable-server": lambda item: _switch_server(item, True),
     "disable-server": lambda item: _switch_server(item, False),
     "enable-address": lambda item: _switch_address(item, True),
@@ -166,9 +183,17 @@ _READERS: Mapping[str, Callable[[Item], Command]] = {
     "add-certificate": lambda item: _certificate(item, False),
     "replace-certificate": lambda item: _certificate(item, True),
     "remove-certificate": lambda item: RemoveCertificate(text(item, "name")),
+    "add-cipher-set": lambda item: PutCipherSet(text(item, "name"), texts(item, "ciphers"), fresh=True),
+    "change-cipher-set": lambda item: PutCipherSet(text(item, "name"), texts(item, "ciphers")),
+    "remove-cipher-set": lambda item: RemoveCipherSet(text(item, "name")),
     "add-intermediate": lambda item: AddIntermediates(text(item, "name"), certificates_of(item)),
     "replace-intermediate": lambda item: AddIntermediates(text(item, "name"), certificates_of(item), replace=True),
     "remove-intermediate": lambda item: RemoveIntermediate(text(item, "name")),
+    "add-ldap-endpoint": lambda item: AddLdapEndpoint(*settings_and_password(mapping(item, "settings"))),
+    "change-ldap-endpoint": lambda item: ChangeLdapEndpoint(
+        text(item, "name"), *settings_and_password(mapping(item, "changes"))
+    ),
+    "remove-ldap-endpoint": lambda item: RemoveLdapEndpoint(text(item, "name")),
     **dict.fromkeys(RULE_OPERATIONS, batch_command),
     "add-entries": lambda item: AddEntries(*_list_of(item), entries_of(item)),
     "remove-entries": lambda item: RemoveEntries(*_list_of(item), entries_of(item)),

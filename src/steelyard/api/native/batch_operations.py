@@ -10,6 +10,7 @@ from steelyard.model.access_list import LISTS
 _INDEX: Schema = {"type": "integer", "minimum": 1}
 _TEXT: Schema = {"type": "string"}
 _ANY: Schema = {"type": "object"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
 _MATERIAL = {"name": _TEXT, "pem": _TEXT, "data": _TEXT, "password": _TEXT}
 _AUTHORITY = {"name": _TEXT, "pem": _TEXT, "data": _TEXT}
 _SERVER = {"service": _INDEX, "server": _INDEX}
@@ -55,6 +56,9 @@ MEMBERS: Mapping[str, Mapping[str, Schema]] = {
     "add-server": {"service": _INDEX, "settings": _ref("NewRealServer")},
     "change-server": {**_SERVER, "changes": _ref("RealServerChanges")},
     "remove-server": _SERVER,
+    "add-further-check": {"service": _INDEX, "settings": _ref("FurtherCheck")},
+    "change-further-check": {"service": _INDEX, "name": _TEXT, "changes": _ref("FurtherCheckChanges")},
+    "remove-further-check": {"service": _INDEX, "name": _TEXT},
     "enable-server": _SERVER,
     "disable-server": _SERVER,
     "enable-address": {"address": _TEXT},
@@ -62,9 +66,15 @@ MEMBERS: Mapping[str, Mapping[str, Schema]] = {
     "add-certificate": _MATERIAL,
     "replace-certificate": _MATERIAL,
     "remove-certificate": {"name": _TEXT},
+    "add-cipher-set": {"name": _TEXT, "ciphers": _TEXTS},
+    "change-cipher-set": {"name": _TEXT, "ciphers": _TEXTS},
+    "remove-cipher-set": {"name": _TEXT},
     "add-intermediate": _AUTHORITY,
     "replace-intermediate": _AUTHORITY,
     "remove-intermediate": {"name": _TEXT},
+    "add-ldap-endpoint": {"settings": _ref("NewLdapEndpoint")},
+    "change-ldap-endpoint": {"name": _TEXT, "changes": _ref("LdapEndpointChanges")},
+    "remove-ldap-endpoint": {"name": _TEXT},
     **RULE_OPERATIONS,
     "add-entries": _ENTRIES,
     "remove-entries": _ENTRIES,

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from steelyard.model.acme_account import AcmeAccount
+from steelyard.model.acme_certificate import AcmeCertificate
+from steelyard.model.acme_dns import DnsProvider
 from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
@@ -33,6 +36,9 @@ MODELS: Mapping[str, type[Settings]] = {
     "certificate": Certificate,
     "cipher-set": CipherSet,
     "ldap-endpoint": LdapEndpoint,
+    "acme-account": AcmeAccount,
+    "acme-certificate": AcmeCertificate,
+    "dns-provider": DnsProvider,
     "user": User,
     **SECTIONS,
 }

@@ -104,7 +104,9 @@ def _intermediate_json(
         **_said(parsed),
         "completes": [name for name, chain in chains.items() if parsed in chain[1:]],
         "used_by": [
-            s.index for s in configuration.services.values() if intermediate.name in s.intermediate_certificates
+            s.index
+            for s in configuration.services.values()
+            if intermediate.name in s.intermediate_certificates or intermediate.name in s.server_authorities
         ],
         "problems": findings_json(weaknesses(parsed, "The certificate")),
         "pem": intermediate.pem,

@@ -28,9 +28,9 @@ from steelyard.api.native.declared_limits import (
     declared_client_limits,
     declared_limit_rules,
 )
-from steelyard.api.native.ldap_endpoints import declared_endpoint
 from steelyard.api.native.intermediates import MATERIAL as INTERMEDIATE_MATERIAL
 from steelyard.api.native.intermediates import certificates_of
+from steelyard.api.native.ldap_endpoints import declared_endpoint
 from steelyard.api.native.services import new_service
 from steelyard.api.native.writing import settings_given
 from steelyard.model.access_list import EVERY_SERVICE, LISTS, Entries

@@ -65,7 +65,7 @@ def _kinds(given: list[str] | None) -> tuple[str, ...]:
                 field="kind",
                 value=kind[:40],
                 allowed=", ".join(KINDS),
-                remedy="Give one of these",
+                remedy=f"Give one of {', '.join(KINDS)}",
             )
     return found
 
@@ -79,7 +79,7 @@ def _severity(word: str | None) -> Severity | None:
             field="severity",
             value=word[:40],
             allowed=", ".join(LEVELS),
-            remedy="Give one of these",
+            remedy=f"Give one of {', '.join(LEVELS)}",
         )
     return Severity.of(word)
 

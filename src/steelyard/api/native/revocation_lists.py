@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from cryptography import x509
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
@@ -28,7 +29,20 @@ CONTENT = ("pem", "data")
 
 
 def content_of(data: Mapping[str, Any]) -> str:
-    """The list that was sent: PEM text, or base64 of PEM or DER. Raises `OperatorError`."""
+    """The list that was sent, PEM text or base64 of PEM or DER. Raises `OperatorError`, also for one too old to count."""
+    pem = _sent(data)
+    until = x509.load_pem_x509_crl(pem.encode()).next_update_utc
+    if until is not None and until <= datetime.now(UTC):
+        raise OperatorError(
+            f"The revocation list has held until {until:%Y-%m-%d %H:%M} UTC; with it every client of its authority"
+            " would be refused",
+            field="pem" if "pem" in data else "data",
+            remedy="Fetch the newest one from the authority",
+        )
+    return pem
+
+
+def _sent(data: Mapping[str, Any]) -> str:
     if ("pem" in data) == ("data" in data):
         raise OperatorError(
             "A revocation list comes either as PEM text in 'pem' or as base64 in 'data'",

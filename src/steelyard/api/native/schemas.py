@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from steelyard.api.native.acme_schemas import acme_schemas
 from steelyard.api.native.batch_operations import operation_schemas
 from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema, secret_schemas
 from steelyard.appliance.signing import DEFAULT_KEY, KEY_TYPES, SUBJECT
@@ -206,7 +207,7 @@ def _intermediates() -> dict[str, Schema]:
                 **dict.fromkeys(("subject", "issuer", "serial", "sha256", "pem"), _TEXT),
                 **_VALIDITY,
                 "completes": {**_TEXTS, "description": "Names of certificates whose chains have it."},
-                "used_by": {**_USED_BY, "description": "Indexes of virtual services that trust clients by it."},
+                "used_by": {**_USED_BY, "description": "Indexes of virtual services that name it, for clients or real servers."},
                 "problems": list_of("Finding"),
             }
         ),
@@ -523,6 +524,7 @@ def components() -> dict[str, Schema]:
         **_limits(),
         **_network(),
         **_ldap_endpoints(),
+        **acme_schemas(),
         **_explanations(),
     }
     return {**objects, **_configuration(), **_answers()}

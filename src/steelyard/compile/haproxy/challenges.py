@@ -34,16 +34,20 @@ def with_challenges(
     for number, one in enumerate(directives, 1):
         if one.words[0] == "tcp-request" or one.words[:3] == ("http-request", "set-log-level", "silent"):
             first = number
-    return (*directives[:first], _rule(), *directives[first:])
+    logged = any(one.words[0] == "log" for one in directives)
+    return (*directives[:first], *_rules(logged=logged), *directives[first:])
 
 
-def _rule() -> Directive:
+def _rules(*, logged: bool) -> tuple[Directive, ...]:
     known = f"path,map_str({lookup_path(_LOOKUP)})"
-    return directive(
+    asked = ("if", "{", "path", "-m", "beg", CHALLENGE_PATH, "}", "{", known, "-m", "found", "}")
+    answer = directive(
         *("http-request", "return", "status", "200", "content-type", "application/octet-stream"),
         *("lf-string", f"%[{known}]", "hdr", "Cache-Control", "no-store"),
-        *("if", "{", "path", "-m", "beg", CHALLENGE_PATH, "}", "{", known, "-m", "found", "}"),
+        *asked,
     )
+    # a log is of requests that the edge filter has judged
+    return (directive("http-request", "set-log-level", "silent", *asked), answer) if logged else (answer,)
 
 
 def challenge_lookups(

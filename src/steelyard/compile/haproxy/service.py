@@ -30,6 +30,7 @@ from steelyard.compile.haproxy.rules import rules_part
 from steelyard.compile.haproxy.security_headers import answer_headers_part
 from steelyard.compile.haproxy.sharing import shared_tables
 from steelyard.compile.haproxy.sockets import sockets_part
+from steelyard.compile.haproxy.starttls import starttls_part
 from steelyard.compile.haproxy.switching import compile_switching, is_balanced, switches
 from steelyard.compile.haproxy.tls import listener_tls, name_asked, passes_name, server_tls
 from steelyard.compile.haproxy.unavailable import go_to_sorry, leave_sorry, sorry_server, unavailable_part
@@ -77,6 +78,7 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         + caching_part(service, family, context)
         + compression_part(service, family, context)
         + unavailable_part(service, family, context)
+        + starttls_part(service, family, context)
     )
     groups = ((group.name, group.members) for group in switching.groups)
     backends = tuple(
@@ -126,6 +128,7 @@ def _frontend(
             service, family, _after_connection_rules(directives, name_asked(service, family.parent))
         ),
         inner=service.is_sub,
+        plain_first=bool(service.starttls_protocol),
     )
 
 

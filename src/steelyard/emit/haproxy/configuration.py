@@ -19,6 +19,7 @@ from steelyard.plan.haproxy import (
     TAUGHT,
     Backend,
     Bind,
+    BindTls,
     Frontend,
     Globals,
     HaproxyPlan,
@@ -26,6 +27,7 @@ from steelyard.plan.haproxy import (
     ServicePlan,
     Table,
     inner_socket,
+    tls_listener,
 )
 from steelyard.plan.trust import ClientVerification, trust_path
 
@@ -114,23 +116,28 @@ def _bind(bind: Bind, frontend: Frontend, paths: EnginePaths) -> str:
     words = ["bind", f"{_host(bind.address)}:{ports}"]
     if bind.address == "::":
         words.append("v6only")
-    if frontend.tls is not None:
-        words += ["ssl", "crt-list", paths.certificate_list(frontend.name)]
-        if frontend.tls.require_name:
-            words.append("strict-sni")
-        if frontend.tls.alpn:
-            words += ["alpn", ",".join(frontend.tls.alpn)]
-        words += ["ssl-min-ver", frontend.tls.lowest]
-        if frontend.tls.highest is not None:
-            words += ["ssl-max-ver", frontend.tls.highest]
-        if frontend.tls.ciphers is not None:
-            words += ["ciphers", frontend.tls.ciphers]
-        if frontend.tls.suites is not None:
-            words += ["ciphersuites", frontend.tls.suites]
-        if frontend.tls.clients is not None:
-            words += client_words(frontend.tls.clients)
-        words += ["tls-ticket-keys", paths.ticket_keys] if frontend.tls.tickets else ["no-tls-tickets"]
+    if frontend.tls is not None and not frontend.plain_first:
+        words += _tls_words(frontend, frontend.tls, paths)
     return _line(words)
+
+
+def _tls_words(frontend: Frontend, tls: BindTls, paths: EnginePaths) -> list[str]:
+    words = ["ssl", "crt-list", paths.certificate_list(frontend.name)]
+    if tls.require_name:
+        words.append("strict-sni")
+    if tls.alpn:
+        words += ["alpn", ",".join(tls.alpn)]
+    words += ["ssl-min-ver", tls.lowest]
+    if tls.highest is not None:
+        words += ["ssl-max-ver", tls.highest]
+    if tls.ciphers is not None:
+        words += ["ciphers", tls.ciphers]
+    if tls.suites is not None:
+        words += ["ciphersuites", tls.suites]
+    if tls.clients is not None:
+        words += client_words(tls.clients)
+    words += ["tls-ticket-keys", paths.ticket_keys] if tls.tickets else ["no-tls-tickets"]
+    return words
 
 
 def client_words(clients: ClientVerification) -> list[str]:
@@ -165,6 +172,25 @@ def _frontend(frontend: Frontend, backend: str, paths: EnginePaths) -> Iterator[
         yield _bind(bind, frontend, paths)
     for item in frontend.directives:
         yield _line(item.words)
+    yield _line(["default_backend", tls_listener(frontend.name) if frontend.plain_first else backend])
+    if frontend.plain_first and frontend.tls is not None:
+        yield from _tls_listener(frontend, frontend.tls, backend, paths)
+
+
+def _tls_listener(frontend: Frontend, tls: BindTls, backend: str, paths: EnginePaths) -> Iterator[str]:
+    """What ends the TLS that clients begin in the middle of a connection, and the way there."""
+    name = tls_listener(frontend.name)
+    socket = f"unix@{paths.run}/{inner_socket(name)}"
+    idle = f"{frontend.idle_seconds}s"
+    yield _section("backend", name, "from", "steelyard")
+    yield _line(["mode", "tcp"])
+    yield _line(["timeout", "server", idle])
+    yield _line(["timeout", "tunnel", idle])
+    yield _line(["server", "tls", socket, "send-proxy-v2"])
+    yield _section("frontend", name, "from", "steelyard")
+    yield _line(["mode", "tcp"])
+    yield _line(["timeout", "client", idle])
+    yield _line(["bind", socket, "mode", "600", "accept-proxy", *_tls_words(frontend, tls, paths)])
     yield _line(["default_backend", backend])
 
 

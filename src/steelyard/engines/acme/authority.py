@@ -1,7 +1,7 @@
 """One ACME authority (RFC 8555), spoken to by certbot's `acme` library.
 
-Every method blocks, for `_SECONDS` an answer at most, and is meant for a thread. What the authority objects to comes out
-as `AuthorityRefused` with its problem document, what keeps it from being reached as `HostLacks`.
+Every method blocks, for `_SECONDS` an answer at most, and is meant for a thread. What the authority objects to comes
+out as `AuthorityRefused` with its problem document, what keeps it from being reached as `HostLacks`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import josepy
 import requests
 from acme import challenges, client, errors, messages
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from josepy.errors import Error as JoseError
+from josepy.jwa import ES256, ES384, ES512, RS256, JWASignature
+from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from steelyard import __version__
 from steelyard.model.acme_problem import AuthorityRefused, remedy_for
@@ -232,7 +234,7 @@ class Authority:
                 lacks="a way to the ACME authority",
                 remedy="Check the directory URL, and this host's DNS, routes, firewall and proxy (https_proxy)",
             ) from failure
-        except (errors.Error, josepy.errors.Error, KeyError, AttributeError, TypeError, ValueError) as failure:
+        except (errors.Error, JoseError, KeyError, AttributeError, TypeError, ValueError) as failure:
             raise AuthorityRefused(
                 f"What {self._url} answers is not ACME: {_reason(failure)}",
                 remedy="Check the directory URL",
@@ -291,27 +293,27 @@ def _file_of(pem: str) -> str:
     return path
 
 
-def _jwk(key_pem: bytes) -> josepy.JWK:
+def _jwk(key_pem: bytes) -> JWK:
     key = load_pem_private_key(key_pem, None)
     if isinstance(key, rsa.RSAPrivateKey):
-        return josepy.JWKRSA(key=key)
+        return JWKRSA(key=key)
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return josepy.JWKEC(key=key)
+        return JWKEC(key=key)
     raise OperatorError("The account key is neither RSA nor elliptic curve", field="data", allowed="RSA, P-256, P-384")
 
 
-def _algorithm(key: josepy.JWK) -> josepy.JWASignature:
-    if isinstance(key, josepy.JWKRSA):
-        return josepy.RS256
-    sizes = {256: josepy.ES256, 384: josepy.ES384, 521: josepy.ES512}
+def _algorithm(key: JWK) -> JWASignature:
+    if isinstance(key, JWKRSA):
+        return RS256
+    sizes = {256: ES256, 384: ES384, 521: ES512}
     return sizes[key.key.key_size]
 
 
 def key_from_jwk(text: bytes) -> Any:
     """The private key of a JSON Web Key, as certbot keeps one. Raises `OperatorError`."""
     try:
-        return josepy.JWK.json_loads(text).key._wrapped
-    except (josepy.errors.Error, ValueError, AttributeError) as failure:
+        return JWK.json_loads(text).key._wrapped
+    except (JoseError, ValueError, AttributeError) as failure:
         raise OperatorError(
             "The upload is no account key", field="data", allowed="a private key in PEM, or a JSON Web Key"
         ) from failure

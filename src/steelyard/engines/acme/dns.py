@@ -9,8 +9,8 @@ import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
-import dns.resolver
 import dns.rdtypes.ANY.TXT
+import dns.resolver
 import dns.tsig
 import dns.tsigkeyring
 import dns.update
@@ -53,7 +53,9 @@ def _ring(provider: DnsProvider, key: str) -> dict[dns.name.Name, dns.tsig.Key]:
     try:
         ring: dict[dns.name.Name, dns.tsig.Key] = dns.tsigkeyring.from_text({provider.key_name: key})
     except (ValueError, dns.exception.DNSException) as failure:
-        raise OperatorError("The TSIG key is not base64", field="key", remedy="Give it as the server has it") from failure
+        raise OperatorError(
+            "The TSIG key is not base64", field="key", remedy="Give it as the server has it"
+        ) from failure
     return ring
 
 

@@ -7,10 +7,14 @@ transaction at a time, so one that is refused has to be given up, or the next ce
 from __future__ import annotations
 
 import contextlib
+import logging
+from collections.abc import Collection
 from pathlib import Path
 
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.errors import EngineRefused
+
+log = logging.getLogger("steelyard.haproxy")
 
 _UNLOADABLE = "unable to load SSL certificate into SSL Context"
 _REFUSED = "HAProxy refuses the certificate"
@@ -22,7 +26,7 @@ async def replace_certificate(socket: Path, path: str, pem: str) -> None:
         answer = await ask(socket, f"set ssl cert {path}", payload=pem)
         if "transaction" not in answer.lower():
             raise EngineRefused(_REFUSED, words=answer.strip())
-        await tell(socket, f"commit ssl cert {path}")
+        await tell_of_certificates(socket, f"commit ssl cert {path}")
     except EngineRefused:
         with contextlib.suppress(EngineRefused):  # the first complaint is what matters
             await ask(socket, f"abort ssl cert {path}")
@@ -40,7 +44,7 @@ async def load_certificate(socket: Path, path: str, pem: str) -> None:
     await replace_certificate(socket, path, pem)
 
 
-async def tell(socket: Path, command: str) -> None:
+async def tell_of_certificates(socket: Path, command: str) -> None:
     """A command on certificates without a payload. Raises `EngineRefused`."""
     answer = (await ask(socket, command)).strip()
     removed = answer.startswith(("Entry '", "Certificate '")) and " deleted" in answer
@@ -56,3 +60,13 @@ def refused_certificate(words: str) -> str | None:
         "HAProxy's TLS library refuses the certificate, mostly for an RSA key under 2048 bits or a SHA-1 signature;"
         " have a new one issued"
     )
+
+
+def remove_other_certificates(directory: Path, certificates: Collection[str]) -> None:
+    """Remove the files of certificates that no listener presents any more: they hold keys."""
+    for path in directory.glob("*.pem"):
+        if path.name.removesuffix(".pem") not in certificates and not path.name.startswith("."):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as failure:
+                log.warning("%s, which holds a private key, cannot be removed: %s", path, failure.strerror)

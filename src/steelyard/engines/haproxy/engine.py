@@ -16,7 +16,12 @@ from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certifica
 from steelyard.emit.haproxy.runtime import certificate_command, commands, lookup_kind, lookup_lines, lookup_text
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.emit.haproxy.words import quote_command
-from steelyard.engines.haproxy import certificates
+from steelyard.engines.haproxy.certificates import (
+    load_certificate,
+    remove_other_certificates,
+    replace_certificate,
+    tell_of_certificates,
+)
 from steelyard.engines.haproxy.layout import Layout, require_room, write
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import (
@@ -329,7 +334,7 @@ class RealHaproxy:
             await self._send_certificate(plan.certificates[operation.certificate], operation)
             return
         if isinstance(operation, AssignCertificate | WithdrawCertificate | UnloadCertificate):
-            await certificates.tell(self._layout.socket, certificate_command(operation, self._emitter.paths))
+            await tell_of_certificates(self._layout.socket, certificate_command(operation, self._emitter.paths))
             return
         if isinstance(operation, ReplaceTrust):
             await replace_trust(self._layout.socket, self._layout.engine, operation.file)
@@ -404,11 +409,7 @@ class RealHaproxy:
         self._staples.forget(certificate.name)
         write(self._layout.engine / "certificates" / f"{certificate.name}.pem", pem)
         self._written[certificate.name] = certificate
-        send = (
-            certificates.load_certificate
-            if isinstance(operation, LoadCertificate)
-            else certificates.replace_certificate
-        )
+        send = load_certificate if isinstance(operation, LoadCertificate) else replace_certificate
         await send(self._layout.socket, path, pem.decode())
 
     async def staple(self, certificate: CertificateFile, issuer_pem: str, answer: bytes) -> None:
@@ -444,6 +445,8 @@ class RealHaproxy:
                         # it is in nobody's way
                         log.warning("%s cannot be removed: %s", path, failure.strerror)
         self._lookups = {name: lookup for name, lookup in self._lookups.items() if name in named["lookups"]}
+        self._written = {name: file for name, file in self._written.items() if name in plan.certificates}
+        remove_other_certificates(self._layout.engine / "certificates", plan.certificates)
 
     async def rotate_ticket_keys(self, seconds: float) -> bool:
         path = self._layout.ticket_keys
@@ -469,6 +472,8 @@ class RealHaproxy:
         """What the configuration names: certificates, their lists, lookups and pages."""
         if emitter is self._emitter:
             self._staples.forget_others(plan.certificates if plan.settings.stapling else ())
+        # somebody may have cleared the directory of sockets
+        ensure_keys(self._layout.ticket_keys)
         self._write_certificates(plan, emitter)
         self._write_lists(plan, emitter)
         base = self._layout.engine if emitter is self._emitter else self._layout.staging

@@ -23,7 +23,7 @@ from steelyard.emit.haproxy.configuration import EnginePaths, service_text
 from steelyard.emit.haproxy.runtime import certificate_command, commands
 from steelyard.emit.haproxy.server_state import ServerState
 from steelyard.model.errors import EngineRefused, HostLacks
-from steelyard.plan.haproxy import Backend, CertificateFile, HaproxyPlan, Lookup, Server, ServicePlan
+from steelyard.plan.haproxy import Backend, BindTls, CertificateFile, Frontend, HaproxyPlan, Lookup, Server, ServicePlan
 from steelyard.plan.operations import (
     AddServer,
     AdminState,
@@ -324,7 +324,8 @@ class FakeHaproxy:
             case UnloadCertificate(name):
                 if any(name in service.certificates() for service in worker.plan.services.values()):
                     raise _refusal(f"Can't remove the certificate: certificate '{name}' in use")
-                worker.certificates.pop(name)
+                if worker.certificates.pop(name, None) is None:
+                    raise _refusal(f"certificate '{name}' does not exist!")
             case ReplaceTrust(file):
                 if file.name not in worker.trust:
                     kind = "CRL" if file.revocations else "CA"
@@ -342,35 +343,34 @@ class FakeHaproxy:
         del worker.backends[backend][name]
 
 
-def _presented(worker: _Worker, listener: str) -> tuple[str, ...]:
-    service = worker.plan.services.get(listener)
-    if service is None or service.frontend is None or service.frontend.tls is None:
-        raise _refusal(f"crt-list '{listener}' does not exist!")
-    return service.frontend.tls.certificates
-
-
-def _present(worker: _Worker, listener: str, names: tuple[str, ...]) -> None:
-    service = worker.plan.services[listener]
-    assert service.frontend is not None and service.frontend.tls is not None
-    frontend = replace(service.frontend, tls=replace(service.frontend.tls, certificates=names))
-    services = {**worker.plan.services, listener: replace(service, frontend=frontend)}
-    worker.plan = replace(worker.plan, services=services)
-
-
 def _assign(worker: _Worker, listener: str, name: str) -> None:
-    names = _presented(worker, listener)
+    frontend, tls = _listener(worker, listener)
     if name not in worker.certificates:
         raise _refusal(f"certificate '{name}' does not exist!")
-    _present(worker, listener, (*names, name))
+    _present(worker, listener, frontend, replace(tls, certificates=(*tls.certificates, name)))
 
 
 def _withdraw(worker: _Worker, listener: str, name: str) -> None:
-    names = _presented(worker, listener)
-    if name not in names:
+    frontend, tls = _listener(worker, listener)
+    if name not in tls.certificates:
         raise _refusal(f"Can't delete the entry: certificate '{name}' can't be found in the crt-list '{listener}'!")
-    if names[0] == name:
+    if tls.certificates[0] == name:
         raise _refusal(f"Can't delete the entry: certificate '{name}' cannot be deleted, it is used as default")
-    _present(worker, listener, tuple(one for one in names if one != name))
+    _present(
+        worker, listener, frontend, replace(tls, certificates=tuple(one for one in tls.certificates if one != name))
+    )
+
+
+def _listener(worker: _Worker, listener: str) -> tuple[Frontend, BindTls]:
+    service = worker.plan.services.get(listener)
+    if service is None or service.frontend is None or service.frontend.tls is None:
+        raise _refusal(f"crt-list '{listener}' does not exist!")
+    return service.frontend, service.frontend.tls
+
+
+def _present(worker: _Worker, listener: str, frontend: Frontend, tls: BindTls) -> None:
+    service = replace(worker.plan.services[listener], frontend=replace(frontend, tls=tls))
+    worker.plan = replace(worker.plan, services={**worker.plan.services, listener: service})
 
 
 def _servers_state(backend: str, servers: Mapping[str, RunningServer] | None) -> str:
@@ -461,6 +461,9 @@ def _load(plan: HaproxyPlan, states: Iterable[ServerState]) -> _Worker:
         for name in service.certificates():
             if name not in plan.certificates:
                 raise _fatal(f"unable to load certificate '{name}' of {service.key}")
+        for name in _trusted(service):
+            if name not in plan.trust:
+                raise _fatal(f"unable to load CA or CRL file '{name}' of {service.key}")
         for backend in service.backends:
             worker.backends[backend.name] = _loaded_servers(backend, told)
     for lookup in plan.all_lookups():
@@ -468,6 +471,16 @@ def _load(plan: HaproxyPlan, states: Iterable[ServerState]) -> _Worker:
             raise _fatal(f"lookup {lookup.name} is there twice")
         worker.lookups[lookup.name] = lookup
     return worker
+
+
+def _trusted(service: ServicePlan) -> set[str]:
+    """The files of authorities and revocation lists that a service names."""
+    tls = service.frontend.tls if service.frontend is not None else None
+    clients = tls.clients if tls is not None else None
+    needs = [] if clients is None else [clients.authorities, clients.revocations]
+    servers = (server for backend in service.backends for server in backend.servers)
+    needs += [server.tls.authorities for server in servers if server.tls is not None]
+    return {need.name for need in needs if need is not None}
 
 
 def _loaded_servers(backend: Backend, told: Mapping[tuple[str, str], ServerState]) -> dict[str, RunningServer]:

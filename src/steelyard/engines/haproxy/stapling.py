@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Collection
 from pathlib import Path
 
-from steelyard.engines.haproxy.layout import write
+from steelyard.engines.haproxy.layout import cannot_write, write
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.model.errors import EngineRefused
 
@@ -38,10 +38,14 @@ class Staples:
         write(self._file(certificate, _ANSWER), answer)
 
     def forget(self, certificate: str) -> None:
-        """Remove the answer of a certificate that gets other content."""
+        """Remove the answer of a certificate that gets other content. Raises `HostLacks`."""
         # the answer first: without the issuer HAProxy would not start with it
         for ending in (_ANSWER, _ISSUER):
-            self._file(certificate, ending).unlink(missing_ok=True)
+            path = self._file(certificate, ending)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as failure:
+                raise cannot_write(path, failure) from failure
 
     def forget_others(self, certificates: Collection[str]) -> None:
         """Remove the answers of all other certificates."""

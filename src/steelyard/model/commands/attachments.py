@@ -59,6 +59,14 @@ def _check_of_connections(rules: Mapping[str, ContentRule], service: VirtualServ
     lists = [name for name in LISTS if getattr(service, name)]
     members = (name for member in service.members for name in member.rules)
     reads = [name for name in members if name in rules and rules[name].header not in OF_CONNECTIONS]
+    if service.starttls_mode:
+        raise OperatorError(
+            f"{service.title} begins TLS by STARTTLS, and no content rules are looked at there",
+            field="starttls_mode",
+            value=service.starttls_mode,
+            allowed="0, or a service without content rules",
+            remedy="Detach the rules first",
+        )
     if lists or reads:
         what = f"Rule {reads[0]} reads" if reads else "Rules that change requests and answers read"
         raise OperatorError(

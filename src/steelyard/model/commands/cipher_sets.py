@@ -123,9 +123,13 @@ def check_admin_cipher_set(configuration: Configuration) -> None:
             key_types=frozenset(),
         )
     except OperatorError as failure:
-        failure.field = "admin_cipher_set"
-        failure.message = f"The administration interface: {failure.message}"
-        raise
+        raise OperatorError(
+            f"The administration interface: {failure.message}",
+            field="admin_cipher_set",
+            value=name,
+            allowed=failure.allowed,
+            remedy=failure.remedy,
+        ) from None
 
 
 def _refuse_unknown(configuration: Configuration, name: str, wire: str, field: str) -> None:

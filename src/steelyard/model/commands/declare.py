@@ -22,8 +22,8 @@ from steelyard.model.commands.command import Change
 from steelyard.model.commands.declared_follows import with_follows, without_follows
 from steelyard.model.commands.declared_limits import DeclaredLimit, with_declared_limits
 from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
-from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
 from steelyard.model.commands.intermediates import declared_intermediates
+from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
 from steelyard.model.commands.parameter_secrets import put_away, with_kept
 from steelyard.model.commands.rules import declared_rules
 from steelyard.model.commands.services import AddService, new_server, with_service
@@ -147,7 +147,7 @@ class Declare:
         kept = {
             name: certificate
             for name, certificate in configuration.certificates.items()
-            if name in self.certificates or certificate.temporary
+            if name in self.certificates or certificate.temporary or name in configuration.acme_certificates
         }
         # what the certificates are for is declared later
         result = replace(configuration, certificates=kept, services={})

@@ -130,6 +130,7 @@ def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[
     timeout_before = before.persistence_timeout if before is not None else 0
     if "service_type" in settled and before is not None and settled["service_type"] != before.service_type:
         settled.setdefault("add_via", 0)
+        settled.setdefault("starttls_mode", 0)
         if settled["service_type"] != "http":
             if mode_before in HTTP_PERSISTENCE:
                 settled.setdefault("persistence", "none")

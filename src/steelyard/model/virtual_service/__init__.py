@@ -44,6 +44,8 @@ HTTP_PERSISTENCE = frozenset(
 )
 #: modes that need a name in `cookie`
 NAMED_PERSISTENCE = frozenset({"cookie", "cookie-src", "header"})
+#: `starttls_mode` -> the protocol
+STARTTLS_PROTOCOLS = {2: "smtp", 4: "imap", 6: "pop3"}
 DEFAULT_ACTIVE_COOKIE = "steelyard"
 DEFAULT_PERSISTENCE_TIMEOUT = 360
 
@@ -139,6 +141,11 @@ class VirtualService(
         return self.service_type in ("http", "http2")
 
     @property
+    def starttls_protocol(self) -> str:
+        """The protocol in which clients begin TLS by STARTTLS: "smtp", "imap", "pop3", or "" where they do not."""
+        return STARTTLS_PROTOCOLS.get(self.starttls_mode, "")
+
+    @property
     def reencrypts(self) -> bool:
         """Whether traffic is encrypted again; the stored flag has no effect while acceleration is off."""
         return self.ssl_acceleration and self.ssl_reencrypt
@@ -224,6 +231,12 @@ class VirtualService(
             )
         if self.ssl_reverse and self.ssl_acceleration:
             raise _clash("ssl_reverse", "reversed SSL and SSL acceleration exclude each other; use re-encryption")
+        if self.starttls_mode and self.service_type != "tls":
+            raise _clash("starttls_mode", "STARTTLS is for services of type tls (VStype)")
+        if self.starttls_mode and not self.ssl_acceleration:
+            raise _clash("starttls_mode", "TLS that clients begin has to end here; it needs SSLAcceleration")
+        if self.starttls_mode and (self.slots or self.is_sub):
+            raise _clash("starttls_mode", "a service with STARTTLS has real servers, no sub-services")
         for name, why in refusals(self):
             raise _clash(name, why)
         for name, why in self.check_refusals():

@@ -83,7 +83,7 @@ class BasicSettings(Settings):
             "Service Type",
             "Decides which options the service has.",
             choices=SERVICE_TYPES,
-            unbuilt=frozenset({"http2", "tls", "log"}),
+            unbuilt=frozenset({"http2", "log"}),
         ),
     ] = "gen"
 

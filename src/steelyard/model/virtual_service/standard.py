@@ -130,11 +130,12 @@ class StandardSettings(Settings):
             "StartTLSMode",
             _SECTION,
             "STARTTLS mode",
-            "Protocol whose STARTTLS is answered here.",
+            "Protocol whose STARTTLS is answered here; needs the type tls and SSL acceleration. Clients have to begin"
+            " TLS; real servers are spoken to in plain text.",
             choices={0: "HTTP/HTTPS", 1: "SMTP if requested", 2: "SMTP always", 3: "FTP", 4: "IMAP", 6: "POP3"},
-            built=False,
-            why_unbuilt="HAProxy cannot begin TLS in the middle of a connection; let the real servers answer STARTTLS"
-            " and pass their bytes through (type gen), or serve the TLS ports 465, 993 and 995",
+            unbuilt=frozenset({1, 3}),
+            why_unbuilt="a client that does not ask for TLS would have to be handed over in the middle of its dialogue,"
+            " and data connections of FTP are encrypted one by one; pass these through (type gen)",
         ),
     ] = 0
     idle_time: Annotated[

@@ -196,7 +196,8 @@ class Channel:
             self._changed.notify()
         if done:
             self._arrived(self.route.key, batch.events[done - 1].number)
-        log.warning("%s was not told: %s; trying again in %.0f s", self.route.key, why, delay)
+        level = logging.WARNING if self._gathering.failures == 1 else logging.INFO
+        log.log(level, "%s was not told: %s; trying again in %.0f s", self.route.key, why, delay)
         if fresh:
             self._tell("notification_failing", Severity.ERROR, f"Notification {self.route.key} fails: {why}")
 

@@ -74,7 +74,7 @@ class SyslogSender:
         if self._socket is None:
             self._socket = self._connected()
         if self._protocol == "udp":
-            self._socket.send(text[:_DATAGRAM])
+            self._socket.send(text if len(text) <= _DATAGRAM else _cut(text))
         else:
             self._socket.sendall(b"%d %b" % (len(text), text))
 
@@ -93,6 +93,11 @@ class SyslogSender:
         except BaseException:
             made.close()
             raise
+
+
+def _cut(text: bytes) -> bytes:
+    """What fits a datagram, without half a character at its end."""
+    return text[:_DATAGRAM].decode("utf-8", "ignore").encode()
 
 
 def _has_ended(connection: socket.socket) -> bool:

@@ -32,6 +32,7 @@ _WORDS: Mapping[str, str] = {
     "Redirect": _INSTEAD,
     "Fail Message": _INSTEAD,
 }
+_STATES: Mapping[str, str] = {"up": _UP, "unchecked": _UP, "down": _DOWN}
 _GRAVITY: Mapping[str, Severity] = {_DOWN: Severity.CRITICAL, _INSTEAD: Severity.ERROR}
 
 
@@ -66,11 +67,13 @@ class Watching:
         self, configuration: Configuration, target: str, state: str, reason: str, at: float, *, late: bool = False
     ) -> Iterator[Told]:
         """A real server is in this state."""
-        found = member_of(configuration, target)
         name = SERVERS + target
-        word = {"up": _UP, "unchecked": _UP, "down": _DOWN}.get(state)
+        word = _STATES.get(state)
         before = self._told.get(name)
-        if found is None or word is None or word == before:
+        if word is None or word == before:
+            return
+        found = member_of(configuration, target)
+        if found is None:
             return
         if before is None and word == _UP:
             yield self._noted(name, word)

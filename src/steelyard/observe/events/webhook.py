@@ -53,11 +53,11 @@ class WebhookSender:
             with self._connected().stream("POST", self._url, content=body, headers=headers) as answer:
                 status, phrase = answer.status_code, answer.reason_phrase
         except httpx.HTTPError as failure:
-            raise Undelivered(f"{self._url}: {_said(failure)}") from failure
+            raise Undelivered(_said(failure)) from failure
         except OSError as failure:
-            raise Undelivered(f"{self._url}: {why_not(failure)}") from failure
+            raise Undelivered(why_not(failure)) from failure
         if not 200 <= status <= 299:
-            raise Undelivered(f"{self._url} answered {status} {phrase}".rstrip())
+            raise Undelivered(f"it answered {status} {phrase}".rstrip())
 
     def close(self) -> None:
         """End the connection."""

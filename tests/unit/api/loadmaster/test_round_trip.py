@@ -57,6 +57,7 @@ _TOGETHER: dict[str, dict[str, Any]] = {
     **dict.fromkeys(_ADDED, _ADDED),
     "error_code": {"error_url": "https://%h%s"},
     "standby_port": {"standby_address": "10.0.0.9"},
+    "starttls_mode": {"service_type": "tls", "ssl_reencrypt": False},
 }
 _NOT_HERE = {"address", "port", "protocol"}
 

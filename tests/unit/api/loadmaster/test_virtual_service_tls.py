@@ -34,6 +34,13 @@ def test_without_a_certificate_the_temporary_one_is_shown(api: Api) -> None:
     assert api.appliance.configuration.service(1).certificates == ()
 
 
+def test_a_server_name_is_required_when_it_is_asked_for(shop: Api) -> None:
+    record = shop.v1("addvs", {**HTTPS, "sslacceleration": 1, "certfile": "shop api", "NeedHostName": "y"})
+    assert record["NeedHostName"] == "Y"
+    assert shop.appliance.configuration.service(1).require_sni
+    assert shop.v2("modvs", vs=1, NeedHostName=0)["NeedHostName"] is False
+
+
 @pytest.mark.parametrize("names", ["shop api", "shop,api", f"shop {TEMPORARY} api", ["shop", "api"]])
 def test_certificates_are_named_with_blanks_or_commas(shop: Api, names: object) -> None:
     record = shop.v2("addvs", {**HTTPS, "sslacceleration": True, "certfile": names})
@@ -114,3 +121,29 @@ def test_suites_of_tls_1_3_are_accepted_with_any_separator(api: Api) -> None:
     api.v1("modvs", vs=1, tls13cipherset="TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384")
     assert api.v2("showvs", vs=1)["Tls13CipherSet"] == "TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384"
     assert "TLS_AES_512" in api.v1_error("modvs", vs=1, tls13cipherset="TLS_AES_512")[1]
+
+
+def test_starttls_services(api: Api) -> None:
+    made = api.v2("addvs", vs="10.0.0.1", port=25, prot="tcp", vstype="tls", starttlsmode=2, sslacceleration=1)
+    assert (made["VStype"], made["StartTLSMode"], made["SSLAcceleration"]) == ("tls", 2, True)
+    assert api.v1("showvs", vs=1)["StartTLSMode"] == "2"
+    api.v1("modvs", vs=1, starttlsmode=4)
+    assert api.v2("showvs", vs=1)["StartTLSMode"] == 4
+    for value in (1, 3):
+        status, said = api.v2_error("modvs", vs=1, starttlsmode=value)
+        assert status == 422
+        assert "FTP" in said
+    assert "needs SSLAcceleration" in api.v1_error("modvs", vs=1, sslacceleration=0)[1]
+    api.v1("modvs", vs=1, vstype="gen", sslacceleration=0)
+    assert api.v2("showvs", vs=1)["StartTLSMode"] == 0
+
+
+def test_parameters_of_the_administration_interface(api: Api) -> None:
+    assert api.v1("get", param="wuicipherset")["wuicipherset"] == "WUI"
+    assert api.v2("get", param="WUITLSProtocols")["WUITLSProtocols"] == 7
+    api.v1("set", param="wuicipherset", value="FIPS")
+    api.v2("set", param="WUITLSProtocols", value=23)
+    assert api.v1("getall")["wuicipherset"] == "FIPS"
+    assert "BestPractices" in api.v2_error("set", param="wuicipherset", value="Bogus")[1]
+    assert "unbroken range" in api.v1_error("set", param="wuitlsprotocols", value=11)[1]
+    assert "cannot choose suites" in api.v1_error("set", param="WUITLS13Ciphersets", value="TLS_AES_128_GCM_SHA256")[1]

@@ -59,3 +59,17 @@ async def test_parameters_of_sessions(api: httpx.AsyncClient) -> None:
     assert (await api.get("/parameters/tls")).json()["session_tickets"] is False
     refused = await api.patch("/parameters/tls", json={"ticket_key_hours": 0})
     assert refused.json()["error"]["allowed"] == "1 to 24 hours"
+
+
+async def test_sets_are_part_of_a_batch(api: httpx.AsyncClient) -> None:
+    service = {"address": "127.0.0.1", "port": 443, "ssl_acceleration": True, "cipher_set": "Odd"}
+    commands = [{"op": "add-cipher-set", **BODY}, {"op": "add-service", "settings": service}]
+    assert (await api.post("/batch", json={"commands": commands})).status_code == 200
+    assert (await api.post("/batch", json={"commands": commands[:1]})).status_code == 409
+    commands = [
+        {"op": "change-cipher-set", "name": "Odd", "ciphers": ["AES256-SHA"]},
+        {"op": "change-service", "index": 1, "changes": {"cipher_set": "Default"}},
+        {"op": "remove-cipher-set", "name": "Odd"},
+    ]
+    assert (await api.post("/batch", json={"commands": commands})).status_code == 200
+    assert (await api.get("/cipher-sets/Odd")).status_code == 404

@@ -58,6 +58,18 @@ async def test_a_service_is_made_with_further_checks_and_not_changed_with_them(a
     assert "checks" in refused.json()["error"]["remedy"]
 
 
+async def test_further_checks_in_a_batch(api: httpx.AsyncClient, web: int) -> None:
+    commands: list[dict[str, Any]] = [
+        {"op": "add-further-check", "service": web, "settings": READY},
+        {"op": "add-further-check", "service": web, "settings": {"name": "port", "check_port": 9}},
+        {"op": "change-further-check", "service": web, "name": "ready", "changes": {"check_url": "/alive"}},
+        {"op": "remove-further-check", "service": web, "name": "port"},
+    ]
+    answer = await api.post("/batch", json={"commands": commands})
+    assert answer.status_code == 200, answer.text
+    assert [(check["name"], check["check_url"]) for check in (await api.get(CHECKS)).json()] == [("ready", "/alive")]
+
+
 async def test_a_standby_is_shown(api: httpx.AsyncClient, appliance: MemoryAppliance, web: int) -> None:
     await api.patch("/virtual-services/1/real-servers/2", json={"standby_below": 1})
     appliance.verdicts = {"vs1/rs1": Verdict("up"), "vs1/rs2": Verdict("up", ready=False)}

@@ -49,3 +49,17 @@ async def test_a_real_server_has_a_check_port(api: httpx.AsyncClient, web: int) 
     assert (await api.patch(path, json={"check_port": 9999})).status_code == 200
     assert (await api.get(path)).json()["check_port"] == 9999
     assert (await api.patch(path, json={"check_port": 70000})).status_code == 422
+
+
+async def test_endpoints_are_changed_in_batches(api: httpx.AsyncClient) -> None:
+    commands = [
+        {"op": "add-ldap-endpoint", "settings": {"name": "office", "user": "cn=a", "password": "hunter2"}},
+        {"op": "change-ldap-endpoint", "name": "office", "changes": {"base": "dc=b"}},
+        {"op": "add-ldap-endpoint", "settings": {"name": "lab"}},
+        {"op": "remove-ldap-endpoint", "name": "lab"},
+    ]
+    answer = await api.post("/batch", json={"commands": commands})
+    assert answer.status_code == 200, answer.text
+    (found,) = (await api.get("/ldap-endpoints")).json()
+    assert (found["base"], found["has_password"]) == ("dc=b", True)
+    assert "hunter2" not in answer.text

@@ -65,7 +65,7 @@ async def test_every_write_has_the_options_of_a_write(document: dict[str, Any]) 
         if path != "/rollback":
             options.add(("query", "wait"))
         # asking is by POST too, because a request does not fit into a query; weights from outside are no revision
-        reads = path in ("/explain", "/certificate-backup") or path.endswith("/weights")
+        reads = path in ("/explain", "/certificate-backup") or path.endswith("/weights") or path.startswith("/events")
         writes = method in WRITES and not reads
         assert (options <= names) == writes, (method, path)
 

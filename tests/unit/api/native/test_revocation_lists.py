@@ -56,6 +56,7 @@ async def test_bad_lists_are_refused_with_a_remedy(api: httpx.AsyncClient) -> No
         ({"data": base64.b64encode(b"junk").decode()}, "no revocation list that can be read"),
         ({"data": "!"}, "not base64"),
         ({}, "one of pem, data"),
+        ({"pem": revocation_list(STAFF, days=(-3, -1)).decode()}, "every client of its authority would be refused"),
         ({"data": base64.b64encode(bytes(forged)).decode()}, "no certificate here signed it"),
     ):
         refused = await api.post("/revocation-lists", json={"name": "bad", **content})

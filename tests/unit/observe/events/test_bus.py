@@ -44,7 +44,13 @@ class Receiver:
         pass
 
     def subscribed(
-        self, key: str, level: Severity = Severity.INFO, *, damped: bool = False, pace: Pace | None = None, as_: object = 0
+        self,
+        key: str,
+        level: Severity = Severity.INFO,
+        *,
+        damped: bool = False,
+        pace: Pace | None = None,
+        as_: object = 0,
     ) -> Subscriber:
         return Subscriber(Route(key, level, damped, pace or Pace()), as_, lambda: self)
 

@@ -58,7 +58,12 @@ def test_rsyslog_reads_every_part_of_a_message(rsyslog: Rsyslog, protocol: Any) 
     one, two, three = rsyslog.wait(before + 3)[before:]
     sender.close()
     front.close()
-    assert (one["severity"], one["facility"], one["program"], one["kind"]) == ("2", "daemon", "steelyard", "server_down")
+    assert (one["severity"], one["facility"], one["program"], one["kind"]) == (
+        "2",
+        "daemon",
+        "steelyard",
+        "server_down",
+    )
     assert one["at"] == "2027-01-15T08:00:00.125Z"
     assert 'sequenceId="7"' in one["data"] and 'software="steelyard"' in one["data"]
     assert [line["text"].lstrip("\ufeff") for line in (one, two, three)] == [

@@ -102,7 +102,7 @@ def test_a_service_that_goes_down_is_critical_and_its_return_reaches_the_same() 
     assert down.kind == "service_down" and down.severity == Severity.CRITICAL and down.server == 0
     assert down.text.startswith("VS shop (tcp/192.0.2.1:80) is down: no real server is available")
     assert states(watch, plain, "down", "down") == []
-    (up,) = states(watch, plain, "up", "down")
+    (up,) = states(watch, plain, "down", "up")
     assert up.kind == "service_up" and up.reach == Severity.CRITICAL
 
 
@@ -114,7 +114,7 @@ def test_a_service_nobody_has_checked_yet_is_not_down() -> None:
 
 
 def test_a_service_with_something_in_its_place_is_an_error() -> None:
-    sorry = configuration(sorry_server="10.0.0.9", sorry_port=80)
+    sorry = configuration(standby_address="10.0.0.9", standby_port=80)
     watch = watching({"service 1": "up"})
     (found,) = states(watch, sorry, "down", "down")
     assert found.kind == "service_instead" and found.severity == Severity.ERROR and "(Sorry)" in found.text
