@@ -73,6 +73,9 @@ _LIMIT_TAGS = {
 #: built, and tried elsewhere: their answers are texts of their own, or they need another HAProxy
 ELSEWHERE = {
     *(
+        "logging/listsyslogfiles",
+        "logging/clearlogs",
+        "logging/savelogs",
         "logging/listextlogfiles",
         "logging/clearextlogs",
         "logging/saveextlogs",
@@ -101,6 +104,9 @@ CASES = [
     case("delrs", **SERVER),
     case("enablers", rs="127.0.0.1"),
     case("disablers", rs="127.0.0.1"),
+    case("modifycipherset", name="mine", value="AES128-SHA:AES256-SHA"),
+    case("getcipherset", "cipherset", name="Default"),
+    case("delcipherset", name="spare"),
     case("listcert", "cert"),
     case("readcert", "certificate", cert="every"),
     case("addcert", cert="new", upload=BUNDLE),
@@ -213,6 +219,7 @@ def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callab
     server = lm.must("addrs", vs=1, rs="127.0.0.1", rsport=free_port()).text("Rs/RsIndex")
     lm.must("addcert", cert="every", body=BUNDLE)
     lm.must("addintermediate", cert="authority", body=AUTHORITY)
+    lm.must("modifycipherset", name="spare", value="AES128-SHA")
     lm.must("addldapendpoint", name="directory", server="127.0.0.1")
     lm.must("useraddlocal", user="tester", password="Secret-word-1")
     for name in ("", "used_"):
@@ -309,7 +316,7 @@ def test_listapi_names_exactly_the_commands_that_work(
 NOT_BUILT = [
     "adddomain", "showdomain",
     "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore",
-    "modifycipherset", "getcipherset", "reboot", "shutdown",
+    "reboot", "shutdown",
     "installpatch", "showiface", "modiface", "addroute", "gethosts", "listfqdns", "addfqdn", "logging/ping",
     "logging/listsyslogfiles", "tcpdump", "addowaspcustomrule", "getwafsettings",
     "cluster/status",

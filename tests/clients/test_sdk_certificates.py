@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.api_clients import LoadMasterClient
 from tests.support.certificates import Certified, authority, leaf
 from tests.support.clients import fetch
 from tests.support.origin import Origin
-from tests.support.tls_client import tls_hello_fetch
+from tests.support.tls_client import client_context, tls_hello_fetch
 
 pytestmark = [pytest.mark.client, pytest.mark.needs("haproxy")]
 
@@ -241,7 +242,11 @@ def test_an_assignment_of_an_unknown_certificate_is_refused(sdk: SdkSession, one
     assert shown(port) == before
 
 
-def test_ciphersets_are_refused_by_name(sdk: SdkSession) -> None:
-    for call in ("lm.create_cipherset('mine', ['ECDHE-RSA-AES128-GCM-SHA256']).save()",):
-        with pytest.raises(SdkRaised, match="modifycipherset is known but not built"):
-            sdk(call)
+def test_a_cipher_set_is_made_and_used(sdk: SdkSession, one: Origin, port: int) -> None:
+    make_https(sdk, port, one)
+    sdk("lm.create_cipherset('mine', ['ECDHE-RSA-AES128-SHA256', 'ECDHE-ECDSA-AES128-SHA256'])")
+    sdk("vs.cipherset = 'mine'; vs.update()")
+    context = client_context(highest=ssl.TLSVersion.TLSv1_2)
+    eventually_equal(lambda: tls_hello_fetch("127.0.0.1", port, context=context).cipher, "ECDHE-ECDSA-AES128-SHA256")
+    with pytest.raises(SdkRaised, match="BOGUS"):
+        sdk("lm.create_cipherset('mine', ['BOGUS'])")

@@ -145,6 +145,10 @@ class Rig:
         """What the appliance does every minute: replace keys of session tickets whose time is over."""
         self._background.run(self.started.appliance._dataplane.rotate_ticket_keys())
 
+    def await_(self, asked: Coroutine[Any, Any, T]) -> T:
+        """What the appliance answers."""
+        return self._background.run(asked)
+
     def only_one_worker(self) -> bool:
         """Whether replaced workers have ended; a connection that was waiting for one follows its rules."""
         try:

@@ -231,4 +231,7 @@ def test_sub_services_follow_external_weights(rig: Rig, farm: list[Origin]) -> N
 
 
 def _runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

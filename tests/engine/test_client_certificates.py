@@ -6,6 +6,7 @@ import base64
 import itertools
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from cryptography import x509
 from tests.engine.rig import Rig, Service, eventually
 from tests.support.certificates import Certified, authority, forged, leaf, revocation_list
-from tests.support.clients import Http2Client, Reply
+from tests.support.clients import Headers, Http2Client, Reply
 from tests.support.origin import Origin, TcpOrigin
 from tests.support.tls_client import client_context, tls_hello_fetch
 
@@ -68,19 +69,21 @@ def staff(rig: Rig) -> Iterator[str]:
         rig.do(RemoveIntermediate(one))
 
 
-def context_of(certified: Certified | None, *, version: ssl.TLSVersion | None = None, **more: bool) -> ssl.SSLContext:
+def context_of(
+    certified: Certified | None, *, version: ssl.TLSVersion | None = None, tickets: bool = True
+) -> ssl.SSLContext:
     """A client that shows this certificate with its chain."""
-    context = client_context(lowest=version, highest=version, **more)
+    context = client_context(lowest=version, highest=version, tickets=tickets)
     if certified is not None:
         with tempfile.TemporaryDirectory() as directory:
             context.load_cert_chain(certified.write(Path(directory), "client"))
     return context
 
 
-def asked_by(service: Service, certified: Certified | None, **more: object) -> Reply | None:
+def asked_by(service: Service, certified: Certified | None, headers: Headers = ()) -> Reply | None:
     """The answer to a client with that certificate; None when the handshake is refused."""
     try:
-        return service.fetch(context=context_of(certified), **more)
+        return service.fetch(context=context_of(certified), headers=headers)
     except (ssl.SSLError, ConnectionError):
         return None
 
@@ -116,6 +119,28 @@ def test_only_clients_of_an_accepted_authority_are_let_in(
     assert admitted() == {"guest", "nobody"}, "what is shown has to be good"
     service.change(client_certificates=0)
     assert admitted() == set(everybody)
+
+
+def test_why_a_client_was_refused_is_told(rig: Rig, one: Origin, staff: str) -> None:
+    import_list(rig, revocation_list(STAFF, BOB))
+    service = rig.http(one, ssl_acceleration=True, client_certificates=1)
+    assert let_in(service, ANN)
+    for certified in (BOB, GUEST, STRANGER, EXPIRED, FORGED, None):
+        assert not let_in(service, certified)
+    assert service.fetch("/?fail", context=context_of(ANN)).status == 200
+    told = rig.await_(rig.started.appliance.refused_clients(service.index))
+    assert [(one.subject, one.reason) for one in reversed(told)] == [
+        ("CN=bob.example", "it is revoked"),
+        ("CN=guest.example", "its authority is not accepted"),
+        ("CN=stranger.example", "its authority is not accepted"),
+        ("CN=late.example", "it has expired"),
+        ("CN=ann.example", "its signature is wrong"),
+        ("", "it showed no certificate"),
+    ]
+    assert {one.client for one in told} == {"127.0.0.1"}
+    assert abs(told[0].at - time.time()) < 10
+    public = rig.http(one, ssl_acceleration=True)
+    assert rig.await_(rig.started.appliance.refused_clients(public.index)) == ()
 
 
 def test_an_authority_is_exchanged_at_run_time(rig: Rig, one: Origin, staff: str) -> None:

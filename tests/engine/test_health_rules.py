@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,25 @@ def _reason(server: Server) -> str:
 def _served(service: Service, count: int) -> set[str | None]:
     """Who answers so many requests; None is an answer of no origin."""
     return {service.fetch().header("x-origin") for _ in range(count)}
+
+
+@contextmanager
+def _clients(service: Service) -> Iterator[list[str | None]]:
+    """A client that asks without a pause; gives who answered, None for an answer of no origin."""
+    answered: list[str | None] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            answered.append(service.fetch().header("x-origin"))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield answered
+    finally:
+        ended.set()
+        asking.join()
 
 
 def _kill_health(rig: Rig) -> None:
@@ -102,6 +122,11 @@ def test_a_standby_serves_while_it_is_needed_and_others_take_its_verdict(
         assert _served(service, 2) == {"one"}
     service.change(idle_time=500)
     assert _served(service, 4) == {"one"}, "a new process begins with the standby at rest"
+    with _clients(service) as answered:
+        for enabled in (False, True, False, True):
+            service.server(one).change(enabled=enabled)
+            time.sleep(0.05)
+    assert set(answered) == {"one", "two"}, "an operator's switch leaves nobody without a server"
     with rig.without_reload():
         service.server(one).remove()
         assert follower.setting("servers")[0].follow == 0

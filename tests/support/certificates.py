@@ -232,9 +232,7 @@ def leaf(
         (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
     ]
     if responder is not None:
-        access = x509.AccessDescription(
-            AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder)
-        )
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder))
         extensions.append((x509.AuthorityInformationAccess([access]), False))
     return Certified(_sign(names[0], key, issuer, extensions, days), key, issuer)
 

@@ -35,6 +35,7 @@ class FakeAuthorities:
     shown: list[Mapping[str, str]] = field(default_factory=list)
     now_shown: Callable[[], Mapping[str, str]] = dict
     days: int = 90
+    delays: Callable[[], object] = lambda: None
 
     def open(self, directory_url: str, key_pem: bytes, *, uri: str = "", authority_pem: str = "") -> FakeAuthority:
         return FakeAuthority(self, directory_url, key_pem, uri, authority_pem)
@@ -70,6 +71,7 @@ class FakeAuthority:
         return self._world.accounts[self._key]
 
     def order(self, request_pem: bytes) -> tuple[Any, list[Any]]:
+        self._world.delays()
         self._step("order")
         request = x509.load_pem_x509_csr(request_pem)
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -42,6 +42,7 @@ from steelyard.explain.report import Chosen, Explanation, Result, Step
 from steelyard.explain.request import Request
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.certificate import read_upload
+from steelyard.model.certificate_backup import check_pass_phrase, gather, seal
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands import AddUser, PutCertificate, Restore, required_permissions
 from steelyard.model.commands.command import Command
@@ -55,6 +56,7 @@ from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event
 from steelyard.observe.events.log import EventLog
 from steelyard.observe.network_state import HostEntry, Interface, NetworkState, Route
+from steelyard.observe.refused_clients import RefusedClient
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
 from steelyard.store.contract import SecretMissing
@@ -71,6 +73,7 @@ class FakeAppliance:
     def __init__(self, *, hooks: Path | None = None, real_authorities: bool = False) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self.staplings: Sequence[Stapling] = ()
+        self.refused: Sequence[RefusedClient] = ()
         self.network_state = NetworkState(
             "lb1",
             (
@@ -201,6 +204,10 @@ class FakeAppliance:
             self.edge_directory = tempfile.TemporaryDirectory(prefix="edge")
         return EdgeFiles(Path(self.edge_directory.name))
 
+    async def refused_clients(self, service: int) -> Sequence[RefusedClient]:
+        self.configuration.service(service)
+        return self.refused
+
     def stapling(self) -> Sequence[Stapling]:
         return self.staplings
 
@@ -299,9 +306,11 @@ class FakeAppliance:
 
     async def backup_certificates(self, pass_phrase: str, actor: Actor) -> bytes:
         certificate_care.require_backup_permission(actor)
-        return certificate_care.backup(
-            self.configuration, pass_phrase, now=datetime.now(UTC), secret=self._secrets.__getitem__
-        )
+        keys = {one.key_id: self._secrets[f"key/{one.key_id}"] for one in self.configuration.certificates.values()}
+        # at a cost that does not slow tests down
+        content = gather(self.configuration, keys)
+        check_pass_phrase(pass_phrase)
+        return seal(content, pass_phrase, salt=bytes(16), nonce=bytes(12), at=datetime.now(UTC), n=16)
 
     def ciphers(self) -> frozenset[str] | None:
         return self.known_ciphers

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from steelyard.appliance.acme_proofs import Proofs
 from steelyard.appliance.acme_state import AcmeState, read_state
+from steelyard.appliance.blocking import in_own_thread
 from steelyard.appliance.signing import signing_request
 from steelyard.model.acme_account import STAGING, URL_SAYS, AcmeAccount
 from steelyard.model.acme_certificate import AcmeCertificate
@@ -55,6 +57,7 @@ _LOOK_SECONDS = 1.0
 _AT_ONCE = 4
 #: the longest of one question to an authority, with all its answers; the library's own limit is one of silence
 _STEP_SECONDS = 180.0
+_CLOSE_SECONDS = 3.0
 PERMISSION = "certs"
 
 
@@ -156,8 +159,8 @@ class Acme:
         await self._keep(account, found.uri, key, found.email or account.email, actor)
 
     async def _keep(self, account: AcmeAccount, uri: str, key: bytes, email: str, actor: Actor) -> None:
-        place = random.SystemRandom().getrandbits(128).to_bytes(16).hex()
-        kept = KeepRegistration(account.name, account.directory_url, uri, AcmeSecret(place, key), email)
+        secret = AcmeSecret(secrets.token_hex(16), key)
+        kept = KeepRegistration(account.name, account.directory_url, uri, secret, email)
         await self._around.execute(kept, actor)
 
     def _key_of(self, account: AcmeAccount) -> bytes | None:
@@ -328,17 +331,21 @@ class Acme:
     async def run(self) -> None:
         """Look and order until cancelled."""
         self._around.hooks.mkdir(mode=0o700, exist_ok=True)
-        try:
-            while True:
-                try:
-                    self.look(datetime.now(UTC))
-                except Exception:
-                    # a bug here must not end renewal for good
-                    log.exception("looking at what is due failed in itself")
-                await asyncio.sleep(_LOOK_SECONDS)
-        finally:
-            for task in self._orders.values():
-                task.cancel()
+        while True:
+            try:
+                self.look(datetime.now(UTC))
+            except Exception:
+                # a bug here must not end renewal for good
+                log.exception("looking at what is due failed in itself")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """Give up the orders under way; what they showed is taken away, if that is quick."""
+        orders = list(self._orders.values())
+        for task in orders:
+            task.cancel()
+        if orders:
+            await asyncio.wait(orders, timeout=_CLOSE_SECONDS)
 
     def look(self, now: datetime) -> None:
         """Begin every order that is due."""
@@ -387,7 +394,7 @@ class _Conversation:
     async def __call__(self, step: Callable[[Authority], Any]) -> Any:
         try:
             async with asyncio.timeout(_STEP_SECONDS):
-                return await asyncio.to_thread(step, self._authority)
+                return await in_own_thread(lambda: step(self._authority))
         except TimeoutError as failure:
             raise HostLacks(
                 f"The ACME authority did not finish its answer within {_STEP_SECONDS:.0f} s",

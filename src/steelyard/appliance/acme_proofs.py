@@ -6,9 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steelyard.appliance.blocking import in_own_thread
 from steelyard.compile.haproxy.challenges import CHALLENGE_PATH
 from steelyard.model.acme_certificate import HTTP, AcmeCertificate
 from steelyard.model.acme_dns import HOOK, DnsProvider
@@ -68,7 +70,7 @@ class Proofs:
                 for one in by_dns:
                     # noted first: a hook that fails half-way has its cleaning up called, too
                     made.append(one)
-                    output.append(await asyncio.to_thread(self._record, provider, one, "present"))
+                    output.append(await self._record(provider, one, "present"))
                 await self._seen(provider, by_dns)
             for one in found:
                 await talk(lambda authority, one=one: authority.answer(one))
@@ -96,29 +98,27 @@ class Proofs:
             if provider is None:
                 break
             try:
-                output.append(await asyncio.to_thread(self._record, provider, one, "cleanup"))
+                output.append(await self._record(provider, one, "cleanup"))
             except SteelyardError as failure:
                 log.warning("the record %s was not removed: %s", one.record, failure.message)
                 output.append(f"{failure.message}\n")
 
-    def _record(self, provider: DnsProvider, challenge: Challenge, action: str) -> str:
+    async def _record(self, provider: DnsProvider, challenge: Challenge, action: str) -> str:
+        """Have the record of a challenge made ("present") or removed ("cleanup"); what was said of it."""
+        domain, record, value = challenge.domain, challenge.record, challenge.answer
         if provider.kind == HOOK:
             from steelyard.engines.acme.hooks import run_hook
 
-            return run_hook(
-                self._hooks,
-                provider.program,
-                action,
-                challenge.domain,
-                challenge.record,
-                challenge.answer,
-                provider.program_seconds,
+            seconds = provider.program_seconds
+            return await in_own_thread(
+                lambda: run_hook(self._hooks, provider.program, action, domain, record, value, seconds)
             )
         from steelyard.engines.acme.dns import change_record
 
         key = self._secret(provider.key_place).decode() if provider.key_place else ""
-        done = change_record(provider, key, challenge.record, challenge.answer, add=action == "present")
-        return f"{done}\n"
+        return await in_own_thread(
+            lambda: f"{change_record(provider, key, record, value, add=action == 'present')}\n"
+        )
 
     async def _seen(self, provider: DnsProvider, challenges: Sequence[Challenge]) -> None:
         """Wait until every server that is asked shows every record."""
@@ -127,7 +127,7 @@ class Proofs:
         deadline = time.monotonic() + provider.check_seconds
         for server, port in provider.asked():
             for one in challenges:
-                while not await asyncio.to_thread(shows, server, port, one.record, one.answer):
+                while not await in_own_thread(partial(shows, server, port, one.record, one.answer)):
                     if time.monotonic() > deadline:
                         raise EngineRefused(
                             f"The DNS server {server} does not show the record {one.record} after"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from steelyard.appliance.contract import Actor
-from steelyard.health.status import Event as Verdictum
+from steelyard.health.status import Event as HealthEvent
 from steelyard.health.status import TargetStatus
 from steelyard.model.certificate_expiry import EXPIRED, expiry_warnings
 from steelyard.model.configuration import Configuration
@@ -162,7 +162,7 @@ class Announcer:
         """The run of the checking process, and the number of its event that was heard last."""
         return self._position
 
-    def heard(self, event: Verdictum) -> None:
+    def heard(self, event: HealthEvent) -> None:
         """An event of the checking process."""
         if event.number:
             # one of a version before numbers comes without
@@ -176,7 +176,7 @@ class Announcer:
             )
             self._publish(told)
 
-    def _is_next(self, event: Verdictum) -> bool:
+    def _is_next(self, event: HealthEvent) -> bool:
         """Whether it was not heard before; what is missing between it and the last one is told."""
         run, number = self._position
         missed = event.number - (number if event.run == run else 0) - 1

@@ -62,6 +62,7 @@ from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event, one_line
 from steelyard.observe.network_state import NetworkState, read_network
+from steelyard.observe.refused_clients import RefusedClient
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, target_key
 from steelyard.store.contract import SecretMissing
@@ -135,9 +136,10 @@ class Appliance:
 
     async def close(self, *, stop_engines: bool) -> None:
         """Finish pending reloads and let go; the engines go on unless told to stop."""
-        for task in (self._sampling, self._stapling):
+        for task in (self._sampling, self._stapling, self._ordering):
             if task is not None:
                 task.cancel()
+        await self._acme.close()
         async with self._writer:
             # a change that is under way is finished; a reload that fails from here on takes the lock itself
             self._closing = True
@@ -320,7 +322,7 @@ class Appliance:
     # --- state
 
     def _states(self, configuration: Configuration) -> AllStates:
-        return AllStates(configuration, self._dataplane.verdicts.for_people(), self._dataplane.worker_began)
+        return AllStates(configuration, self._dataplane.verdicts.for_people(), self._dataplane.worker_began, time.time)
 
     def states(self) -> Mapping[int, ServiceState]:
         return self._states(self._snapshot.configuration)
@@ -350,6 +352,9 @@ class Appliance:
         if found is None:
             raise NotFound("RS", server)
         return await self._dataplane.transcripts(f"vs{service}/{found.engine_name}")
+
+    async def refused_clients(self, service: int) -> Sequence[RefusedClient]:
+        return await self._dataplane.refused_clients(self._snapshot.configuration.service(service).engine_name)
 
     def stapling(self) -> Sequence[Stapling]:
         return self._stapler.states()

@@ -24,6 +24,7 @@ from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event
 from steelyard.observe.network_state import NetworkState
+from steelyard.observe.refused_clients import RefusedClient
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import ServiceState
 
@@ -201,6 +202,10 @@ class ApplianceApi(Protocol):
 
     def new_api_key(self) -> tuple[str, str, bytes]:
         """A new random key of 44 letters and digits: (key, its digest, the bytes to keep)."""
+        ...
+
+    async def refused_clients(self, service: int) -> Sequence[RefusedClient]:
+        """Clients that showed no good certificate to a service since the last reload, newest first."""
         ...
 
     def stapling(self) -> Sequence[Stapling]:

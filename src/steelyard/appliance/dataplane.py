@@ -17,8 +17,10 @@ from steelyard.appliance.explaining import explained
 from steelyard.appliance.follower import Follower, Nobody
 from steelyard.appliance.problems import Problems
 from steelyard.appliance.reloads import Reloads
+from steelyard.appliance.standby import standby_comes_first
 from steelyard.appliance.verdicts import Verdicts
 from steelyard.compile.compiler import Plan
+from steelyard.compile.haproxy.refused_clients import ring_name
 from steelyard.diff.haproxy import Difference, apply_operations, difference
 from steelyard.engines.haproxy.engine import HaproxyEngine
 from steelyard.engines.health_process import HealthProcess
@@ -29,6 +31,7 @@ from steelyard.health.client import HealthClient
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.refused_clients import RefusedClient, refused_clients
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup, SetWeight
@@ -116,6 +119,10 @@ class DataPlane:
     async def explained(self, situation: Situation, service: VirtualService, request: Request) -> Explanation:
         """What would happen to a request, with what HAProxy has now."""
         return await explained(self._haproxy, situation, service, request)
+
+    async def refused_clients(self, service: str) -> tuple[RefusedClient, ...]:
+        """The clients a service has refused in the handshake since the last reload, newest first."""
+        return refused_clients(await self._haproxy.show("events", ring_name(service)))
 
     def owns(self, pid: int) -> bool:
         """Whether that process is this appliance's HAProxy."""
@@ -263,6 +270,8 @@ class DataPlane:
             self.wanted, self._revision = plan.haproxy, revision
             now = difference(self.applied, plan.haproxy) if behind else todo
             runs = self._haproxy.master_pid is not None
+            if runs and standby_comes_first(now.operations, plan.haproxy):
+                await self._tell_health(patient=False)
             complete = runs and await self._run(now.operations, plan.haproxy)
             if complete and not now.reload_reasons:
                 self.applied = plan.haproxy

@@ -70,7 +70,7 @@ def show(session: Session, name: Name) -> None:
 
 def _card(found: Mapping[str, Any]) -> Table:
     hidden = {member for member in ("trouble", "remedy", "words", "output", "ordered") if not found[member]}
-    shown = {member: value for member, value in found.items() if member not in hidden and value not in ("", [])}
+    shown = {member: value for member, value in found.items() if member not in hidden and value not in ("", [], None)}
     for member in ("not_after", "ordered", "next"):
         if shown.get(member):
             shown[member] = output.moment(shown[member])
@@ -84,7 +84,7 @@ def add(session: Session, name: Name, pairs: Pairs = None) -> None:
     """Order a certificate: steelyard acme add shop domains=example.com,www.example.com challenge_services=1."""
     body = {"name": name, **values.settings(AcmeCertificate, pairs or ())}
     change = session.write("POST", "/acme/certificates", body)
-    session.report(change, f"Certificate {name} will be ordered and renewed")
+    session.report(change, f"ACME certificate {name} made")
     if body.get("automatic", True) is True and not change["dry_run"]:
         _order(session, name)
 

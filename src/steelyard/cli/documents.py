@@ -3,6 +3,8 @@
     certificates:
       - {name: shop, pem_file: shop.pem}
       - {name: intranet, pkcs12_file: intranet.p12, password_file: intranet.password}
+    intermediates:
+      - {name: example-ca, pem_file: ca.pem}
 
 Files are found relative to the configuration file.
 """
@@ -43,9 +45,10 @@ def load(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Misuse(f"{file} holds no configuration", "Write services:, certificates: and parameters:")
     directory = Path() if str(file) == "-" else file.parent
-    certificates = found.get("certificates")
-    if isinstance(certificates, list):
-        found["certificates"] = [_with_content(item, directory) for item in certificates]
+    for kind in ("certificates", "intermediates"):
+        declared = found.get(kind)
+        if isinstance(declared, list):
+            found[kind] = [_with_content(item, directory) for item in declared]
     try:
         json.dumps(found, allow_nan=False)
     except (TypeError, ValueError) as failure:

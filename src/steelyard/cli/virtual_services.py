@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +61,18 @@ def show(
     """Show one virtual service: its state, what was set on it, and its real servers."""
     found = session.api.get(f"/virtual-services/{find.service(session, service)}")
     session.show(found, lambda: _page(found, all_settings, _members(session, found)))
+
+
+@command(app, "refused")
+def refused(session: Session, service: Service) -> None:
+    """Show which clients were refused in the TLS handshake since the last reload, and why."""
+    found = session.api.get(f"/virtual-services/{find.service(session, service)}/refused-clients")
+    session.show(found, lambda: _refused(found) if found else "No client was refused since the last reload")
+
+
+def _refused(found: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [(output.moment(one["at"]), one["client"], one["subject"] or "none", one["reason"]) for one in found]
+    return output.table(("when", "client", "certificate", "reason"), rows)
 
 
 def _members(session: Session, service: Mapping[str, Any]) -> Table:

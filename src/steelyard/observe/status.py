@@ -5,7 +5,6 @@ Pure: built from a configuration and the checking process's verdicts.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -206,14 +205,17 @@ def _growing(verdict: Verdict, relatives: Relatives) -> str:
 
 
 class AllStates(Mapping[int, ServiceState]):
-    """The state of every service, worked out when it is looked at."""
+    """The state of every service, worked out when it is looked at.
+
+    `began` is when HAProxy's worker did, `clock` tells the time; both in seconds since the epoch, for slow starts.
+    """
 
     def __init__(
         self,
         configuration: Configuration,
         verdicts: Mapping[str, Verdict],
         began: float = 0.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._services = configuration.services
         self._slow_start = configuration.layer7.slow_start

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from josepy.jwk import JWKEC
 from tests.support.fake_appliance import FakeAppliance
 
 from steelyard.appliance.acme_state import AcmeState, read_state
 from steelyard.model.acme_problem import AuthorityRefused
-from steelyard.model.commands import AddAcmeCertificate, AddService, PutDnsProvider, RemoveAcmeCertificate
+from steelyard.model.commands import (
+    AddAcmeCertificate,
+    AddService,
+    ChangeAcmeCertificate,
+    PutDnsProvider,
+    RemoveAcmeCertificate,
+)
 from steelyard.model.commands.acme import state_place
-from steelyard.model.errors import EngineRefused, HostLacks
+from steelyard.model.errors import EngineRefused, HostLacks, OperatorError
 
 REFUSAL = AuthorityRefused("no", words="{}", remedy="Wait")
 
@@ -105,7 +121,7 @@ async def test_an_order_that_was_changed_meanwhile_brings_nothing(appliance: Fak
     task = asyncio.create_task(appliance.acme.order("shop", actor))
     await asyncio.sleep(0)
     await appliance.execute(RemoveAcmeCertificate("shop"), actor)
-    with pytest.raises(Exception, match="changed meanwhile|Unknown"):
+    with pytest.raises(Exception, match=r"changed meanwhile|Unknown"):
         await task
     assert "shop" not in appliance.configuration.certificates
     assert not appliance.acme.states()
@@ -125,7 +141,7 @@ async def test_a_hook_that_fails_half_way_is_called_to_clean_up(appliance: FakeA
     await appliance.execute(PutDnsProvider("hooks", {"program": "hook"}, new=True), actor)
     settings = {"name": "wild", "domains": ["a.example.com", "b.example.com", "c.example.com"], "dns_provider": "hooks"}
     await appliance.execute(AddAcmeCertificate(settings), actor)
-    with pytest.raises(EngineRefused, match="failed to present for b.example.com"):
+    with pytest.raises(EngineRefused, match=r"failed to present for b\.example\.com"):
         await appliance.acme.order("wild", actor)
     assert log.read_text().splitlines() == [
         "present a.example.com _acme-challenge.a.example.com",
@@ -133,3 +149,52 @@ async def test_a_hook_that_fails_half_way_is_called_to_clean_up(appliance: FakeA
         "cleanup a.example.com _acme-challenge.a.example.com",
         "cleanup b.example.com _acme-challenge.b.example.com",
     ]
+
+
+async def test_other_names_are_ordered_at_once_and_nothing_is_by_itself_where_that_is_off(
+    appliance: FakeAppliance,
+) -> None:
+    await settled(appliance)
+    actor = appliance.administrator()
+    await appliance.execute(ChangeAcmeCertificate("shop", {"automatic": False, "domains": ["other.example"]}), actor)
+    await settled(appliance)
+    assert orders(appliance) == 1 and appliance.acme.states()["shop"].due is None
+    await appliance.execute(ChangeAcmeCertificate("shop", {"automatic": True}), actor)
+    await settled(appliance)
+    assert appliance.authorities.orders[1:] == [(appliance.authorities.orders[0][0], ("other.example",))]
+
+
+async def test_the_end_of_the_process_does_not_wait_for_an_authority(appliance: FakeAppliance) -> None:
+    hangs = threading.Event()
+    appliance.authorities.delays = hangs.wait
+    appliance.acme.look(datetime.now(UTC))
+    await asyncio.sleep(0.05)
+    assert appliance.acme.states()["shop"].under_way
+    async with asyncio.timeout(2):
+        await appliance.acme.close()
+    assert not appliance.acme.states()["shop"].under_way and not appliance.acme.states()["shop"].failures
+    hangs.set()
+
+
+async def test_account_keys_in_every_form(appliance: FakeAppliance) -> None:
+    actor = appliance.administrator()
+    known = next(iter(appliance.authorities.accounts))
+    key = load_pem_private_key(known, None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
+    jwk = JWKEC(key=key).json_dumps().encode()
+    for upload, password in ((known, None), (known, "unneeded"), (locked, "open sesame"), (jwk, None)):
+        await appliance.acme.fetch("letsencrypt", upload, password, actor)
+    for upload, password, field in (
+        (locked, None, "password"),
+        (locked, "wrong", "password"),
+        (b"{}", None, "data"),
+        (b"nonsense", None, "data"),
+        (b"\xff\x00", None, "data"),
+    ):
+        with pytest.raises(OperatorError) as refusal:
+            await appliance.acme.fetch("letsencrypt", upload, password, actor)
+        assert refusal.value.field == field
+    other = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(AuthorityRefused, match="no such account"):
+        await appliance.acme.fetch("letsencrypt", other, None, actor)

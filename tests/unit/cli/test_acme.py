@@ -23,7 +23,7 @@ def test_from_account_to_certificate(registered: Program) -> None:
     steelyard = registered
     assert "acme-v02.api.letsencrypt.org/directory/account/1" in steelyard.ok("acme", "account", "list")
     said = steelyard.ok("acme", "add", "shop", "domains=example.com,www.example.com", "challenge_services=1")
-    assert "will be ordered" in said and "is issued, valid until" in said
+    assert "ACME certificate shop made" in said and "is issued, valid until" in said
     (found,) = steelyard.json("acme", "list")
     assert (found["domains"], found["challenge_services"]) == (["example.com", "www.example.com"], [1])
     assert "vs 1" in steelyard.ok("acme", "list")

@@ -97,3 +97,18 @@ def test_a_backup_is_for_its_owner_alone_and_is_restored(steelyard: Program, fil
     assert (wrong.exit_code, "does not open" in wrong.output) == (1, True)
     none = steelyard("cert", "restore", str(file))
     assert (none.exit_code, "--pass-phrase-file" in none.output) == (2, True)
+
+
+def test_a_configuration_file_names_files_of_certificates_and_intermediates(steelyard: Program, files: Path) -> None:
+    (files / "root.pem").write_bytes(ROOT.pem)
+    file = files / "all.yaml"
+    file.write_text(
+        "services: []\n"
+        "certificates: [{name: shop, pem_file: shop.pem}]\n"
+        "intermediates: [{name: root, pem_file: root.pem}]\n"
+    )
+    steelyard.ok("apply", "--file", str(file), "--yes")
+    assert [one["name"] for one in steelyard.json("cert", "intermediate", "list")] == ["root"]
+    exported = files / "exported.yaml"
+    exported.write_text(steelyard.ok("export"))
+    assert "Nothing to do" in steelyard.ok("apply", "--file", str(exported), "--dry-run")

@@ -32,3 +32,8 @@ def test_lists_are_imported_shown_replaced_and_removed(steelyard: Program, tmp_p
 
 def test_stapling_is_shown(steelyard: Program) -> None:
     assert steelyard.json("cert", "stapling") == []
+
+
+def test_refused_clients_are_shown(steelyard: Program) -> None:
+    steelyard.ok("vs", "add", "127.0.0.1:443", "name=shop")
+    assert "No client was refused" in steelyard.ok("vs", "refused", "shop")

@@ -16,11 +16,13 @@ from steelyard.model.setting import Settings
 from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.further import FurtherCheck
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "reference"
 MODELS: tuple[type[Settings], ...] = (
     VirtualService,
     RealServer,
+    FurtherCheck,
     *SECTIONS.values(),
     ContentRule,
     Slot,

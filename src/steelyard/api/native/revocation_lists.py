@@ -1,4 +1,4 @@
-"""Revocation lists of clients' authorities, and how OCSP stapling stands: `/revocation-lists`, `/stapling`."""
+"""Revocation lists, clients that were refused, and how OCSP stapling stands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTENT = ("pem", "data")
 
 
 def content_of(data: Mapping[str, Any]) -> str:
-    """The list that was sent, PEM text or base64 of PEM or DER. Raises `OperatorError`, also for one too old to count."""
+    """The list that was sent, PEM text or base64 of PEM or DER. Raises `OperatorError`, also for one too old."""
     pem = _sent(data)
     until = x509.load_pem_x509_crl(pem.encode()).next_update_utc
     if until is not None and until <= datetime.now(UTC):
@@ -117,6 +117,16 @@ async def replace_revocation_list(write: Writing, name: str, data: JsonObject) -
 async def remove_revocation_list(write: Writing, name: str) -> JSONResponse:
     """Remove a revocation list: certificates it names are accepted again."""
     return await write.carry_out(RemoveRevocationList(name))
+
+
+@router.get("/virtual-services/{index}/refused-clients", responses=answers(list_of("RefusedClient")))
+async def show_refused_clients(appliance: Appliance, index: int) -> JSONResponse:
+    """Clients that showed no good certificate to a service since the last reload, newest first."""
+    found = await appliance.refused_clients(index)
+    return read(
+        appliance.snapshot().revision,
+        [{"at": timestamp(o.at), "client": o.client, "subject": o.subject, "reason": o.reason} for o in found],
+    )
 
 
 def stapling_json(state: Stapling) -> Json:

@@ -207,7 +207,10 @@ def _intermediates() -> dict[str, Schema]:
                 **dict.fromkeys(("subject", "issuer", "serial", "sha256", "pem"), _TEXT),
                 **_VALIDITY,
                 "completes": {**_TEXTS, "description": "Names of certificates whose chains have it."},
-                "used_by": {**_USED_BY, "description": "Indexes of virtual services that name it, for clients or real servers."},
+                "used_by": {
+                    **_USED_BY,
+                    "description": "Indexes of virtual services that name it, for clients or real servers.",
+                },
                 "problems": list_of("Finding"),
             }
         ),
@@ -498,6 +501,14 @@ def _revocation() -> dict[str, Schema]:
         ),
         "NewRevocationList": _object({"name": name, **content}, "name"),
         "RevocationListContent": _object(content),
+        "RefusedClient": _object(
+            {
+                "at": _MOMENT,
+                "client": _TEXT,
+                "subject": {**_TEXT, "description": "Of its certificate; empty when it showed none."},
+                "reason": _TEXT,
+            }
+        ),
         "Stapling": _object(
             {
                 "certificate": _TEXT,

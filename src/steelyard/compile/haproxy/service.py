@@ -26,6 +26,7 @@ from steelyard.compile.haproxy.persistence import (
     memory_of,
     remembered_server,
 )
+from steelyard.compile.haproxy.refused_clients import refused_clients_part
 from steelyard.compile.haproxy.rules import rules_part
 from steelyard.compile.haproxy.security_headers import answer_headers_part
 from steelyard.compile.haproxy.sharing import shared_tables
@@ -78,6 +79,7 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         + caching_part(service, family, context)
         + compression_part(service, family, context)
         + unavailable_part(service, family, context)
+        + refused_clients_part(service, logged=bool(edge_log_part(service, family, context).frontend))
         + starttls_part(service, family, context)
     )
     groups = ((group.name, group.members) for group in switching.groups)

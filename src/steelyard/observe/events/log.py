@@ -55,7 +55,7 @@ class EventLog:
 
     def __init__(self, path: Path, kept: int = 20_000) -> None:
         self.kept = kept
-        self._connection = _opened(path)
+        self._connection, self._absence = _opened(path)
         self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._events: list[Event] = []
@@ -63,12 +63,17 @@ class EventLog:
         self._writing = False
         self._closing = False
         self.lost = 0
-        self.trouble = ""
+        self._refusal = ""
         newest = self._connection.execute("SELECT max(number) FROM events").fetchone()[0]
         said = self._connection.execute("SELECT value FROM notes WHERE name = 'number'").fetchone()
         self._number = max(newest or 0, int(said[0]) if said else 0)
         self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
         self._thread.start()
+
+    @property
+    def trouble(self) -> str:
+        """Why the log is not kept as it should be; empty when it is."""
+        return self._refusal or self._absence
 
     @property
     def number(self) -> int:
@@ -137,7 +142,7 @@ class EventLog:
         """Wait until what was taken is written, at most so long."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while (self._events or self._notes or self._writing) and not self.trouble:
+            while (self._events or self._notes or self._writing) and not self._refusal:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return
@@ -168,11 +173,11 @@ class EventLog:
                 trouble = ""
             except sqlite3.Error as failure:
                 trouble = f"The log of events cannot be written: {failure}"
-                if not self.trouble:
+                if not self._refusal:
                     log.error("%s", trouble)
             with self._changed:
                 self._writing = False
-                self.trouble = trouble
+                self._refusal = trouble
                 if trouble:
                     self._events[:0] = events
                     self._notes = notes | self._notes
@@ -194,17 +199,27 @@ class EventLog:
                 self._connection.execute("DELETE FROM events WHERE number <= ?", (self._number - self.kept,))
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The open file. One that is damaged is put aside: events are worth less than a start."""
+def _opened(path: Path) -> tuple[sqlite3.Connection, str]:
+    """The open file, and what is wrong. Events are worth less than a start: a damaged file is put aside, and where there
+    can be none they are kept in memory.
+    """
     try:
-        return _connected(path)
-    except sqlite3.DatabaseError as failure:
-        aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-        log.error("%s is damaged (%s); it is now %s, and a new one is begun", path, failure, aside.name)
-        path.replace(aside)
-        for rest in ("-wal", "-shm"):
-            path.with_name(path.name + rest).unlink(missing_ok=True)
-        return _connected(path)
+        try:
+            return _connected(path), ""
+        except sqlite3.OperationalError:
+            # the disk, not what is in the file
+            raise
+        except sqlite3.DatabaseError as failure:
+            aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+            log.error("%s is damaged (%s); it is now %s, and a new one is begun", path, failure, aside.name)
+            path.replace(aside)
+            for rest in ("-wal", "-shm"):
+                path.with_name(path.name + rest).unlink(missing_ok=True)
+            return _connected(path), ""
+    except (sqlite3.Error, OSError) as failure:
+        trouble = f"{path} cannot be opened ({failure}): events are kept in memory alone until Steelyard starts again"
+        log.error("%s", trouble)
+        return _prepared(sqlite3.connect(":memory:", check_same_thread=False)), trouble
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -214,10 +229,14 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 4194304")
-        with connection:
-            for table in _SCHEMA:
-                connection.execute(table)
+        return _prepared(connection)
     except BaseException:
         connection.close()
         raise
+
+
+def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+    with connection:
+        for table in _SCHEMA:
+            connection.execute(table)
     return connection

@@ -23,6 +23,7 @@ _TEXTS = {
     "cookie": ["", "SID", "X-User"],
     "query_tag": ["", "id"],
     "check_url": ["", "/", "/health?a=1&b=%20"],
+    "adaptive_url": ["", "/load", "/agent?a=1&b=%20"],
     "ldap_endpoint": ["", "office"],
     "check_host": ["", "shop.example", "10.0.0.1:8080", "[2001:db8::1]:80"],
     "check_pattern": ["", "ok", "<a&b>.*", "caf\u00e9", "a b  c"],

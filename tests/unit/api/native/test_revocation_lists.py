@@ -12,6 +12,7 @@ from tests.support.certificates import authority, leaf, revocation_list
 from tests.unit.api.native.memory_appliance import MemoryAppliance
 
 from steelyard.appliance.stapling import Stapling
+from steelyard.observe.refused_clients import RefusedClient
 
 STAFF = authority("Api Staff")
 ANN = leaf("ann.example", issuer=STAFF, kind="ec")
@@ -118,3 +119,17 @@ async def test_stapling_is_shown(api: httpx.AsyncClient, appliance: MemoryApplia
     assert (await api.patch("/parameters/tls", json={"stapling": True, "stapling_interval": 7200})).status_code == 200
     refused = await api.patch("/parameters/tls", json={"stapling_interval": 60})
     assert refused.json()["error"]["allowed"] == "3600 to 86400 seconds"
+
+
+async def test_refused_clients_are_shown(api: httpx.AsyncClient, appliance: MemoryAppliance) -> None:
+    assert (await api.get("/virtual-services/1/refused-clients")).status_code == 404
+    await api.post("/virtual-services", json={"address": "127.0.0.1", "port": 443})
+    assert (await api.get("/virtual-services/1/refused-clients")).json() == []
+    appliance.refused = (RefusedClient(0.0, "192.0.2.1", "CN=bob", "it is revoked"),)
+    (shown,) = (await api.get("/virtual-services/1/refused-clients")).json()
+    assert shown == {
+        "at": "1970-01-01T00:00:00.000Z",
+        "client": "192.0.2.1",
+        "subject": "CN=bob",
+        "reason": "it is revoked",
+    }

@@ -81,6 +81,15 @@ def test_a_damaged_file_is_put_aside_and_does_not_stop_a_start(opened: Open, tmp
     assert len(list(tmp_path.glob("events.db.damaged-*"))) == 1
 
 
+def test_a_disk_without_room_does_not_stop_a_start_and_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "no directory").write_bytes(b"")
+    log = EventLog(tmp_path / "no directory" / "events.db")
+    assert "cannot be opened" in log.trouble and "kept in memory" in log.trouble
+    log.take(event("one"))
+    assert [one.text for one in log.find(Query())] == ["one"]
+    log.close()
+
+
 def test_a_disk_that_refuses_is_told_of_and_tried_again(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     import steelyard.observe.events.log as module
 
