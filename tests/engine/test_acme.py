@@ -9,22 +9,24 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
-from tests.engine.rig import Rig, Service, eventually
+from tests.engine.rig import Rig, Service, eventually, member
 from tests.support.acme_authority import ZONE, AcmeAuthority, acme_authority, name_server
 from tests.support.clients import Connection, fetch
 from tests.support.origin import Origin
 
 from steelyard.appliance.contract import Actor
+from steelyard.explain.request import Request
 from steelyard.model.commands import (
     AddAcmeCertificate,
     AddRedirector,
     ChangeAcmeAccount,
     ChangeAcmeCertificate,
+    CreateSubService,
     RemoveAcmeAccount,
     RemoveAcmeCertificate,
     RemoveService,
 )
-from steelyard.model.errors import EngineRefused
+from steelyard.model.errors import EngineRefused, OperatorError
 from steelyard.model.user import ADMINISTRATOR
 
 pytestmark = [pytest.mark.engine, pytest.mark.needs("haproxy", "pebble", "knotd")]
@@ -236,9 +238,31 @@ def test_plain_requests_for_challenges(orders: Orders, one: Origin) -> None:
         reply = service.fetch(f"{CHALLENGES}abc?x=1")
         assert (reply.status, reply.body) == (200, b"abc.thumb")
         assert service.fetch(f"{CHALLENGES}abcd").name == one.name
+        told = orders.rig.explain(Request("198.51.100.7", service.index, target=f"{CHALLENGES}abc?x=1")).result
+        assert (told.kind, told.status) == ("answered", 200)
+        told = orders.rig.explain(Request("198.51.100.7", service.index, target=f"{CHALLENGES}abcd")).result
+        assert told.kind == "server"
         # it outlives a reload
         service.change(idle_time=77)
         assert fetch(f"{service.url}{CHALLENGES}abc").body == b"abc.thumb"
     finally:
         orders.run(show({}))
     assert service.fetch(f"{CHALLENGES}abc").name == one.name
+
+
+def test_parents_of_sub_services_answer_for_them(orders: Orders, one: Origin, two: Origin) -> None:
+    rig = orders.rig
+    parent = rig.http()
+    for origin in (one, two):
+        rig.do(CreateSubService(parent.index, {"servers": [member(origin)]}))
+    orders.add("family", f"family.{ZONE}", services=(parent.index,), automatic=False)
+    show = rig.started.appliance._show_challenges
+    orders.run(show({f"{CHALLENGES}abc": "abc.thumb"}))
+    try:
+        assert parent.fetch(f"{CHALLENGES}abc").body == b"abc.thumb"
+        eventually(lambda: parent.fetch("/").status == 200, "a sub-service answers all else")
+    finally:
+        orders.run(show({}))
+    sub = parent.setting("slots")[0].service
+    with pytest.raises(OperatorError, match="name its parent"):
+        orders.add("sub", f"sub.{ZONE}", services=(sub,))

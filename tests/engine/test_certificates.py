@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.engine.rig import Rig, Service, eventually, member
 from tests.support.certificates import Certified, authority, leaf
-from tests.support.clients import tls_hello_fetch
+from tests.support.clients import fetch, tls_hello_fetch
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.tls_client import Hello
@@ -23,13 +23,16 @@ from steelyard.model.certificate import read_upload
 from steelyard.model.certificate_backup import unseal
 from steelyard.model.commands import (
     AddIntermediates,
+    AddRule,
     AddService,
+    AttachRule,
     Batch,
     ChangeService,
     PutCertificate,
     RemoveCertificate,
     RemoveIntermediate,
     RestoreCertificates,
+    RulePlace,
 )
 from steelyard.model.errors import ConflictError, EngineRefused
 
@@ -139,6 +142,36 @@ def test_what_came_at_run_time_is_there_after_a_reload_and_a_restart(rig: Rig, s
     service.change(idle_time=100)
     assert rig.worker != worker
     assert shown(service, "a.shop.example", "b.shop.example") == prints(EXACT, WILD)
+
+
+def test_hosts_of_sub_services_have_certificates_of_their_own_on_the_parent(
+    rig: Rig, service: Service, one: Origin, two: Origin
+) -> None:
+    subs = []
+    for host, origin in (("first.example", one), ("a.shop.example", two)):
+        name = host.partition(".")[0]
+        rig.do(AddRule({"name": f"host-{name}", "header": "Host", "pattern": f"^{host}"}))
+        subs.append({"name": name, "servers": [member(origin)]})
+    made = AddService(
+        {
+            "address": "127.0.0.1",
+            "port": free_port(),
+            "service_type": "http",
+            "ssl_acceleration": True,
+            "certificates": ("first", "exact"),
+            "sub_services": subs,
+        }
+    )
+    outcome = rig.do(made)
+    assert isinstance(outcome.key, int)
+    parent = Service(rig, outcome.key)
+    for slot, name in zip(parent.setting("slots"), ("first", "a"), strict=True):
+        rig.do(AttachRule(RulePlace(outcome.key, member=slot.index), f"host-{name}"))
+        for server in Service(rig, slot.service).servers:
+            server.wait_until("up")
+    for host, origin, certified in (("first.example", "one", FIRST), ("a.shop.example", "two", EXACT)):
+        reply = fetch(f"https://{host}:{parent.port}/", connect_to=(parent.address, parent.port))
+        assert (reply.name, reply.fingerprint) == (origin, certified.fingerprint)
 
 
 def test_hellos_without_a_known_name_are_refused_where_a_name_is_required(rig: Rig, service: Service) -> None:

@@ -464,11 +464,16 @@ async def test_a_verdict_that_was_told_and_not_written_down_is_asked_for_at_once
     await running.origins[0].stop()
     await ask(running.worker, "set server vs1/rs1 health down")
     running.start_health()
+    seen_up = False
 
     async def is_down() -> bool:
-        return await running.state() == "down" and not (await running.server("rs1")).up
+        nonlocal seen_up
+        in_haproxy = (await running.server("rs1")).up
+        seen_up = seen_up or in_haproxy
+        return await running.state() == "down" and not in_haproxy
 
     await eventually(is_down, 5)
+    assert not seen_up, "HAProxy was told what was not true any more"
     assert await running.state("vs1/rs2") == "up"
 
 

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from tests.engine.rig import Rig, Server, Service, eventually, member
@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 
 from steelyard.health.engine_text import servers_state
 from steelyard.model.commands import AddFurtherCheck, AddService
+from steelyard.model.errors import SteelyardError
 from steelyard.observe.status import ServiceState
 
 pytestmark = pytest.mark.engine
@@ -60,12 +61,20 @@ def _clients(service: Service) -> Iterator[list[str | None]]:
         asking.join()
 
 
-def _kill_health(rig: Rig) -> None:
-    """Kill the checking process and wait until another one works."""
+def _kill_health(service: Service) -> None:
+    """Kill the checking process and wait until another one answers."""
+    rig, server = service.rig, service.servers[0]
     before = rig.started.appliance.health().health_pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
+
+    def answers() -> bool:
+        with suppress(SteelyardError):
+            return bool(rig.transcripts(service.index, server.index))
+        return False
+
     eventually(lambda: rig.started.appliance.health().health_pid not in (None, before), "it is started again")
+    eventually(answers, "it answers")
 
 
 def test_minimum_and_critical_send_clients_to_the_sorry_server_although_others_are_fine(
@@ -80,7 +89,7 @@ def test_minimum_and_critical_send_clients_to_the_sorry_server_although_others_a
         assert (service.server(one).status, service.server(two).status) == ("Down", "Up")
         assert _state(service).status == "Sorry"
         assert "1 of 2 real servers available, at least 2 are needed" in _state(service).reason
-        _kill_health(rig)
+        _kill_health(service)
         assert service.name() == "three"
         service.change(enhanced_checks=False)
         assert service.setting("minimum_servers") == 0
@@ -118,7 +127,7 @@ def test_a_standby_serves_while_it_is_needed_and_others_take_its_verdict(
         one.health_status = 200
         eventually(lambda: _served(service, 4) == {"one"}, "the standby rests")
         eventually(lambda: follower.name() == "three", "the follower is up too")
-        _kill_health(rig)
+        _kill_health(service)
         assert _served(service, 2) == {"one"}
     service.change(idle_time=500)
     assert _served(service, 4) == {"one"}, "a new process begins with the standby at rest"

@@ -24,7 +24,8 @@ from tests.support import certificates
 from tests.support.fake_acme import FakeAuthorities
 
 from steelyard.appliance import certificate_care
-from steelyard.appliance.acme import Acme, Surroundings
+from steelyard.appliance.acme import Acme
+from steelyard.appliance.acme_talking import Surroundings
 from steelyard.appliance.announcing import require_root
 from steelyard.appliance.contract import (
     Actor,
@@ -141,6 +142,8 @@ class FakeAppliance:
         if change.configuration is not before:
             self._secrets.update(change.secrets)
             self.forgotten.extend(change.forget)
+            for name in change.forget:
+                self._secrets.pop(name, None)
             number = len(self._revisions) + 1
             entry = HistoryEntry(
                 number, STARTED_AT + number, author, origin, reason, command.summary, "applied", "",

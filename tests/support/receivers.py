@@ -133,7 +133,9 @@ class TlsFront:
 
     def _relay(self, accepted: socket.socket) -> None:
         with (
-            contextlib.suppress(OSError), accepted, self._context.wrap_socket(accepted, server_side=True) as inside,
+            contextlib.suppress(OSError),
+            accepted,
+            self._context.wrap_socket(accepted, server_side=True) as inside,
             socket.create_connection(("127.0.0.1", self._to)) as onwards,
         ):
             while text := inside.recv(65536):

@@ -11,43 +11,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+from steelyard.appliance.acme_accounts import AcmeAccounts, new_account_key
 from steelyard.appliance.acme_proofs import Proofs
 from steelyard.appliance.acme_state import AcmeState, read_state
-from steelyard.appliance.blocking import in_own_thread
+from steelyard.appliance.acme_talking import PERMISSION, Conversation, Surroundings, opened, require_permission
 from steelyard.appliance.signing import signing_request
-from steelyard.model.acme_account import STAGING, URL_SAYS, AcmeAccount
+from steelyard.model.acme_account import STAGING, URL_SAYS
 from steelyard.model.acme_certificate import AcmeCertificate
 from steelyard.model.acme_renewal import names_of, renewal_at
-from steelyard.model.certificate import plain_key_pem, read_upload
+from steelyard.model.certificate import read_upload
 from steelyard.model.commands.acme import (
-    AcmeSecret,
-    KeepRegistration,
     account_named,
     check_order,
     state_place,
 )
 from steelyard.model.commands.certificates import PutCertificate
-from steelyard.model.commands.command import Command
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import EngineRefused, HostLacks, OperatorError, SteelyardError
-from steelyard.model.setting import Settings
-from steelyard.model.user import ADMINISTRATOR, PERMISSIONS, User
+from steelyard.model.user import User
 from steelyard.store.contract import SecretMissing
 
 if TYPE_CHECKING:
     from steelyard.appliance.contract import Actor
-    from steelyard.engines.acme.authority import Authority
 
 log = logging.getLogger("steelyard.acme")
 
@@ -55,42 +46,7 @@ log = logging.getLogger("steelyard.acme")
 _LOOK_SECONDS = 1.0
 #: orders at the same time
 _AT_ONCE = 4
-#: the longest of one question to an authority, with all its answers; the library's own limit is one of silence
-_STEP_SECONDS = 180.0
 _CLOSE_SECONDS = 3.0
-PERMISSION = "certs"
-
-
-class Committed(Protocol):
-    """What the orders are taken from."""
-
-    @property
-    def configuration(self) -> Configuration: ...
-
-
-class Execute(Protocol):
-    """The road of a change."""
-
-    async def __call__(self, command: Command, actor: Actor, *, reason: str = ..., wait: bool | None = ...) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the orders are made with: the appliance's road, its secrets, HAProxy, the directory of hooks.
-
-    `show` makes HAProxy answer exactly these challenges, path to answer; `keep` stores a secret; `told` makes an event
-    of what goes wrong, or is well again (None).
-    """
-
-    snapshot: Callable[[], Committed]
-    execute: Execute
-    actor: Callable[[User], Actor]
-    secret: Callable[[str], bytes]
-    keep: Callable[[str, bytes], Awaitable[None]]
-    show: Callable[[Mapping[str, str]], Awaitable[None]]
-    hooks: Path
-    told: Callable[[str, str | None], None] = lambda concern, words: None
-    open: Callable[..., Authority] | None = None
 
 
 class Acme:
@@ -98,8 +54,11 @@ class Acme:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self._accounts = AcmeAccounts(around)
         self._proofs = Proofs(around.show, around.secret, around.hooks)
         self._states: dict[str, AcmeState] = {}
+        #: what the states are of
+        self._wanted: Mapping[str, AcmeCertificate] = {}
         self._orders: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -108,7 +67,13 @@ class Acme:
     def states(self) -> Mapping[str, AcmeState]:
         """How it stands with every certificate that is ordered here."""
         configuration = self._configuration
-        return {name: self._state(name, one, configuration) for name, one in configuration.acme_certificates.items()}
+        wanted = configuration.acme_certificates
+        if self._wanted is not wanted:
+            # what is removed is forgotten, and what is changed is not held responsible for what it was before
+            known = {name: one for name, one in self._wanted.items() if wanted.get(name) != one}
+            self._states = {name: state for name, state in self._states.items() if name not in known}
+            self._wanted = wanted
+        return {name: self._state(name, one, configuration) for name, one in wanted.items()}
 
     def problems(self) -> Sequence[str]:
         """What goes wrong now, in words."""
@@ -128,85 +93,17 @@ class Acme:
 
     async def register(self, name: str, actor: Actor, *, email: str | None = None, agree: bool = False) -> None:
         """Register an account with its authority, or find it there. Raises the errors of `model.errors`."""
-        _require_permission(actor)
-        account = _checked_email(account_named(self._configuration, name), email)
-        _require_directory(account)
-        key = self._key_of(account)
-        if key is None:
-            key = await asyncio.to_thread(_new_account_key)
-        binding = self._binding(account)
-        async with _Conversation(await self._opened(account, key)) as talk:
-            terms = await talk(lambda authority: authority.terms())
-            if terms and not agree:
-                raise OperatorError(
-                    "The authority asks you to agree to its terms of service",
-                    field="agree_terms",
-                    value=terms,
-                    allowed="true",
-                    remedy=f"Read {terms} and say that you agree",
-                )
-            made = await talk(lambda authority: authority.register(account.email, binding))
-        await self._keep(account, made.uri, key, account.email, actor)
+        await self._accounts.register(name, actor, email=email, agree=agree)
 
     async def fetch(self, name: str, upload: bytes, password: str | None, actor: Actor) -> None:
         """Take over an account by its key. Raises the errors of `model.errors`."""
-        _require_permission(actor)
-        account = account_named(self._configuration, name)
-        _require_directory(account)
-        key = await asyncio.to_thread(self._account_key, upload, password)
-        async with _Conversation(await self._opened(account, key)) as talk:
-            found = await talk(lambda authority: authority.find())
-        await self._keep(account, found.uri, key, found.email or account.email, actor)
-
-    async def _keep(self, account: AcmeAccount, uri: str, key: bytes, email: str, actor: Actor) -> None:
-        secret = AcmeSecret(secrets.token_hex(16), key)
-        kept = KeepRegistration(account.name, account.directory_url, uri, secret, email)
-        await self._around.execute(kept, actor)
-
-    def _key_of(self, account: AcmeAccount) -> bytes | None:
-        if not account.key_place:
-            return None
-        try:
-            return self._around.secret(account.key_place)
-        except SecretMissing:
-            return None
-
-    def _binding(self, account: AcmeAccount) -> tuple[str, str] | None:
-        if not account.kid and not account.hmac_place:
-            return None
-        if not account.kid or not account.hmac_place:
-            raise OperatorError(
-                "An external account binding has a kid and an hmac",
-                field="hmac" if account.kid else "kid",
-                allowed="both, as the authority gave them to you, or neither",
-                remedy="Set the other one too",
-            )
-        return account.kid, self._around.secret(account.hmac_place).decode()
-
-    def _account_key(self, upload: bytes, password: str | None) -> bytes:
-        if upload.lstrip().startswith(b"{"):
-            return plain_key_pem(_library().key_from_jwk(upload))
-        try:
-            key = load_pem_private_key(upload, password.encode() if password and b"ENCRYPTED" in upload else None)
-        except TypeError as failure:
-            raise OperatorError(
-                "The account key is encrypted", field="password", remedy="Give its password"
-            ) from failure
-        except (ValueError, UnsupportedAlgorithm) as failure:
-            wrong = bool(password) and b"ENCRYPTED" in upload
-            raise OperatorError(
-                "The password does not open the account key" if wrong else "The upload is no account key",
-                field="password" if wrong else "data",
-                allowed=None if wrong else "a private key in PEM, or a JSON Web Key",
-                remedy="Give the key's password" if wrong else "Send the account's private key",
-            ) from failure
-        return plain_key_pem(key)
+        await self._accounts.fetch(name, upload, password, actor)
 
     # --- orders
 
     async def order(self, name: str, actor: Actor) -> None:
         """Order a certificate now, or wait for the order that is under way. Raises the errors of `model.errors`."""
-        _require_permission(actor)
+        require_permission(actor)
         check_order(self._configuration, self._configuration.acme_certificate(name))
         await asyncio.shield(self._start(name))
 
@@ -215,7 +112,7 @@ class Acme:
 
         It is made under an account of its own that nobody keeps. Raises the errors of `model.errors`.
         """
-        _require_permission(actor)
+        require_permission(actor)
         wanted = self._configuration.acme_certificate(name)
         account = account_named(self._configuration, wanted.account)
         directory_url = directory_url or STAGING.get(account.directory_url, "")
@@ -228,9 +125,9 @@ class Acme:
             )
         rehearsal = account.changed({"directory_url": directory_url, "uri": "", "key_place": ""})
         check_order(self._configuration, wanted)
-        key = await asyncio.to_thread(_new_account_key)
-        async with _Conversation(await self._opened(rehearsal, key)) as talk:
-            await talk(lambda authority: authority.register("", self._binding(rehearsal)))
+        key = await asyncio.to_thread(new_account_key)
+        async with await opened(self._around, rehearsal, key) as talk:
+            await talk(lambda authority: authority.register("", self._accounts.binding(rehearsal)))
             await self._issued(talk, wanted, self._configuration, [])
         return directory_url
 
@@ -249,23 +146,29 @@ class Acme:
             task.exception()
 
     async def _attempt(self, name: str) -> None:
-        before = self._states.get(name, AcmeState(name))
-        output: list[str] = []
+        wanted, output = self._configuration.acme_certificates.get(name), list[str]()
         try:
             async with self._slots:
                 await self._ordered(name, output)
         except SteelyardError as failure:
-            after = before.failed(datetime.now(UTC), failure, "".join(output), random.random())  # noqa: S311 - jitter
             log.warning("certificate %s was not issued: %s", name, failure.message)
-            await self._note(after)
+            await self._failed(name, wanted, failure, "".join(output))
             raise
         except Exception:
             log.exception("ordering certificate %s failed in itself", name)
             trouble = EngineRefused("Steelyard itself failed at the order; its log has more")
-            await self._note(before.failed(datetime.now(UTC), trouble, "".join(output), random.random()))  # noqa: S311
+            await self._failed(name, wanted, trouble, "".join(output))
             raise
         log.info("certificate %s was issued", name)
-        await self._note(before.good(datetime.now(UTC), "".join(output)))
+        await self._note(AcmeState(name).good(datetime.now(UTC), "".join(output)))
+
+    async def _failed(self, name: str, wanted: AcmeCertificate | None, failure: SteelyardError, output: str) -> None:
+        if wanted is None or self._configuration.acme_certificates.get(name) != wanted:
+            # what was changed meanwhile is another order, which this failure says nothing about
+            self._states.pop(name, None)
+            return
+        before = self._states.get(name, AcmeState(name))
+        await self._note(before.failed(datetime.now(UTC), failure, output, random.random()))  # noqa: S311 - jitter
 
     async def _note(self, state: AcmeState) -> None:
         before = self._states.get(state.certificate)
@@ -287,7 +190,7 @@ class Acme:
         wanted = configuration.acme_certificate(name)
         check_order(configuration, wanted)
         account = account_named(configuration, wanted.account)
-        key = self._key_of(account)
+        key = self._accounts.key_of(account)
         if key is None:
             raise OperatorError(
                 f"The key of ACME account {account.name} is not here any more",
@@ -295,7 +198,7 @@ class Acme:
                 value=account.name,
                 remedy="Register it again",
             )
-        async with _Conversation(await self._opened(account, key)) as talk:
+        async with await opened(self._around, account, key) as talk:
             bundle = await self._issued(talk, wanted, configuration, output)
         material = await asyncio.to_thread(read_upload, bundle)
         if self._configuration.acme_certificates.get(name) != wanted:
@@ -306,7 +209,7 @@ class Acme:
         await self._around.execute(PutCertificate(name, material, replace=known), author, reason=reason, wait=True)
 
     async def _issued(
-        self, talk: _Conversation, wanted: AcmeCertificate, configuration: Configuration, output: list[str]
+        self, talk: Conversation, wanted: AcmeCertificate, configuration: Configuration, output: list[str]
     ) -> bytes:
         """Key, certificate and chain of a fresh order."""
         common = {"common_name": wanted.domains[0]} if len(wanted.domains[0]) <= 64 else {}
@@ -318,13 +221,6 @@ class Acme:
         await self._proofs.prove(talk, wanted, authorizations, configuration, output)
         chain = await talk(lambda authority: authority.finalize(order, pem))
         return request.key_pem + str(chain).encode()
-
-    async def _opened(self, account: AcmeAccount, key: bytes) -> Authority:
-        make = self._around.open or _library().Authority
-        # reading the host's own authorities takes a moment
-        return await asyncio.to_thread(
-            make, account.directory_url, key, uri=account.uri, authority_pem=account.authority_pem
-        )
 
     # --- what is due
 
@@ -377,69 +273,3 @@ def _due(wanted: AcmeCertificate, configuration: Configuration) -> datetime:
     if certificate is None or names_of(certificate.leaf()) != frozenset(wanted.domains):
         return datetime.min.replace(tzinfo=UTC)
     return renewal_at(certificate.leaf(), configuration.acme.renew_days)
-
-
-class _Conversation:
-    """An authority whose blocking methods are called in threads, within a time."""
-
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
-
-    async def __aenter__(self) -> _Conversation:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self._authority.close)
-
-    async def __call__(self, step: Callable[[Authority], Any]) -> Any:
-        try:
-            async with asyncio.timeout(_STEP_SECONDS):
-                return await in_own_thread(lambda: step(self._authority))
-        except TimeoutError as failure:
-            raise HostLacks(
-                f"The ACME authority did not finish its answer within {_STEP_SECONDS:.0f} s",
-                lacks="a way to the ACME authority",
-                remedy="It is tried again later by itself",
-            ) from failure
-
-
-def _library() -> Any:
-    """The module that talks, which needs what not every installation has."""
-    try:
-        from steelyard.engines.acme import authority
-    except ImportError as failure:
-        raise HostLacks(
-            f"ACME needs a library that is not installed ({failure.name})",
-            lacks="the Python package acme",
-            remedy="Install it: pip install 'steelyard[acme]'",
-        ) from failure
-    return authority
-
-
-def _new_account_key() -> bytes:
-    """P-256: the one algorithm that every authority must take (RFC 8555, 6.2)."""
-    return plain_key_pem(ec.generate_private_key(ec.SECP256R1()))
-
-
-def _checked_email(account: Settings, email: str | None) -> Any:
-    return account if email is None else account.changed({"email": email})
-
-
-def _require_permission(actor: Actor) -> None:
-    if not actor.user.may(PERMISSION):
-        raise OperatorError(
-            f"User {actor.name} lacks the permission {PERMISSIONS[PERMISSION]}",
-            field="permission",
-            value=PERMISSION,
-            remedy=f"Ask {ADMINISTRATOR}",
-        )
-
-
-def _require_directory(account: AcmeAccount) -> None:
-    if not account.directory_url:
-        raise OperatorError(
-            f"ACME account {account.name} has no directory",
-            field="directory_url",
-            allowed=URL_SAYS,
-            remedy="Set the URL of the authority's directory first",
-        )

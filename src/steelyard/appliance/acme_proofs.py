@@ -58,7 +58,7 @@ class Proofs:
             kind = kinds.get(domain)
             if kind is None:
                 raise AuthorityRefused(f"The authority asks for {domain}, which was not ordered", remedy="Tell it so")
-            found.append(await talk(lambda authority, one=one, kind=kind: authority.challenge(one, kind)))
+            found.append(await talk(partial(_challenge, one, kind)))
         by_http = [one for one in found if one.kind == HTTP]
         by_dns = [one for one in found if one.kind != HTTP]
         provider = configuration.dns_providers.get(wanted.dns_provider)
@@ -73,7 +73,7 @@ class Proofs:
                     output.append(await self._record(provider, one, "present"))
                 await self._seen(provider, by_dns)
             for one in found:
-                await talk(lambda authority, one=one: authority.answer(one))
+                await talk(partial(_answer, one))
             for one in found:
                 await self._believed(talk, one)
         finally:
@@ -116,9 +116,7 @@ class Proofs:
         from steelyard.engines.acme.dns import change_record
 
         key = self._secret(provider.key_place).decode() if provider.key_place else ""
-        return await in_own_thread(
-            lambda: f"{change_record(provider, key, record, value, add=action == 'present')}\n"
-        )
+        return await in_own_thread(lambda: f"{change_record(provider, key, record, value, add=action == 'present')}\n")
 
     async def _seen(self, provider: DnsProvider, challenges: Sequence[Challenge]) -> None:
         """Wait until every server that is asked shows every record."""
@@ -147,3 +145,11 @@ class Proofs:
                 )
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_POLL)
+
+
+def _challenge(authorization: Any, kind: str, authority: Authority) -> Challenge:
+    return authority.challenge(authorization, kind)
+
+
+def _answer(challenge: Challenge, authority: Authority) -> None:
+    authority.answer(challenge)

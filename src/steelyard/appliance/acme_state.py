@@ -67,8 +67,8 @@ def read_state(certificate: str, kept: bytes) -> AcmeState:
     """The opposite of `AcmeState.as_bytes`; what cannot be read counts as nothing known."""
     try:
         found: dict[str, Any] = json.loads(kept)
-        times = {name: datetime.fromisoformat(found[name]) for name in ("ordered", "retry") if found.get(name)}
         known = {name: found[name] for name in ("failures", "trouble", "remedy", "words", "output")}
-        return AcmeState(certificate, **known, **times)
+        known |= {name: datetime.fromisoformat(found[name]) for name in ("ordered", "retry") if found[name]}
+        return AcmeState(certificate, **known)
     except (ValueError, KeyError, TypeError, AttributeError):
         return AcmeState(certificate)

@@ -21,7 +21,8 @@ from typing import Any
 
 from steelyard import __version__
 from steelyard.appliance import access, certificate_care
-from steelyard.appliance.acme import Acme, Surroundings
+from steelyard.appliance.acme import Acme
+from steelyard.appliance.acme_talking import Surroundings
 from steelyard.appliance.announcing import Announcer, require_root
 from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDifference, Outcome, Preview, Snapshot
 from steelyard.appliance.dataplane import DataPlane
@@ -428,6 +429,7 @@ class Appliance:
             self._states(configuration),
             self._compiler.service_context(configuration),
             lambda one: self._compiler.family(one, configuration),
+            self._compiler.challenges,
         )
         return replace(await self._dataplane.explained(situation, service, request), revision=of.revision)
 

@@ -175,7 +175,13 @@ class DataPlane:
         else:
             await self._first_plan()
         await self._sync()
-        for watch in (self._watch_haproxy, self._watch_health, self._keep_health_told, self._follow_verdicts, self._keep_ticket_keys_fresh):
+        for watch in (
+            self._watch_haproxy,
+            self._watch_health,
+            self._keep_health_told,
+            self._follow_verdicts,
+            self._keep_ticket_keys_fresh,
+        ):
             self._tasks.append(asyncio.create_task(self._for_ever(watch)))
 
     async def _first_plan(self) -> None:

@@ -19,14 +19,24 @@ class Verdicts:
         self._known: dict[str, TargetStatus] = {}
         #: when a target last left maintenance, in seconds since the epoch
         self._returned: dict[str, float] = {}
+        #: verdicts of targets whose statuses are still on their way here
+        self._early: dict[str, Event] = {}
 
     def replace_all(self, statuses: Mapping[str, TargetStatus]) -> None:
         """A new snapshot."""
         self._known = dict(statuses)
+        self._early.clear()
 
     def put(self, statuses: Mapping[str, TargetStatus]) -> None:
-        """Some targets' statuses."""
-        self._known.update(statuses)
+        """Some targets' statuses. Events come another way, so a verdict that is newer than its status stays."""
+        for target, status in statuses.items():
+            known, early = self._known.get(target), self._early.pop(target, None)
+            if known is not None and known.since > status.since:
+                self._known[target] = _with_verdict(status, known)
+            else:
+                self._known[target] = status
+            if early is not None and early.at > status.since:
+                self.note(early)
 
     def put_weights(self, weights: Mapping[str, int]) -> None:
         """HAProxy's weights of some targets, as they are now."""
@@ -38,9 +48,11 @@ class Verdicts:
     def note(self, event: Event) -> None:
         """One change."""
         known = self._known.get(event.target)
-        if known is None:
-            return
         if event.event == "service":
+            return
+        if known is None:
+            if event.event == "verdict":
+                self._early[event.target] = event
             return
         if event.event == "verdict":
             self._known[event.target] = replace(known, state=event.after, since=event.at, reason=event.reason)  # type: ignore[arg-type]
@@ -87,6 +99,10 @@ class Verdicts:
             if server.weight_by_health and status is not None and status.weight is not None:
                 weight = status.weight
             yield ServerState(backend.name, server, up, admin, weight)
+
+
+def _with_verdict(status: TargetStatus, known: TargetStatus) -> TargetStatus:
+    return replace(status, state=known.state, since=known.since, reason=known.reason)
 
 
 class _View(Mapping[str, Verdict]):

@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Logs of the edge filter.")
 @command(app, "edge")
 def show_edge_log(
     session: Session,
-    kind: Annotated[str, typer.Argument(help="connection, security or user.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="connection|security|user", help="Which log.", show_default=False)],
     tail: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the last lines.")] = 100,
     since: Annotated[str | None, typer.Option(help="Only lines from this time on: 2026-01-31T12:00:00Z.")] = None,
 ) -> None:

@@ -133,6 +133,7 @@ class Compiler:
 
     def family(self, service: VirtualService, configuration: Configuration) -> Family:
         """What belongs to a service."""
+        self._note_challenge_services(configuration)
         return self._family(service, configuration, None)
 
     def _context(self, configuration: Configuration) -> _Context:

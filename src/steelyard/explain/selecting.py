@@ -144,13 +144,13 @@ def told(rule: ContentRule, request: Request, flags: Flags) -> str:
     if rule.header in TLS_FIELDS[1:]:
         return f"rule {rule.name} {_hits(hit)}: {rule.header} is known only in the handshake, and taken as not there"
     seen = subjects(rule, request)
-    shown = " or ".join(repr(_short(text)) for text in seen) or "that is not there"
+    shown = " or ".join(_quoted(_short(text)) for text in seen) or "that is not there"
     if rule.network is not None:
         verb = "is in" if fits else "is not in"
     else:
         verb = (_VERBS if fits else _VERBS_NOT)[rule.match_type]
     negated = ", and the rule is negated" if rule.negate else ""
-    return f"rule {rule.name} {_hits(hit)}: {what} {shown} {verb} {rule.pattern!r}{negated}"
+    return f"rule {rule.name} {_hits(hit)}: {what} {shown} {verb} {_quoted(rule.pattern)}{negated}"
 
 
 def _hits(hit: bool) -> str:
@@ -160,6 +160,11 @@ def _hits(hit: bool) -> str:
 def _short(text: bytes) -> str:
     found = text.decode("utf-8", "replace")
     return found if len(found) <= _LONGEST_SHOWN else found[: _LONGEST_SHOWN - 3] + "..."
+
+
+def _quoted(text: str) -> str:
+    """As the rule has it or the request brought it, backslashes too; only what cannot be printed is escaped."""
+    return "'" + "".join(one if one.isprintable() else repr(one)[1:-1] for one in text) + "'"
 
 
 def _numbers(flags: Flags) -> str:

@@ -7,7 +7,7 @@ HAProxy, and only what matters is asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from steelyard.compile.haproxy.context import ServiceContext
@@ -105,6 +105,8 @@ class Situation:
     states: Mapping[int, ServiceState]
     context: ServiceContext
     family: Callable[[VirtualService], Family]
+    #: what ACME authorities find now, path to answer
+    challenges: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

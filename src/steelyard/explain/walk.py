@@ -12,6 +12,7 @@ from steelyard.explain.filtering import filter_request, has_length
 from steelyard.explain.limiting import limited
 from steelyard.explain.persisting import persisted
 from steelyard.explain.place import Place
+from steelyard.explain.proving import proved
 from steelyard.explain.refusing import unavailable
 from steelyard.explain.report import Explanation, Result, Step
 from steelyard.explain.request import Request
@@ -28,7 +29,7 @@ def explain(situation: Situation, service: VirtualService, request: Request) -> 
     """What would happen to a request that arrives at a service."""
     steps: list[Step] = []
     visit = Visit(situation, service, request, steps)
-    result = arrive(visit)
+    result = arrive(visit) or proved(visit)
     if result is None:
         result = yield from _inside(visit)
     return Explanation(tuple(steps), result)

@@ -138,11 +138,11 @@ class Pusher:
                 self._reread, before = False, set(self._dirty)
                 have = servers_state(await ask(self._worker, "show servers state", timeout=ASK_SECONDS))
                 self._told = {name: have[name] for name in self._wanted if name in have}
-                self._compare()
+                doubtful = self._compare()
                 # What HAProxy does not know is left to the next reconcile, but for what was wanted while it answered.
-                self._dirty = (self._dirty - before) | self._told.keys()
+                self._dirty = ((self._dirty - before) | self._told.keys()) - doubtful
                 differing, refusal = await self._send()
-                self._incomplete = self._incomplete or len(self._told) < len(self._wanted)
+                self._incomplete = self._incomplete or len(self._told) < len(self._wanted) or bool(doubtful)
             self._identity = identity
             if differing:
                 log.info("HAProxy was told of %d servers whose state differed", differing)
@@ -150,10 +150,18 @@ class Pusher:
                 raise EngineRefused("HAProxy refused a command", words=refusal)
             return differing
 
-    def _compare(self) -> None:
+    def _compare(self) -> set[Server]:
+        """At the first look: tell which servers HAProxy has otherwise; gives those it has down.
+
+        What HAProxy was told last may be newer than what a killed process wrote down, so these stay down until the next
+        look, a second later, or until their checks have spoken.
+        """
         listener, self._disagrees = self._disagrees, None
-        if listener is not None:
-            listener([n for n, have in self._told.items() if have.admin != "maint" and have.up != self._wanted[n].up])
+        if listener is None:
+            return set()
+        differing = {n for n, have in self._told.items() if have.admin != "maint" and have.up != self._wanted[n].up}
+        listener(differing)
+        return {name for name in differing if self._wanted[name].up}
 
     async def _push(self) -> None:
         async with self._lock:

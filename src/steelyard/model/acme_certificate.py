@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,7 +18,8 @@ from steelyard.model.virtual_service import VirtualService
 _SECTION = "acme certificate"
 #: Let's Encrypt takes 100 names an order
 MOST_NAMES = 100
-HTTP, DNS = "http-01", "dns-01"
+HTTP: Final = "http-01"
+DNS: Final = "dns-01"
 KEY_TYPES = {
     "rsa-2048": "RSA, 2048 bits",
     "rsa-4096": "RSA, 4096 bits",

@@ -46,7 +46,7 @@ def renewal_at(certificate: x509.Certificate, renew_days: int) -> datetime:
 
 def retry_after(failures: int, chance: float) -> timedelta:
     """How long to wait after so many failures in a row. `chance` (0 to 1) spreads it over 80 to 120 per cent."""
-    wait = min(FIRST_RETRY * 2 ** min(failures - 1, 10), LONGEST_RETRY)
+    wait = min(FIRST_RETRY * (1 << min(failures - 1, 10)), LONGEST_RETRY)
     return wait * (0.8 + 0.4 * chance)
 
 

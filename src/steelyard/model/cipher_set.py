@@ -56,7 +56,8 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         *_ecdhe("DES-CBC3-SHA"),
         *("EDH-RSA-DES-CBC3-SHA", "DES-CBC3-SHA"),
     ),
-    "WUI": _BEST,
+    # the interface has scripts of all ages for clients
+    "WUI": _DEFAULT,
     # the members LoadMaster documents, those with forward secrecy first
     "FIPS": (
         *("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),

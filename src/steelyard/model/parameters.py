@@ -311,8 +311,8 @@ class NetworkParameters(Settings):
             "keepalive",
             _NETWORK,
             "Enable TCP Keepalives",
-            "Have the kernel probe client and server connections on which nothing moves, so that dead ones are found and"
-            " firewalls keep live ones.",
+            "Have the kernel probe client and server connections on which nothing moves, so that dead ones are found"
+            " and firewalls keep live ones.",
         ),
     ] = False
     multiple_gateways: Annotated[bool, Setting("multigw", _NETWORK, "Enable Alternate GW support", "", built=False)] = (

@@ -35,9 +35,9 @@ class Setting:
 
     `wire` is the request name in the LoadMaster API (None: Steelyard only), `answer` its spelling in answers when that
     differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built
-    yet; `why_unbuilt` says what stands in the way. `filled` says that a text may not be empty. `separator` joins a list on the wire. `text_number` marks a number
-    that API v2 answers as a string. `explains` gives reason and remedy for a number that range or choices refuse, or
-    None where there is no more to say than what is allowed.
+    yet; `why_unbuilt` says what stands in the way. `filled` says that a text may not be empty. `separator` joins a list
+    on the wire. `text_number` marks a number that API v2 answers as a string. `explains` gives reason and remedy for a
+    number that range or choices refuse, or None where there is no more to say than what is allowed.
     """
 
     wire: str | None

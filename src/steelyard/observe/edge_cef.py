@@ -1,8 +1,8 @@
 r"""Events of the edge filter in ArcSight's Common Event Format (CEF 25, "Implementing ArcSight CEF").
 
-A line is the time, `CEF:0`, header fields between `|`, and `key=value` pairs. Backslashes and the signs that part fields
-are escaped with a backslash; a byte that is no visible ASCII becomes `\\xNN`, so nothing that a client sends can end a line
-or look like another field.
+A line is the time, `CEF:0`, header fields between `|`, and `key=value` pairs. Backslashes and the signs that part
+fields are escaped with a backslash; a byte that is no visible ASCII becomes `\\xNN`, so nothing that a client sends can
+end a line or look like another field.
 """
 
 from __future__ import annotations

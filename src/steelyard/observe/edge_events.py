@@ -180,7 +180,8 @@ def written(event: Event, name: str) -> str:
         f"{moment(event.at)} service={event.service} name={_quoted(name.encode())} client={event.client}"
         f" address={event.address} host={_quoted(event.host)} method={_quoted(event.method.encode())}"
         f" url={_quoted(shown_url(event))} status={event.status} server={event.server or NOTHING}"
-        f" received={event.received} sent={event.sent} ms={event.duration} action={'refused' if event.refused else _ALLOWED}"
+        f" received={event.received} sent={event.sent} ms={event.duration}"
+        f" action={'refused' if event.refused else _ALLOWED}"
         f" reason={_quoted(reason_of(event).encode())}{agent}"
     )
 

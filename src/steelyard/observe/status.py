@@ -36,7 +36,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ServerState:
-    """One real server or slot. `status` is Up, Down, Standby, Disabled, Draining or Unchecked; `reason` says why."""
+    """One real server or slot. `status` is Up, Down, Standby, Disabled, Draining or Unchecked; `reason` says why.
+
+    The slot of a sub-service made without real servers, to redirect or to answer, is Redirect or Fail Message.
+    """
 
     index: int
     status: str
@@ -77,6 +80,8 @@ class Relatives:
 _ALONE = Relatives()
 #: well, whether they have clients now or stand by
 _LIVE = ("Up", "Unchecked", "Standby")
+#: what a sub-service without real servers does for its clients, on purpose
+_INSTEAD = ("Redirect", "Fail Message")
 #: real servers a reason names; of more it says how many
 _NAMED = 5
 
@@ -92,7 +97,7 @@ def service_state(
     """The state of one service, its real servers and its slots."""
     servers = {server.index: _server_state(service, server, verdicts, relatives) for server in service.servers}
     if not service.enabled:
-        slots = {slot.index: _server_state(service, slot, verdicts, relatives) for slot in service.slots}
+        slots = {slot.index: _slot_state(service, slot, verdicts, relatives) for slot in service.slots}
         return ServiceState(service.index, "Disabled", "switched off by an administrator", servers, slots)
     if service.slots:
         return _parent_state(service, verdicts, relatives)
@@ -152,24 +157,46 @@ def _switched_off(service: VirtualService, parent: VirtualService | None) -> boo
 
 def _parent_state(service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives) -> ServiceState:
     """Up while one of its sub-services is, and no critical one is not. Those that are dead are named."""
-    slots = {slot.index: _server_state(service, slot, verdicts, relatives) for slot in service.slots}
+    slots = {slot.index: _slot_state(service, slot, verdicts, relatives) for slot in service.slots}
     names = {sub.index: f"{sub.name} ({sub.index})" if sub.name else str(sub.index) for sub in relatives.subs}
 
     def said(slot: Slot) -> str:
         return f"{names.get(slot.service, str(slot.service))}: {slots[slot.index].reason or slots[slot.index].status}"
 
-    dead = [slot for slot in service.slots if slots[slot.index].status not in _LIVE]
-    live = len(slots) - len(dead)
-    missing = _missing(service, live, [said(slot) for slot in dead if slot.critical])
-    if not live and not any(slot.critical for slot in dead):
+    without = [slot for slot in service.slots if slots[slot.index].status not in _LIVE]
+    live = len(slots) - len(without)
+    instead = [slots[slot.index] for slot in without if slots[slot.index].status in _INSTEAD]
+    dead = [slot for slot in without if slots[slot.index].status not in _INSTEAD]
+    missing = _missing(service, live, [said(slot) for slot in without if slot.critical])
+    if not live and not any(slot.critical for slot in without):
+        if instead and not dead:
+            words = f"its sub-services answer by themselves ({'; '.join(map(said, without))})"
+            return ServiceState(service.index, instead[0].status, words, {}, slots)
         missing = f"no sub-service is available ({'; '.join(map(said, dead))})"
     if missing is not None:
         return _unavailable(service, missing, slots=slots)
     unchecked = all(state.status == "Unchecked" for state in slots.values() if state.status in _LIVE)
-    reason = f"{live} of {len(slots)} sub-services available"
+    reason = f"{live} of {live + len(dead)} sub-services available"
     if dead:
         reason += f"; not available are {'; '.join(map(said, dead))}"
     return ServiceState(service.index, "Unchecked" if unchecked else "Up", reason, {}, slots)
+
+
+def _slot_state(
+    service: VirtualService, slot: Slot, verdicts: Mapping[str, Verdict], relatives: Relatives
+) -> ServerState:
+    """As the checks say, but a sub-service that has no real servers on purpose is not down.
+
+    That holds where rules lead to it: by scheduling no client ever comes to a slot without real servers.
+    """
+    state = _server_state(service, slot, verdicts, relatives)
+    sub = next((sub for sub in relatives.subs if sub.index == slot.service), None)
+    if not slot.enabled or not slot.rules or sub is None or not sub.enabled or sub.servers:
+        return state
+    instead = status_instead(sub, has_servers=False)
+    if instead is None or instead[0] not in _INSTEAD:
+        return state
+    return ServerState(slot.index, *instead, since=state.since)
 
 
 def _server_state(

@@ -124,7 +124,7 @@ async def test_an_order_that_was_changed_meanwhile_brings_nothing(appliance: Fak
     with pytest.raises(Exception, match=r"changed meanwhile|Unknown"):
         await task
     assert "shop" not in appliance.configuration.certificates
-    assert not appliance.acme.states()
+    assert not appliance.acme.states() and not appliance.acme.problems() and not appliance.told
 
 
 async def test_a_disk_without_room_loses_the_note_alone(appliance: FakeAppliance) -> None:
@@ -198,3 +198,27 @@ async def test_account_keys_in_every_form(appliance: FakeAppliance) -> None:
     other = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(AuthorityRefused, match="no such account"):
         await appliance.acme.fetch("letsencrypt", other, None, actor)
+
+
+async def test_what_is_changed_after_a_failure_is_ordered_at_once(appliance: FakeAppliance) -> None:
+    actor = appliance.administrator()
+    appliance.authorities.objects["order"] = REFUSAL
+    await settled(appliance)
+    del appliance.authorities.objects["order"]
+    await settled(appliance)
+    assert "shop" not in appliance.configuration.certificates
+    await appliance.execute(ChangeAcmeCertificate("shop", {"domains": ["other.example"]}), actor)
+    assert state_place("shop") in appliance.forgotten
+    await settled(appliance)
+    assert "shop" in appliance.configuration.certificates
+
+
+async def test_a_name_that_is_used_again_begins_anew(appliance: FakeAppliance) -> None:
+    actor = appliance.administrator()
+    appliance.authorities.objects["order"] = REFUSAL
+    await settled(appliance)
+    settings = appliance.configuration.acme_certificates["shop"].model_dump()
+    await appliance.execute(RemoveAcmeCertificate("shop"), actor)
+    await settled(appliance)
+    await appliance.execute(AddAcmeCertificate(settings), actor)
+    assert appliance.acme.states()["shop"].failures == 0

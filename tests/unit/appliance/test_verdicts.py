@@ -99,3 +99,15 @@ def test_a_service_that_is_shut_is_no_server() -> None:
     verdicts.put({"vs1/rs1": UP})
     verdicts.note(Event("service", "vs1", "open", "shut", "1 available", 5.0))
     assert verdicts.for_people()["vs1/rs1"].ready
+
+
+def test_a_verdict_that_overtakes_the_status_of_a_new_server_is_kept() -> None:
+    verdicts = Verdicts()
+    verdicts.note(Event("verdict", "vs1/rs1", "unknown", "up", "HTTP 200", 5.0))
+    assert list(verdicts.for_people()) == []
+    verdicts.put({"vs1/rs1": replace(UP, state="unknown", since=4.0)})
+    assert verdicts.for_people()["vs1/rs1"].state == "up"
+    verdicts.put({"vs1/rs1": replace(UP, state="unknown", since=4.0)})
+    assert verdicts.for_people()["vs1/rs1"].state == "up"
+    verdicts.put({"vs1/rs1": replace(UP, state="unknown", since=6.0)})
+    assert verdicts.for_people()["vs1/rs1"].state == "unknown"

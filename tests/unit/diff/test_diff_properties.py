@@ -18,12 +18,31 @@ from steelyard.engines.haproxy.fake import FakeHaproxy
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.plan.haproxy import HaproxyPlan, Server
-from steelyard.plan.operations import ReplaceCertificate
+from steelyard.plan.operations import (
+    AssignCertificate,
+    LoadCertificate,
+    ReplaceCertificate,
+    ReplaceLookup,
+    ReplaceTrust,
+    UnloadCertificate,
+    WithdrawCertificate,
+)
 
 # shrinking a failure takes longer than the suite's time limit
 pytestmark = pytest.mark.timeout(400)
 
 _SLOW = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+#: these name files, or have them as their payload
+_OF_FILES = (
+    AssignCertificate,
+    LoadCertificate,
+    ReplaceCertificate,
+    ReplaceLookup,
+    ReplaceTrust,
+    UnloadCertificate,
+    WithdrawCertificate,
+)
 
 
 def compiled(configuration: Configuration) -> HaproxyPlan:
@@ -77,7 +96,7 @@ def visible(plan: HaproxyPlan, like: HaproxyPlan | None = None) -> dict[str, Any
 
 
 def touched(todo: Difference) -> set[str]:
-    return {operation.backend for operation in todo.operations if not isinstance(operation, ReplaceCertificate)}
+    return {operation.backend for operation in todo.operations if hasattr(operation, "backend")}
 
 
 @_SLOW
@@ -99,7 +118,7 @@ def _check_pair(before: HaproxyPlan, after: HaproxyPlan) -> None:
     if visible(before) != visible(after):
         assert not todo.empty
     for operation in todo.operations:
-        if not isinstance(operation, ReplaceCertificate):
+        if not isinstance(operation, _OF_FILES):
             assert all("\n" not in line and ";" not in line for line in commands(operation))
 
 

@@ -152,6 +152,13 @@ def test_what_comes_when_no_server_is_available() -> None:
     assert str(found.result.servers[0]) == "sorry server 10.9.9.9:81"
 
 
+def test_a_pattern_is_shown_as_it_is_written() -> None:
+    servers = [{"address": "10.0.0.1", "port": 80, "rules": ["owa"]}]
+    configuration = _configuration(AddRule({"name": "owa", "pattern": r"/^\/owa.*/"}), servers=servers)
+    (step,) = [step for step in _explained(configuration, Engine(), target="/owa/x").steps if "content" in step.name]
+    assert step.details == (r"rule owa matches: the URL '/owa/x' matches '/^\/owa.*/'",)
+
+
 def test_each_rule_is_told_with_its_reason() -> None:
     servers = [{"address": "10.0.0.1", "port": 80, "rules": ["a"]}, {"address": "10.0.0.2", "port": 80, "rules": ["b"]}]
     rules = (

@@ -220,7 +220,7 @@ def test_the_set_of_the_administration_interface() -> None:
         PutCipherSet("Odd", ("AES128-SHA256",)).apply(configuration)
     assert refusal.value.field == "admin_cipher_set"
     with pytest.raises(OperatorError, match=r"no cipher for TLS 1\.1"):
-        SetParameters("tls", {"admin_cipher_set": "WUI"}).apply(configuration)
+        SetParameters("tls", {"admin_cipher_set": "BestPractices"}).apply(configuration)
     for wrong in ("Gone", ""):
         with pytest.raises(OperatorError):
             SetParameters("tls", {"admin_cipher_set": wrong}).apply(configuration)

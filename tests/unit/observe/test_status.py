@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from tests.unit.model.making import HTTP, SERVER, apply
 
-from steelyard.model.commands import AddService, ChangeServer, ChangeService, ChangeSlot, SetParameters
+from steelyard.model.commands import (
+    AddRule,
+    AddService,
+    AttachRule,
+    ChangeServer,
+    ChangeService,
+    ChangeSlot,
+    RulePlace,
+    SetParameters,
+)
 from steelyard.model.configuration import Configuration
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.status import AllStates, Verdict, service_state
@@ -101,6 +110,20 @@ class TestFamilies:
         unchecked = Verdict("unchecked")
         assert self._states(self.FAMILY, rs1=unchecked, rs3=unchecked)[1].status == "Unchecked"
         assert self._states(self.FAMILY, rs1=unchecked)[1].status == "Up"
+
+    def test_a_sub_service_made_to_redirect_is_not_down_where_a_rule_leads_to_it(self) -> None:
+        elsewhere = {"name": "root", "error_code": 302, "error_url": "https://%h/owa"}
+        made = apply(AddService({**HTTP, "sub_services": [{"name": "blue", "servers": [SERVER]}, elsewhere]}))
+        nobody = {"rs1": DOWN, "rs3": Verdict("down", "the sub-service has no real server")}
+        assert self._states(made, rs3=nobody["rs3"])[1].slots[3].status == "Down"
+        rule = AddRule({"name": "root", "pattern": "/^\\/$/"})
+        ruled = apply(rule, AttachRule(RulePlace(1, member=3), "root"), to=made)
+        state = self._states(ruled, rs3=nobody["rs3"])[1]
+        assert (state.status, state.reason) == ("Up", "1 of 1 sub-services available")
+        shown = state.slots[3]
+        assert (shown.status, shown.reason) == ("Redirect", "every request is redirected to https://%h/owa")
+        state = self._states(ruled, **nobody)[1]
+        assert (state.status, "blue (2)" in state.reason, "root" in state.reason) == ("Down", True, False)
 
     def test_a_disabled_parent_is_disabled(self) -> None:
         off = apply(ChangeService(1, {"enabled": False}), to=self.FAMILY)

@@ -18,8 +18,8 @@ from steelyard.api.loadmaster.interfaces import NETWORK, REMEDY
 from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
 from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
 from steelyard.api.loadmaster.values import decoded, is_masked, shown
-from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.acme_account import LETS_ENCRYPT
+from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.commands import ChangeAcmeAccount, SetParameters
 from steelyard.model.commands.acme import account_named
 from steelyard.model.configuration import Configuration

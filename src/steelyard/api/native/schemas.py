@@ -25,9 +25,9 @@ from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.user import PERMISSIONS
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.further import FurtherCheck
 from steelyard.observe.events.event import KINDS as EVENT_KINDS
 from steelyard.observe.network_state import InterfaceKind
-from steelyard.model.virtual_service.further import FurtherCheck
 
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "integer"}

@@ -282,7 +282,8 @@ class ChangeAcmeCertificate:
             return Change(configuration, self.name)
         check_order(configuration, made)
         found = {**configuration.acme_certificates, self.name: made}
-        return Change(replace(configuration, acme_certificates=found), self.name)
+        # an order that failed was another one
+        return Change(replace(configuration, acme_certificates=found), self.name, forget=(state_place(self.name),))
 
 
 @dataclass(frozen=True)

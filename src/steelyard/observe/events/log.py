@@ -200,8 +200,8 @@ class EventLog:
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, str]:
-    """The open file, and what is wrong. Events are worth less than a start: a damaged file is put aside, and where there
-    can be none they are kept in memory.
+    """The open file, and what is wrong. Events are worth less than a start: a damaged file is put aside, and where
+    there can be none they are kept in memory.
     """
     try:
         try:
