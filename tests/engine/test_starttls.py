@@ -67,7 +67,7 @@ class MailServer:
                 time.sleep(0.02)
             for text in connection.makefile("rb"):
                 self.heard.append(text)
-                connection.sendall(self._answer(text.split()))
+                connection.sendall(self._answer(text.split() or [b""]))
 
     def _answer(self, words: list[bytes]) -> bytes:
         match self.protocol:
@@ -75,7 +75,7 @@ class MailServer:
                 verbs = {b"EHLO": b"250-mx.example\r\n250 SIZE 1000\r\n", b"QUIT": b"221 bye\r\n"}
                 return verbs.get(words[0].upper(), b"250 real\r\n")
             case "imap":
-                if words[1] == b"CAPABILITY":
+                if words[1:2] == [b"CAPABILITY"]:
                     return b"* CAPABILITY IMAP4rev1 REAL\r\n" + words[0] + b" OK done\r\n"
                 return words[0] + b" OK real\r\n"
             case _:

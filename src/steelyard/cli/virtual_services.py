@@ -12,6 +12,7 @@ from rich.text import Text
 
 from steelyard.cli import find, output, values
 from steelyard.cli.real_servers import server_table
+from steelyard.cli.remarks import remarks
 from steelyard.cli.session import Session, command
 from steelyard.cli.sub_services import names_of, slot_table
 from steelyard.model.virtual_service import VirtualService
@@ -92,7 +93,8 @@ def _page(service: Mapping[str, Any], all_settings: bool, members: Table) -> Gro
         for name, value in service.items()
         if name in declared and (all_settings or not declared[name].is_default(_comparable(value)))
     ]
-    return Group(head, "", output.table(("setting", "value", ""), rows), "", members)
+    warned = [Text(f"! {remark}", style="yellow") for remark in remarks(service)]
+    return Group(head, *warned, "", output.table(("setting", "value", ""), rows), "", members)
 
 
 def _comparable(value: Any) -> Any:
@@ -120,7 +122,15 @@ def add(
         body["servers"] = [values.endpoint(server) for server in servers]
     change = session.write("POST", "/virtual-services", body)
     made = change["object"] or {}
-    session.report(change, f"Virtual service {made.get('index')} made")
+    _report(session, change, f"Virtual service {made.get('index')} made")
+
+
+def _report(session: Session, change: Mapping[str, Any], done: str) -> None:
+    """Say what a change of one service did, and what the service lacks now."""
+    session.report(change, done)
+    if not session.json and change["object"]:
+        for remark in remarks(change["object"]):
+            output.console().print(Text(f"! {remark}", style="yellow"))
 
 
 @command(app, "set", change=True)
@@ -128,7 +138,7 @@ def change_settings(session: Session, service: Service, pairs: Pairs = None) -> 
     """Change settings: steelyard vs set web schedule=wrr persistence=src."""
     index = find.service(session, service)
     change = session.write("PATCH", f"/virtual-services/{index}", values.settings(VirtualService, pairs or ()))
-    session.report(change, f"Virtual service {index} changed")
+    _report(session, change, f"Virtual service {index} changed")
 
 
 @command(app, "remove", change=True)

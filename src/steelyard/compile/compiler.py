@@ -110,7 +110,11 @@ class Compiler:
                 self._settings(sum(one.listeners for one in compiled), configuration),
                 {one.engine.key: one.engine for one in compiled},
                 self._certificates(configuration, {name for one in compiled for name in one.certificates}),
-                lookups=(*self._access.lookups(configuration), *limit_lookups(configuration), *challenge_lookups(configuration, self._challenge_services, self.challenges)),
+                lookups=(
+                    *self._access.lookups(configuration),
+                    *limit_lookups(configuration),
+                    *challenge_lookups(configuration, self._challenge_services, self.challenges),
+                ),
                 sections=limit_sections(configuration),
                 ticket_key_seconds=configuration.tls.ticket_key_hours * 3600,
                 trust=self._trust(configuration, frozenset(need for one in compiled for need in one.trust)),

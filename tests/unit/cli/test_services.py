@@ -33,6 +33,18 @@ def test_the_list_shows_state_as_shape_and_word(steelyard: Program, appliance: M
     assert "idle_time" in steelyard.ok("vs", "show", "web", "--all")
 
 
+def test_what_a_service_lacks_is_said_when_it_is_changed_and_shown(steelyard: Program, web: Read) -> None:
+    assert "!" not in steelyard.ok("vs", "show", "web")
+    said = steelyard.ok("vs", "set", "web", "ssl_acceleration=yes", "check_type=https", "esp_enabled=yes")
+    for text in (said, steelyard.ok("vs", "show", "web")):
+        words = " ".join(text.split())
+        assert "! No certificate is assigned: clients are shown a temporary, self-signed one." in words
+        assert "! Checks speak TLS to the real servers, but clients' requests reach them without it." in words
+        assert "! The edge filter has no allowed hosts, so it refuses every request." in words
+    said = steelyard.ok("vs", "set", "web", "ssl_reencrypt=yes", "allowed_hosts=shop.example")
+    assert said.count("!") == 1 and "No certificate" in said
+
+
 @pytest.mark.parametrize("word", ["1", "web", "127.0.0.1:8080", "tcp/127.0.0.1:8080"])
 def test_a_service_goes_by_index_name_or_address(steelyard: Program, web: Read, word: str) -> None:
     steelyard.ok("vs", "set", word, "schedule=wrr")
