@@ -121,7 +121,7 @@ def error_line(error: Mapping[str, Any]) -> Text:
     said = Text("Error: ", style="bold red")
     if error.get("position"):
         said.append(f"{error['position']}: ", style="bold")
-    message = str(error.get("message", "no reason was given"))
+    message = in_settings_words(str(error.get("message", "no reason was given")), str(error.get("field", "")))
     said.append(message, style="not bold default")
     if error.get("remedy"):
         end = "" if message.endswith((".", "!", "?")) else "."

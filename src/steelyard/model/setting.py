@@ -226,11 +226,14 @@ class Settings(BaseModel):
     @classmethod
     def unknown_setting(cls, name: str) -> OperatorError:
         """The complaint about a name that is no setting, with the nearest one there is."""
+        remedy = "See docs/reference for the settings there are"
+        if name in cls.model_fields:
+            return OperatorError(f"{name!r} of a {cls.noun} cannot be set in this way", field=name, remedy=remedy)
         near = difflib.get_close_matches(name, list(cls.model_fields), n=1)
         return OperatorError(
             f"{name!r} is not a setting of a {cls.noun}",
             field=name,
-            remedy=f"Did you mean {near[0]!r}?" if near else "See docs/reference for the settings there are",
+            remedy=f"Did you mean {near[0]!r}?" if near else remedy,
         )
 
     @classmethod
