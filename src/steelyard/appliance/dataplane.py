@@ -78,7 +78,7 @@ class DataPlane:
         self._saving: asyncio.Task[None] | None = None
         self._closing = False
         self.follower: Follower = Nobody()
-        self._problems = Problems(lambda concern, words: self.follower.problem(concern, words))
+        self._problems = Problems(self._tell_problem)
         self.verdicts = Verdicts()
         #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
         self.worker_began = 0.0
@@ -161,6 +161,10 @@ class DataPlane:
         await self._haproxy.check(part)
 
     # --- start and end
+
+    def _tell_problem(self, concern: str, words: str | None) -> None:
+        # the follower may be another by then
+        self.follower.problem(concern, words)
 
     async def start(self, plan: Plan, revision: int, on_reload: OnReload, on_reload_failed: OnReloadFailed) -> None:
         """Adopt or start both processes on that plan."""

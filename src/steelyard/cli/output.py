@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from steelyard.cli.wording import in_settings_words
+
 _WIDTH_WITHOUT_TERMINAL = 160
 _LONGEST_SHOWN = 2000
 

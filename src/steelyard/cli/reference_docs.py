@@ -145,8 +145,8 @@ def catalogue_pages() -> tuple[Page, ...]:
             "acme.md",
             "Settings of ACME",
             "LoadMaster API: `addacmecert`, `registeracmeaccount` and their relatives. Native API:"
-            " `/api/v1/acme/certificates`, `/api/v1/acme/accounts`, `/api/v1/acme/dns-providers`. Account keys, HMAC keys"
-            " and TSIG keys are kept among the secrets of the store and are never shown.",
+            " `/api/v1/acme/certificates`, `/api/v1/acme/accounts`, `/api/v1/acme/dns-providers`. Account keys, HMAC"
+            " keys and TSIG keys are kept among the secrets of the store and are never shown.",
             (
                 ("ACME certificate", _all(AcmeCertificate)),
                 ("ACME account", _all(AcmeAccount)),

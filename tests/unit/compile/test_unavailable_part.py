@@ -25,19 +25,19 @@ def sub(**settings: Any) -> VirtualService:
 def test_a_sub_service_with_any_setting_of_its_own_follows_its_own(own: dict[str, Any]) -> None:
     service, family = sub(**own), Family(parent=added(**SORRY, error_code=503))
     assert handler(service, family) is service
-    assert (sorry_server(service, family) is not None) == (own is SORRY)
+    assert (sorry_server(service, family, CONTEXT) is not None) == (own is SORRY)
 
 
 def test_a_sub_service_without_any_does_as_its_parent() -> None:
     family = Family(parent=added(**SORRY, **CODE))
-    found = sorry_server(sub(), family)
+    found = sorry_server(sub(), family, CONTEXT)
     assert found is not None and (found.address, found.port, found.standby) == ("10.0.0.9", 81, True)
     assert unavailable_part(sub(), family, CONTEXT) == unavailable_part(family.parent or sub(), Family(), CONTEXT)
 
 
 def test_a_service_without_settings_costs_nothing() -> None:
     assert unavailable_part(added(), Family(), CONTEXT).backend == ()
-    assert sorry_server(added(), Family()) is None
+    assert sorry_server(added(), Family(), CONTEXT) is None
 
 
 def test_a_page_is_named_by_its_content() -> None:

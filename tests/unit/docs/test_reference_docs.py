@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from steelyard.cli.reference_docs import catalogue_pages, reference_pages, write_reference
+from steelyard.model.acme_account import AcmeAccount
+from steelyard.model.acme_certificate import AcmeCertificate
+from steelyard.model.acme_dns import DnsProvider
 from steelyard.model.certificate import Certificate
+from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitRule
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
@@ -29,6 +34,11 @@ MODELS: tuple[type[Settings], ...] = (
     LimitRule,
     User,
     Certificate,
+    CipherSet,
+    LdapEndpoint,
+    AcmeCertificate,
+    AcmeAccount,
+    DnsProvider,
 )
 
 

@@ -25,9 +25,10 @@ from steelyard.model.commands import (
     SetClientLimit,
     SetParameters,
 )
+from steelyard.model.commands.declared_limits import DeclaredLimit
 from steelyard.model.configuration import Configuration, from_documents, objects_of, stored_document
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
-from steelyard.model.limits import LimitRule, Request, client_limit, limits_of
+from steelyard.model.limits import LimitEntries, LimitRule, Request, client_limit, limits_of
 
 
 def limits(**changes: Any) -> SetParameters:
@@ -177,7 +178,13 @@ def test_stored_documents_come_back_and_restores_and_declarations_keep_them() ->
     back = from_documents(documents)
     assert (back.limits, back.limit_entries) == (made.limits, made.limit_entries)
     assert apply(Restore(1, made), to=Configuration()).limit_entries == made.limit_entries
-    assert apply(Declare([]), to=made).limit_entries == made.limit_entries
+    declared = Declare(
+        [],
+        client_limits=[DeclaredLimit("connections", "10.0.0.0/8", 20)],
+        limit_rules=[one.model_dump() for one in made.limit_entries.rules],
+    )
+    assert apply(declared, to=made).limit_entries is made.limit_entries
+    assert apply(Declare([]), to=made).limit_entries == LimitEntries()
 
 
 _ADDRESSES = st.integers(0, 2**12 - 1).map(lambda number: f"10.0.{number >> 8}.{number & 255}")

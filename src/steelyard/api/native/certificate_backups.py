@@ -1,4 +1,4 @@
-"""Certificates and intermediates with their keys as one encrypted file: `/certificate-backup`, `/certificate-restore`."""
+"""Certificates, intermediates and keys as one encrypted file: `/certificate-backup`, `/certificate-restore`."""
 
 from __future__ import annotations
 

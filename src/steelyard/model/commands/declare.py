@@ -161,9 +161,9 @@ class Declare:
                         remedy="Give its PEM",
                     )
                 continue
-            if name in kept and kept[name].chain_pem == material.chain_pem:
-                if material.key_id in (None, kept[name].key_id):
-                    continue
+            same = name in kept and kept[name].chain_pem == material.chain_pem
+            if same and material.key_id in (None, kept[name].key_id):
+                continue
             change = PutCertificate(name, material, replace=True).apply(result)
             result = change.configuration
             secrets.update(change.secrets)

@@ -76,7 +76,8 @@ def test_sign_in_is_refused_by_name(api: Api, mode: str) -> None:
     assert (status, f"InputAuthMode={mode}" in text, "allowed: 0" in text) == (422, True, True)
 
 
-def test_the_user_agent_parameter(api: Api) -> None:
+def test_the_parameters_of_the_lines(api: Api) -> None:
     api.v1("set", param="loguseragent", value="1")
     assert api.v1("get", param="loguseragent")["loguseragent"] in ("1", "yes", "Y")
-    assert "CEFmsgFormat" in api.v1_error("set", param="CEFmsgFormat", value="1")[1]
+    api.v1("set", param="CEFmsgFormat", value="1")
+    assert api.appliance.configuration.layer7.cef_messages

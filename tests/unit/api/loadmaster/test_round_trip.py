@@ -46,6 +46,7 @@ _TEXTS = {
 _LISTS: dict[str, list[tuple[str, ...]]] = {
     "extra_ports": [(), ("8081",), ("8081", "9000-9010")],
     "certificates": [(), ("shop",), ("shop", "api")],
+    "intermediate_certificates": [(), ("root",), ("root", "other")],
     "check_codes": [(), ("404",), ("404", "503")],
     "tls13_cipher_set": [TLS13_STANDARD, TLS13_SUITES, ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384")],
     "check_headers": [(), ("A:1",), ("A:1", "B:x y", "C:")],
@@ -88,6 +89,8 @@ def _api() -> Api:
     api = Api()
     for name in ("shop", "api"):
         api.upload(1, "addcert", certificates.leaf(f"{name}.example", kind="ec").bundle(), cert=name)
+    for name in ("root", "other"):
+        api.upload(1, "addintermediate", certificates.authority(name).pem, cert=name)
     api.v1("addldapendpoint", name="office")
     return api
 

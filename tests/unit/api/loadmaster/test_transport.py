@@ -119,7 +119,7 @@ def test_unknown_and_unbuilt_commands_are_told_apart(api: Api) -> None:
     for spelling in ("logging/df", "logging.df", "df", "Logging/DF"):
         status, text = api.v1_error(spelling)
         assert (status, "logging/df is known but not built" in text) == (422, True)
-    assert api.v2_error("showiface")[0] == 422
+    assert api.v2_error("modiface")[0] == 422
     assert api.v2_error("")[0] == 400
 
 
