@@ -9,8 +9,8 @@ from steelyard.observe.status import ServiceState
 
 
 def status_word(status: str) -> str:
-    """The status as LoadMaster's clients know it: a real server that stands by is well."""
-    return "Up" if status == "Standby" else status
+    """The status as LoadMaster's clients know it: a real server that stands by is well, and FailMessage is one word."""
+    return "Up" if status == "Standby" else status.replace(" ", "")
 
 
 def server_record(service: VirtualService, server: RealServer, state: ServiceState) -> Record:

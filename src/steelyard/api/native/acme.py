@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, OptionalObject, flag, only, optional_text, text
 from steelyard.api.native.objects import Json, settings_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.appliance.acme_state import AcmeState
 from steelyard.model.acme_account import DIRECTORIES, AcmeAccount

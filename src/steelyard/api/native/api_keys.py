@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance, Caller
-from steelyard.api.native.schemas import CHANGED, MADE, answers, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers
 from steelyard.api.native.writing import Writing, read
 from steelyard.model.commands import AddApiKey, RemoveApiKey
 from steelyard.model.configuration import Configuration

@@ -45,7 +45,8 @@ from steelyard.api.native import (
     weights,
 )
 from steelyard.api.native.access import identified
-from steelyard.api.native.schemas import components, ref
+from steelyard.api.native.schema_words import ref
+from steelyard.api.native.schemas import components
 from steelyard.appliance.contract import ApplianceApi
 from steelyard.model.errors import OperatorError
 

@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, text, texts
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
 from steelyard.appliance.contract import ApplianceApi
 from steelyard.model.cipher_set import BUILT_IN, members

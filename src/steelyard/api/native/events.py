@@ -16,7 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, only, optional_text
 from steelyard.api.native.objects import timestamp
-from steelyard.api.native.schemas import answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import answers, body
 from steelyard.api.native.writing import read
 from steelyard.model.errors import HostLacks, OperatorError
 from steelyard.model.severity import LEVELS, Severity

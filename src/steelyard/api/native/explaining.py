@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, optional_number, optional_text, text
 from steelyard.api.native.objects import Json
-from steelyard.api.native.schemas import answers, ref
+from steelyard.api.native.schema_words import ref
+from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
 from steelyard.explain.asked import Asked, asked
 from steelyard.explain.report import Explanation, Result

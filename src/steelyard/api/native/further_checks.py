@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, objects, only
 from steelyard.api.native.objects import settings_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read, settings_given
 from steelyard.model.commands import AddFurtherCheck, ChangeFurtherCheck, RemoveFurtherCheck, ReplaceFurtherChecks
 from steelyard.model.commands.further_checks import further_check

@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, text
 from steelyard.api.native.certificate_objects import intermediates_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
 from steelyard.model.certificate import read_certificates
 from steelyard.model.commands import AddIntermediates, RemoveIntermediate

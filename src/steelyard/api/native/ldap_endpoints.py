@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, optional_text
 from steelyard.api.native.objects import Json, settings_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.model.commands import AddLdapEndpoint, ChangeLdapEndpoint, DeclaredEndpoint, RemoveLdapEndpoint
 from steelyard.model.commands.ldap_endpoints import Password

@@ -12,7 +12,8 @@ from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.objects import settings_json
-from steelyard.api.native.schemas import CHANGED, answers, ref
+from steelyard.api.native.schema_words import ref
+from steelyard.api.native.schemas import CHANGED, answers
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.model.commands import SetParameters
 from steelyard.model.commands.parameters import Section

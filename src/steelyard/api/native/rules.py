@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, flag, mapping, number, only, optional_number, optional_text, text
 from steelyard.api.native.objects import Json, settings_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read, settings_given
 from steelyard.model.commands import AddRule, AttachRule, ChangeRule, Command, DetachRule, MoveRule, RemoveRule
 from steelyard.model.commands.rules import FIELDS, RulePlace

@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject
 from steelyard.api.native.objects import server_json, server_of, state_of, timestamp
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read, settings_given
 from steelyard.model.commands import AddServer, ChangeServer, RemoveServer
 from steelyard.model.configuration import Configuration

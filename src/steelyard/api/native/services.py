@@ -11,7 +11,8 @@ from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, OptionalObject, mapping, objects, only
 from steelyard.api.native.further_checks import checks_given
 from steelyard.api.native.objects import selected, service_json, state_of
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.model.commands import AddService, ChangeService, DuplicateService, RemoveService
 from steelyard.model.configuration import Configuration

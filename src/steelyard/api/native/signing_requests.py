@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, flag, mapping, only, text, texts
 from steelyard.api.native.certificate_objects import request_json
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
 from steelyard.appliance.signing import DEFAULT_KEY, SUBJECT, signing_request
 from steelyard.model.commands import RemoveSigningRequest

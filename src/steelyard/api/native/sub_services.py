@@ -16,7 +16,8 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, OptionalObject
 from steelyard.api.native.objects import Json, service_json, slot_json, state_of
-from steelyard.api.native.schemas import CHANGED, MADE, answers, body, list_of
+from steelyard.api.native.schema_words import list_of
+from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.services import new_sub_service, rendered
 from steelyard.api.native.writing import Render, Writing, read, settings_given
 from steelyard.appliance.contract import Snapshot

@@ -93,6 +93,18 @@ def test_a_record_written_back_changes_nothing(api: Api) -> None:
     assert api.v2("modvs", {"vs": 2, **members}) == api.v2("showvs", vs=2)
 
 
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [({"errorcode": 302, "errorurl": "https://%h/owa"}, "Redirect"), ({"errorcode": 404}, "FailMessage")],
+)
+def test_the_slot_of_one_that_answers_by_itself_says_so(api: Api, what: dict[str, Any], status: str) -> None:
+    assert api.v2("modvs", vs=3, **what)["Status"] == status
+    assert api.v2("showvs", vs=1)["SubVS"][1]["Status"] == "Down"
+    api.v2("addrule", name="root", pattern="/^\\/$/")
+    api.v2("addrsrule", vs=1, rs="!2", rule="root")
+    assert api.v2("showvs", vs=1)["SubVS"][1]["Status"] == status
+
+
 def test_real_servers_go_below_it_and_not_below_the_parent(api: Api) -> None:
     status, text = api.v1_error("addrs", vs=1, rs="10.0.1.1", rsport=80)
     assert (status, "Couldn't create RS" in text) == (422, True)
