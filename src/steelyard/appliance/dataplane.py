@@ -22,7 +22,7 @@ from steelyard.appliance.verdicts import Verdicts
 from steelyard.compile.compiler import Plan
 from steelyard.compile.haproxy.refused_clients import ring_name
 from steelyard.diff.haproxy import Difference, apply_operations, difference
-from steelyard.engines.haproxy.engine import HaproxyEngine
+from steelyard.engines.haproxy.contract import HaproxyEngine
 from steelyard.engines.health_process import HealthProcess
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request

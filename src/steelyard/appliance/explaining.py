@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from steelyard.engines.haproxy.engine import HaproxyEngine
+from steelyard.engines.haproxy.contract import HaproxyEngine
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
 from steelyard.explain.situation import (
