@@ -26,7 +26,8 @@ from steelyard.model.certificate_chain import Authorities, chain_pem, complete_c
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.intermediate import Intermediate
-from steelyard.model.parameters import CheckParameters, Layer7Parameters
+from steelyard.model.layer7_parameters import Layer7Parameters
+from steelyard.model.parameters import CheckParameters
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
 from steelyard.plan.health import HealthPlan, Service

@@ -10,8 +10,9 @@ from typing import Any, Literal, cast
 from steelyard.compile.weighting import compile_weighting
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.configuration import Configuration
+from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.ldap_endpoint import LdapEndpoint
-from steelyard.model.parameters import CheckParameters, Layer7Parameters
+from steelyard.model.parameters import CheckParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService

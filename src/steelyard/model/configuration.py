@@ -23,6 +23,7 @@ from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import NotFound
 from steelyard.model.intermediate import Intermediate
+from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitEntries, LimitParameters
 from steelyard.model.notification import (
@@ -32,7 +33,7 @@ from steelyard.model.notification import (
     SyslogParameters,
     WebhookParameters,
 )
-from steelyard.model.parameters import AccessParameters, CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.parameters import AccessParameters, CheckParameters, NetworkParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.revocation_list import RevocationList
 from steelyard.model.setting import Settings

@@ -9,8 +9,9 @@ import pytest
 
 from steelyard.model.certificate import Certificate
 from steelyard.model.errors import OperatorError
+from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.limits import LimitParameters, LimitRule
-from steelyard.model.parameters import CheckParameters, Layer7Parameters, NetworkParameters
+from steelyard.model.parameters import CheckParameters, NetworkParameters
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.user import User
