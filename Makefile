@@ -27,7 +27,7 @@ test:
 	@packaging/next-release-tool testssl.sh 3.2~
 	@packaging/prepare dev $(VENV)
 	@$(MAKE) --no-print-directory lint
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint:
 	@packaging/prepare dev $(VENV)

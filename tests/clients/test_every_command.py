@@ -82,6 +82,8 @@ ELSEWHERE = {
         "logging/isextesplogenabled",
         "logging/enableextesplog",
     ),
+    # what they answer is the host's
+    *("showroute", "gethosts"),
     "backupcert",
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
     # these need an authority
@@ -99,6 +101,8 @@ CASES = [
     case("dupvip", **SERVICE, newport="{port}"),
     case("vstotals", "VS", "SubVS", "RS"),
     case("showrs", "Rs", **SERVER),
+    case("showrschecks", "Check", **SERVER),
+    case("showiface", "Interface"),
     case("addrs", "Rs", **SERVICE, rs="127.0.0.1", rsport="{port}"),
     Case("modrs", {**SERVER, "weight": "5"}, v2=frozenset({"Rs"})),
     case("delrs", **SERVER),
@@ -317,8 +321,8 @@ NOT_BUILT = [
     "adddomain", "showdomain",
     "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore",
     "reboot", "shutdown",
-    "installpatch", "showiface", "modiface", "addroute", "gethosts", "listfqdns", "addfqdn", "logging/ping",
-    "logging/listsyslogfiles", "tcpdump", "addowaspcustomrule", "getwafsettings",
+    "installpatch", "modiface", "addroute", "listfqdns", "addfqdn", "logging/ping",
+    "tcpdump", "addowaspcustomrule", "getwafsettings",
     "cluster/status",
 ]
 # fmt: on
@@ -362,7 +366,6 @@ SETTINGS_NOT_BUILT: dict[str, Any] = {
     "MultiConnect": 1,
     "Transactionlimit": 5,
     "ResponseStatusRemap": "Y",
-    "EnhancedHealthChecks": 1,
     "template": "Exchange",
 }
 

@@ -218,7 +218,6 @@ def test_the_administrators_password_is_changed() -> None:
         ("lm.restore_backup(2, file)", "restore"),
         ("lm.list_addons()", "listaddon"),
         ("lm.get_diagnostic('ps')", "logging/ps"),
-        ("lm.reset_logs()", "resetlogs"),
         ("lm.new_user_cert('bal')", "usernewcert"),
     ],
 )

@@ -152,7 +152,6 @@ def test_the_same_real_server_in_two_services(sdk: SdkSession, one: Origin, port
         ("rs.weight = 65536; rs.update()", "weight"),
         ("rs.limit = -1; rs.update()", "limit"),
         ("rs.newport = 70000; rs.update()", "port"),
-        ("rs.critical = 'Y'; rs.update()", "critical"),
         ("rs.forward = 'route'; rs.update()", "forward"),
     ],
 )

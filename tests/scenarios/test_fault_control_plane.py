@@ -191,7 +191,7 @@ def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_eac
     known: dict[str, object] = {}
     changes = 0
     with site.load() as load:
-        for turn in range(12):
+        for turn in range(5):
             with Burst(site, rng) as burst:
                 time.sleep(rng.uniform(0.1, 1.6))  # the moment of the kill is what this test varies
                 site.steelyard.kill9()
@@ -211,7 +211,7 @@ def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_eac
             assert len(site.steelyard.haproxy_pids()) >= 2
             site.steelyard.haproxy_master_pid()  # exactly one
             site.steelyard.health_pid()  # exactly one
-    assert changes > 20
+    assert changes > 8
     load.result().assert_clean(at_least=500)
     statuses = {entry["status"] for entry in site.get("/history?limit=500")}
     assert statuses == {"applied"}

@@ -185,7 +185,7 @@ def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(on_each: 
     furnish(site, MANY)
     known, changes = blocked(site), 0
     with site.load() as load:
-        for turn in range(6):
+        for turn in range(3):
             with Burst(site, rng, known) as burst:
                 time.sleep(rng.uniform(0.1, 1.5))  # the moment of the kill is what this test varies
                 site.steelyard.kill9()
@@ -196,7 +196,7 @@ def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(on_each: 
             possible = [(burst.blocked, burst.pattern), *([burst.in_doubt] if burst.in_doubt is not None else [])]
             assert (known, pattern(site)) in possible, f"turn {turn}: other than what was acknowledged"
             changes += burst.count
-    assert changes > 10
+    assert changes > 5
     load.result().assert_clean(at_least=300)
     assert "Traceback" not in site.steelyard.log
 

@@ -108,7 +108,8 @@ def _request_bytes(
     if "host" not in named:
         lines.append(f"Host: {host}")
     lines += [f"{name}: {value}" for name, value in headers]
-    if body and not named & {"content-length", "transfer-encoding"}:
+    # browsers and the common libraries say so of an empty POST, too
+    if (body or method == "POST") and not named & {"content-length", "transfer-encoding"}:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 

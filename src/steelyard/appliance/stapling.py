@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -149,7 +149,7 @@ class Stapler:
             return self._first(file, wanted, now)
         async with self._slots:
             der = await asyncio.to_thread(self._ask, state.responder, question(leaf, issuer))
-        answer = judged(der, leaf, issuer, datetime.now(UTC))
+        answer = judged(der, leaf, issuer, now)
         await self._give(file, issuer.public_bytes(Encoding.PEM).decode(), der)
         if state.failures:
             log.info("OCSP: certificate %s has an answer again", file.name)
