@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.rig import Rig, Service
+from tests.engine.rig import Rig, Service, eventually
 from tests.support import daemons
 from tests.support.certificates import authority, leaf
 from tests.support.ports import free_port
@@ -203,7 +203,7 @@ def test_the_client_is_known_behind_it(rig: Rig, server: Callable[[str], MailSer
         rig.do(SetParameters("layer7", {"drain_time": 301}))
         service.change(idle_time=service.setting("idle_time") + 1)
         assert client.ehlo()[0] == 250, "a connection goes on over a reload"
-    assert "127.0.0.1" in set(service.records())
+    eventually(lambda: "127.0.0.1" in set(service.records()), "the new worker has learnt the record")
     service.server(real).change(enabled=False)
     assert said(service) == b"", "no greeting without a real server"
 

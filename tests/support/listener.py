@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -39,10 +40,22 @@ class Listener:
         self._open: set[asyncio.StreamWriter] = set()
         self._accepted = 0
         try:
-            self.resume()
+            self._begin(chooses=port is None)
         except BaseException:
             self._background.stop()
             raise
+
+    def _begin(self, *, chooses: bool) -> None:
+        """Listen; where the port is ours to choose, on another one when somebody was faster."""
+        for left in range(5 if chooses else 0, -1, -1):
+            try:
+                self.resume()
+            except OSError as failure:
+                if failure.errno != errno.EADDRINUSE or not left:
+                    raise
+                self.port = free_port(self.address)
+            else:
+                return
 
     async def serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk on the `number`-th connection (from 1)."""
