@@ -138,7 +138,7 @@ class Announcer:
             for index, service in configuration.services.items():
                 if before.services.get(index) is not service:
                     self._mark(index)
-            self.bus.log.note(self._watching.forgotten(configuration))
+            self.bus.log.note(self._watching.forgotten(configuration, before))
 
     def _set_limits(self) -> None:
         wanted = self._configuration.events

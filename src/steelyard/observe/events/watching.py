@@ -140,9 +140,14 @@ class Watching:
                     text = one_line(f"VS {service.title} is steady again, and {word}")
                     yield Told(Event("service_steady", Severity.CRITICAL, text, now, service.index))
 
-    def forgotten(self, configuration: Configuration) -> dict[str, str | None]:
-        """Forget what is there no more; returns the notes to remove."""
-        gone = [name for name in self._told if not _is_there(configuration, name)]
+    def forgotten(self, configuration: Configuration, before: Configuration) -> dict[str, str | None]:
+        """Forget what is there no more; returns the notes to remove.
+
+        Only what `before` had and this has not is looked for, so that a change of one service of a thousand costs one;
+        the first configuration of a run, which follows an empty one, is compared with all that is remembered.
+        """
+        known = _gone(before, configuration) if before.services else self._told
+        gone = [name for name in known if name in self._told and not _is_there(configuration, name)]
         for name in gone:
             del self._told[name]
             self.flapping.forget(name)
@@ -175,6 +180,15 @@ def _all_known(service: VirtualService, verdicts: Mapping[str, Verdict]) -> bool
     """Whether every member was checked; a service whose servers nobody has checked yet is not down."""
     targets = [target_key(service, member) for member in service.members if member.enabled]
     return all(target in verdicts and verdicts[target].state != "unknown" for target in targets)
+
+
+def _gone(before: Configuration, after: Configuration) -> Iterator[str]:
+    """Names that may have gone: those of services that are others now, and of their real servers."""
+    for index, service in before.services.items():
+        if after.services.get(index) is not service:
+            yield f"{SERVICES}{index}"
+            for server in service.servers:
+                yield SERVERS + target_key(service, server)
 
 
 def _is_there(configuration: Configuration, name: str) -> bool:

@@ -125,4 +125,4 @@ def test_what_an_operator_does_is_no_news() -> None:
     assert states(watch, configuration(servers=[])) == []
     assert states(watch, configuration(enabled=False), "down", "down") == []
     watch = watching({"service 7": "up", "server vs7/rs1": "up", "service 1": "up"})
-    assert watch.forgotten(CONFIGURATION) == {"service 7": None, "server vs7/rs1": None}
+    assert watch.forgotten(CONFIGURATION, Configuration()) == {"service 7": None, "server vs7/rs1": None}
