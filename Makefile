@@ -4,6 +4,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start hundreds of processes, and each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench clean
 
