@@ -40,5 +40,5 @@ async def in_own_thread(call: Callable[[], _R]) -> _R:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(outcome, value)
 
-    threading.Thread(target=run, name="acme", daemon=True).start()
+    threading.Thread(target=run, name="blocking-call", daemon=True).start()
     return await future
