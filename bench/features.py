@@ -22,7 +22,7 @@ from bench.machine import Cores, Haproxy, haproxies, say, split_cores
 from bench.origins import SERVERS, Origins, running_origins
 from bench.report import Table
 
-FULL = Effort(sittings=2, rounds=8, seconds=1)
+FULL = Effort(sittings=1, rounds=10, seconds=1)
 QUICK = Effort(sittings=1, rounds=3, seconds=1)
 
 _ROLES = ("without", "with", "without again")
