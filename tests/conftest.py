@@ -32,6 +32,8 @@ PACKAGES = {
     "ip": "iproute2",
     "knotd": "knot",
     "leafnode": "leafnode",
+    "linux.uml": "user-mode-linux",
+    "modprobe": "kmod",
     "nginx": "nginx-light",
     "openssl": "openssl",
     "rsyslogd": "rsyslog",

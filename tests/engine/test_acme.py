@@ -232,7 +232,7 @@ def test_plain_requests_for_challenges(orders: Orders, one: Origin) -> None:
     service = orders.rig.http(one, port=orders.authority.http_port)
     orders.add("path", f"path.{ZONE}", services=(service.index,))
     orders.order("path")
-    show = orders.rig.started.appliance._show_challenges
+    show = orders.rig.started.appliance._writer.show_challenges
     orders.run(show({f"{CHALLENGES}abc": "abc.thumb"}))
     try:
         reply = service.fetch(f"{CHALLENGES}abc?x=1")
@@ -256,7 +256,7 @@ def test_parents_of_sub_services_answer_for_them(orders: Orders, one: Origin, tw
     for origin in (one, two):
         rig.do(CreateSubService(parent.index, {"servers": [member(origin)]}))
     orders.add("family", f"family.{ZONE}", services=(parent.index,), automatic=False)
-    show = rig.started.appliance._show_challenges
+    show = rig.started.appliance._writer.show_challenges
     orders.run(show({f"{CHALLENGES}abc": "abc.thumb"}))
     try:
         assert parent.fetch(f"{CHALLENGES}abc").body == b"abc.thumb"

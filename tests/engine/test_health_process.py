@@ -188,19 +188,31 @@ async def test_its_files_and_socket_are_for_its_user_only(health: Health) -> Non
     assert health.socket.stat().st_mode & 0o777 == 0o600
     assert health.end() == 0
     assert not health.socket.exists()
-    for name in ("plan.json", "verdicts.json"):
+    for name in ("plan.json", "verdicts.json", "transcripts.log"):
         assert (health.state / name).stat().st_mode & 0o777 == 0o600
     assert not list(health.state.glob("*.new"))
 
 
+def _has_transcripts(health: Health, most: int) -> bool:
+    file = health.state / "transcripts.log"
+    return file.exists() and len(file.read_text().split("\n")) > most
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_it_comes_back_with_plan_and_verdicts(health: Health, number: signal.Signals) -> None:
+async def test_it_comes_back_with_plan_verdicts_and_transcripts(health: Health, number: signal.Signals) -> None:
     server = await _listening(port := free_port("127.0.0.1"))
     never = Check(kind="tcp", interval=900, timeout=1, attempts=1)
     await health.client.update({"vs1": _service(port, check=never, enabled=False)}, drain_seconds=86_400, wait=5)
+    # refused three times in a row
+    thrice = Check(kind="tcp", interval=900, timeout=1, attempts=3)
+    await health.client.update({"vs2": _service(free_port("127.0.0.1"), "vs2", check=thrice)}, wait=5)
     before = await health.client.snapshot()
+    said = await health.client.transcripts("vs2/rs1")
+    assert [one.attempt for one in said] == [3, 2, 1]
     if number is signal.SIGKILL:
-        await asyncio.sleep(0.6)
+        async with asyncio.timeout(5):
+            while not await asyncio.to_thread(_has_transcripts, health, 4):  # noqa: ASYNC110 - a file is waited for
+                await asyncio.sleep(0.05)
     health.end(number)
     health.start()
     async with asyncio.timeout(10):
@@ -214,6 +226,8 @@ async def test_it_comes_back_with_plan_and_verdicts(health: Health, number: sign
     assert after["vs1/rs1"].since == before["vs1/rs1"].since
     assert after["vs1/rs1"].drain_ends == before["vs1/rs1"].drain_ends
     assert after["vs1/rs1"].reason.startswith("connected in ")
+    told = await health.client.transcripts("vs2/rs1")
+    assert [(one.attempt, one.reason) for one in told] == [(one.attempt, one.reason) for one in said]
     server.close()
 
 

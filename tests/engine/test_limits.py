@@ -33,6 +33,7 @@ from steelyard.model.commands import (
     SetParameters,
 )
 from steelyard.model.limits import KINDS, LimitParameters
+from steelyard.observe.events.event import Event
 from steelyard.observe.statistics import Statistics, TrafficCounters
 
 pytestmark = pytest.mark.engine
@@ -413,3 +414,53 @@ def test_bandwidth(limited: Rig, one: Origin) -> None:
     eventually(lambda: outcome(parent.fetch) == 200, "the sub-service is up")
     sub.change(bandwidth=800)
     assert seconds(lambda: parent.fetch("/bytes/300000")) > 1.5
+
+
+# --- what is told of it ---------------------------------------------------------------------------------------------
+
+
+def test_a_refused_client_is_told_once_and_sums_every_time_they_grow(limited: Rig, one: Origin) -> None:
+    """Every kind of limit of clients in turn, at connections and at requests."""
+    appliance = limited.started.appliance
+    told: list[Event] = []
+    end = appliance.events().listen(lambda event: told.append(event) if event is not None else None)
+
+    def look() -> list[str]:
+        told.clear()
+        limited.await_(appliance._limit_watch.look())
+        return [event.text for event in told if event.kind == "client_limited"]
+
+    service = limited.http(one)
+    try:
+        look()
+        limited.do(SetClientLimit("requests_per_second", ONE_CLIENT, 1))
+        limited.do(SetClientLimit("connections", "127.30.0.0/16", 1))
+        limited.do(AddLimitRule({"name": "slow", "pattern": "^/slow", "limit": 1}))
+        set_limits(limited, answer=1)
+        assert look() == []
+        with service.connect(source=ONE_CLIENT) as connection:
+            eventually(lambda: connection.request("/").status == 429, "over the limit of requests")
+        with service.connect(source=FAR_CLIENT) as held:
+            assert held.request("/").status == 200
+            assert outcome(lambda: service.fetch(source=FAR_CLIENT)) == REFUSED
+        eventually(lambda: outcome(lambda: service.fetch("/slow", source=OTHER_CLIENT)) == 429, "the rule refuses")
+        assert sorted(look()) == [
+            f"Client {ONE_CLIENT} is refused by limits: too many requests a second",
+            f"Client {OTHER_CLIENT} is refused by limits: too many requests that a limiting rule matches",
+            f"Client {FAR_CLIENT} is refused by limits: too many connections at a time",
+        ]
+        with service.connect(source=ONE_CLIENT) as connection:
+            eventually(lambda: connection.request("/").status == 429, "still over it")
+        assert look() == []
+        with limited.without_reload():
+            set_limits(limited, logging=True)
+        time.sleep(1.05)
+        look()
+        (sums,) = (event for event in told if event.kind == "limits")
+        assert sums.text.startswith("Limits: curconns ") and "totruleblock " in sums.text
+        assert int(sums.text.split("totrblocked ")[1].split(",")[0]) >= 2
+        assert sums.damped
+        look()
+        assert not told
+    finally:
+        end()

@@ -14,6 +14,7 @@ from tests.support.clients import Connection, Http2Client, Reply, fetch
 from tests.support.origin import Origin, TcpOrigin
 from tests.support.ports import free_port
 
+from steelyard.explain.request import Request
 from steelyard.model.commands import CreateSubService
 
 pytestmark = pytest.mark.engine
@@ -400,6 +401,46 @@ def test_a_sorry_server_for_plain_tcp(rig: Rig, line_one: TcpOrigin, line_two: T
         assert _greeting(service, "127.0.0.60") == "two"
         assert _status(service) == "Sorry"
     assert _greeting(service, "127.0.0.60") == "one"
+
+
+def _end(service: Service, source: str | None = None) -> str:
+    """How a connection that gets no server ends."""
+    try:
+        return f"answered {_greeting(service, source)}"
+    except ConnectionResetError:
+        return "reset"
+    except IndexError:
+        return "closed"
+
+
+def _said(service: Service, source: str = "127.0.0.1") -> str:
+    """What explain says of it."""
+    told = service.rig.explain(Request(service=service.index, client=source))
+    return " ".join(step.says for step in told.steps if step.name == "no real server")
+
+
+def test_plain_tcp_is_reset_when_no_server_is_there(rig: Rig, line_one: TcpOrigin, line_two: TcpOrigin) -> None:
+    empty = rig.tcp()
+    assert _end(empty) == "reset"
+    assert "the connection is reset" in _said(empty)
+    service = rig.tcp(line_one, line_two, persistence="src")
+    with service.connect(source="127.0.0.61") as connection:
+        connection.socket.sendall(b"hello\n")
+        assert connection.socket.recv(100)
+        with rig.without_reload():
+            for server in service.servers:
+                server.change(enabled=False)
+                server.wait_until("drain")
+        # a disabled server still has its recorded clients, and a client without a record is told nothing worse
+        assert _end(service, "127.0.0.61").startswith("answered")
+        assert _end(service, "127.0.0.62") == "closed"
+        assert "the connection is closed" in _said(service, "127.0.0.62")
+        with _failed(line_one, service), _failed(line_two, service):  # type: ignore[arg-type]
+            assert _end(service, "127.0.0.61") == "reset"
+            connection.socket.sendall(b"still here\n")
+            assert "the connection is reset" in _said(service, "127.0.0.61")
+    rig.layer7(drain_time=300)
+    assert _end(service).startswith("answered")
 
 
 def _greeting(service: Service, source: str | None = None) -> str:

@@ -108,9 +108,18 @@ class Announcer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.bus.close)
 
-    def tell(self, kind: Kind, severity: Severity, text: str, *, about: str = "", ends: Severity | None = None) -> None:
-        """Something happened now."""
-        self.bus.publish(Event(kind, severity, one_line(text), time.time(), about=about, ends=ends))
+    def tell(
+        self,
+        kind: Kind,
+        severity: Severity,
+        text: str,
+        *,
+        about: str = "",
+        ends: Severity | None = None,
+        damped: bool = False,
+    ) -> None:
+        """Something happened now; what is damped is for the log and for syslog alone."""
+        self.bus.publish(Event(kind, severity, one_line(text), time.time(), about=about, ends=ends, damped=damped))
 
     # --- the configuration
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from steelyard.appliance.checking import RESTART_SECONDS, Checking
 from steelyard.appliance.explaining import explained
 from steelyard.appliance.follower import Follower, Nobody
 from steelyard.appliance.problems import Problems
 from steelyard.appliance.reloads import Reloads
 from steelyard.appliance.standby import standby_comes_first
-from steelyard.appliance.verdicts import Verdicts
 from steelyard.compile.compiler import Plan
 from steelyard.compile.haproxy.refused_clients import ring_name
 from steelyard.diff.haproxy import Difference, apply_operations, difference
@@ -33,19 +33,12 @@ from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.refused_clients import RefusedClient, refused_clients
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, service_key
-from steelyard.plan.health import HealthPlan, Service
+from steelyard.plan.health import HealthPlan
 from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup, SetWeight
 
 log = logging.getLogger("steelyard.dataplane")
 
-#: how long a change waits for the first verdicts of real servers it brings
-FIRST_VERDICT_SECONDS = 0.5
 _SAVE_SECONDS = 0.2
-_RESTART_SECONDS = 0.5
-_REFRESH_SECONDS = 15.0
-#: the first comparison comes soon: what happened before a start may be known by it alone
-_FIRST_REFRESH_SECONDS = 2.0
-_HEALTH_START_SECONDS = 10.0
 _END_SECONDS = 2.0
 #: between two looks at the age of the keys of session tickets
 _TICKET_KEY_SECONDS = 60.0
@@ -68,22 +61,18 @@ class DataPlane:
     ) -> None:
         self._before_reload = before_reload
         self._haproxy = haproxy
-        self._health = health
-        self._client = client
         self._engine = asyncio.Lock()
-        self._telling = asyncio.Lock()
-        self._untold = asyncio.Event()
         self._reloads = Reloads(self._reload)
         self._tasks: list[asyncio.Task[None]] = []
         self._saving: asyncio.Task[None] | None = None
         self._closing = False
         self.follower: Follower = Nobody()
         self._problems = Problems(self._tell_problem)
-        self.verdicts = Verdicts()
+        self._checking = Checking(health, client, self._problems, lambda: self.follower)
+        self.verdicts = self._checking.verdicts
         #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
         self.worker_began = 0.0
         self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
-        self._checks = self._told = HealthPlan()
         self._revision = 0
 
     # --- what others ask
@@ -94,7 +83,7 @@ class DataPlane:
 
     @property
     def health_pid(self) -> int | None:
-        return self._health.pid
+        return self._checking.pid
 
     @property
     def reload_pending(self) -> bool:
@@ -124,21 +113,25 @@ class DataPlane:
         """The clients a service has refused in the handshake since the last reload, newest first."""
         return refused_clients(await self._haproxy.show("events", ring_name(service)))
 
+    async def show(self, *words: str) -> str:
+        """HAProxy's answer to `show`."""
+        return await self._haproxy.show(*words)
+
     def owns(self, pid: int) -> bool:
         """Whether that process is this appliance's HAProxy."""
         return self._haproxy.owns(pid)
 
     async def transcripts(self, target: str) -> Sequence[dict[str, Any]]:
         """The last checks of "service/server", newest first."""
-        return [one.as_json() for one in await self._client.transcripts(target)]
+        return await self._checking.transcripts(target)
 
     async def weights(self, services: Sequence[str]) -> Mapping[str, WeightStatus]:
         """The weights of these services' servers that move, by "service/server"."""
-        return await self._client.weights(services)
+        return await self._checking.weights(services)
 
     async def set_weights(self, service: str, weights: Mapping[str, int], seconds: float, *, replace: bool) -> None:
         """Set weights from outside; `replace` ends those of all other servers of the service."""
-        await self._client.set_weights(service, weights, seconds, replace=replace)
+        await self._checking.set_weights(service, weights, seconds, replace=replace)
 
     def stapled(self, certificate: str) -> bytes | None:
         """The OCSP responder's answer that lies beside a certificate."""
@@ -169,21 +162,19 @@ class DataPlane:
     async def start(self, plan: Plan, revision: int, on_reload: OnReload, on_reload_failed: OnReloadFailed) -> None:
         """Adopt or start both processes on that plan."""
         self._on_reload, self._on_reload_failed = on_reload, on_reload_failed
-        self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
-        if self._health.pid is None and not self._health.adopt():
-            self._health.start()
-        await self._tell_health_everything()
+        self.wanted, self._revision = plan.haproxy, revision
+        await self._checking.start(plan.health)
         same = await self._haproxy.adopt(self.wanted)
         if same:
             self.applied = self.wanted
         else:
             await self._first_plan()
-        await self._sync()
+        await self._checking.sync()
         for watch in (
             self._watch_haproxy,
-            self._watch_health,
-            self._keep_health_told,
-            self._follow_verdicts,
+            self._checking.watch,
+            self._checking.keep_told,
+            self._checking.follow,
             self._keep_ticket_keys_fresh,
         ):
             self._tasks.append(asyncio.create_task(self._for_ever(watch)))
@@ -205,7 +196,7 @@ class DataPlane:
         began = time.time()
         if self._haproxy.master_pid is not None:
             await self._before_reload()
-            await self._refresh_weights()
+            await self._checking.refresh_weights()
             try:
                 await self._haproxy.reload(plan, lambda: self.verdicts.server_states(plan))
             except SteelyardError as failure:
@@ -218,18 +209,6 @@ class DataPlane:
             await self._haproxy.start(plan, self.verdicts.server_states(plan))
         self.worker_began = began
         self._problems.pop("haproxy", None)
-
-    async def _refresh_weights(self) -> None:
-        """Weights move without events; the next process is to start with those of now."""
-        if all(service.weighting is None for service in self._checks.services.values()):
-            return
-        try:
-            weights = await self._client.weights()
-        except EngineRefused as failure:
-            # those of some seconds ago are put right by the checking process
-            log.warning("the new HAProxy starts with weights of some seconds ago: %s", failure.words)
-        else:
-            self.verdicts.put_weights({target: status.engine for target, status in weights.items()})
 
     async def _has_ended(self) -> bool:
         """Whether there is no HAProxy any more; its master ends a moment after a worker that was killed."""
@@ -249,6 +228,7 @@ class DataPlane:
     async def close(self, *, stop_engines: bool) -> None:
         """Let go of the engines, or end them."""
         self._closing = True
+        self._checking.closing()
         if self._saving is not None:
             await self._saving
         for task in self._tasks:
@@ -256,7 +236,7 @@ class DataPlane:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if stop_engines:
             await self._haproxy.stop()
-            await self._health.stop()
+            await self._checking.stop()
 
     # --- changes
 
@@ -270,18 +250,18 @@ class DataPlane:
         if self._engine.locked() and todo.reload_reasons and not todo.operations:
             # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for
             # the one that runs now.
-            self._checks = plan.health
+            self._checking.plan = plan.health
             self.wanted, self._revision = plan.haproxy, revision
-            await self._tell_health(patient=False)
+            await self._checking.tell(patient=False)
             return self._reloads.request()
         async with self._engine:
-            self._checks = plan.health
+            self._checking.plan = plan.health
             behind = self.applied is not self.wanted
             self.wanted, self._revision = plan.haproxy, revision
             now = difference(self.applied, plan.haproxy) if behind else todo
             runs = self._haproxy.master_pid is not None
             if runs and standby_comes_first(now.operations, plan.haproxy):
-                await self._tell_health(patient=False)
+                await self._checking.tell(patient=False)
             complete = runs and await self._run(now.operations, plan.haproxy)
             if complete and not now.reload_reasons:
                 self.applied = plan.haproxy
@@ -289,8 +269,8 @@ class DataPlane:
             elif runs:
                 touched = {service_key(one.backend) for one in now.operations if hasattr(one, "backend")}
                 self.applied = apply_operations(self.applied, plan.haproxy, touched)
-            before = self._told
-            await self._tell_health(patient=not self._reloads.pending)
+            before = self._checking.told
+            await self._checking.tell(patient=not self._reloads.pending)
             if complete:
                 # the checking process may have moved a weight until it heard that it moves no more
                 await self._run(_settled_weights(before, plan.health, now.operations), plan.haproxy)
@@ -331,14 +311,14 @@ class DataPlane:
     async def restore(self, plan: Plan, revision: int) -> None:
         """Bring both engines back to a plan whatever they have now."""
         async with self._engine:
-            self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
+            self.wanted, self._checking.plan, self._revision = plan.haproxy, plan.health, revision
             try:
                 await self._bring(plan.haproxy)
                 self.applied = plan.haproxy
             except SteelyardError as failure:
                 self._problems["restore"] = f"The previous plan could not be put back: {failure.message}"
                 log.error("the previous plan could not be put back: %s", failure.details())
-            self._untold.set()
+            self._checking.tell_everything_soon()
 
     async def _reload(self) -> None:
         try:
@@ -353,13 +333,13 @@ class DataPlane:
             await self._on_reload_failed(failure)
             raise
         await self._on_reload(revision)
-        await self._sync()
+        await self._checking.sync()
 
     async def go_back(self, plan: Plan, revision: int) -> None:
         """Return to a plan after a refused reload: at run time if possible, since reloads may be refused still."""
         async with self._engine:
             back = difference(self.applied, plan.haproxy)
-            self.wanted, self._checks, self._revision = plan.haproxy, plan.health, revision
+            self.wanted, self._checking.plan, self._revision = plan.haproxy, plan.health, revision
             try:
                 done = not back.reload_reasons and await self._run(back.operations, plan.haproxy)
             except SteelyardError as failure:
@@ -369,7 +349,7 @@ class DataPlane:
                 self.applied = plan.haproxy
                 # the refused reload has left its files
                 self._save_soon()
-                self._untold.set()
+                self._checking.tell_everything_soon()
         if not done:
             await self.restore(plan, revision)
 
@@ -391,77 +371,6 @@ class DataPlane:
                     self._problems["save"] = failure.message
                     log.error("%s", failure.details())
 
-    # --- the checking process
-
-    async def _tell_health(self, *, patient: bool) -> None:
-        """Tell it what has changed since it was told last."""
-        async with self._telling:
-            old, new = self._told, self._checks
-            changed: dict[str, Service | None] = {
-                key: service for key, service in new.services.items() if old.services.get(key) is not service
-            }
-            changed.update({key: None for key in old.services if key not in new.services})
-            timing = (new.drain_seconds, new.drop_at_drain_end)
-            if not changed and timing == (old.drain_seconds, old.drop_at_drain_end):
-                return
-            try:
-                statuses = await self._client.update(
-                    changed,
-                    drain_seconds=timing[0],
-                    drop_at_drain_end=timing[1],
-                    wait=FIRST_VERDICT_SECONDS if patient else 0.0,
-                )
-            except EngineRefused as failure:
-                self._problems["health"] = failure.message
-                self._untold.set()
-                return
-            self._told = new
-        self.verdicts.put(statuses)
-
-    async def _tell_health_everything(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _HEALTH_START_SECONDS
-        while True:
-            try:
-                async with self._telling:
-                    plan = self._checks
-                    await self._client.replace_plan(plan)
-                    self._told = plan
-                    await self._client.update({}, wait=FIRST_VERDICT_SECONDS)
-                    self.verdicts.replace_all(await self._client.snapshot())
-            except EngineRefused:
-                if loop.time() > deadline:
-                    raise
-                await asyncio.sleep(0.02)
-            else:
-                self._problems.pop("health", None)
-                return
-
-    async def _sync(self) -> None:
-        try:
-            await self._client.sync()
-        except EngineRefused as failure:
-            # it repairs differences by itself every few seconds
-            log.warning("the checking process did not look at the new HAProxy at once: %s", failure.words)
-
-    async def _follow_verdicts(self) -> None:
-        patience = _FIRST_REFRESH_SECONDS
-        while not self._closing:
-            try:
-                async with asyncio.timeout(patience):
-                    async for event in self._client.subscribe(*self.follower.position()):
-                        self.verdicts.note(event)
-                        self.follower.heard(event)
-            except TimeoutError:
-                pass
-            except EngineRefused:
-                await asyncio.sleep(_RESTART_SECONDS)
-            patience = _REFRESH_SECONDS
-            with contextlib.suppress(EngineRefused):
-                statuses = await self._client.snapshot()
-                self.verdicts.replace_all(statuses)
-                self.follower.compared(statuses)
-
     # --- watching
 
     async def _for_ever(self, watch: Callable[[], Awaitable[None]]) -> None:
@@ -472,7 +381,7 @@ class DataPlane:
             except Exception as failure:
                 log.exception("A watcher failed in itself")
                 self._problems["watch"] = f"A watcher failed in itself and was started anew: {failure!r}"
-                await asyncio.sleep(_RESTART_SECONDS)
+                await asyncio.sleep(RESTART_SECONDS)
 
     async def rotate_ticket_keys(self) -> None:
         """Replace the keys of session tickets whose time is over. Raises `EngineRefused` or `HostLacks`."""
@@ -505,39 +414,11 @@ class DataPlane:
                 except SteelyardError as failure:
                     self._problems["haproxy"] = f"HAProxy cannot be started: {failure.message}"
                     log.error("%s", failure.details())
-                    await asyncio.sleep(_RESTART_SECONDS)
+                    await asyncio.sleep(RESTART_SECONDS)
                     continue
             self.follower.haproxy_restarted()
             await self._on_reload(revision)
-            await self._sync()
-
-    async def _watch_health(self) -> None:
-        while True:
-            await self._health.wait_for_end()
-            if self._closing:
-                return
-            log.error("steelyard-health has ended; starting it again")
-            self._untold.set()
-            try:
-                self._health.start()
-                self.follower.checks_restarted()
-            except SteelyardError as failure:
-                self._problems["health"] = failure.message
-                log.error("%s", failure.details())
-                await asyncio.sleep(_RESTART_SECONDS)
-
-    async def _keep_health_told(self) -> None:
-        """Tell it the whole plan again until it has it, after a request it did not take or a start."""
-        while True:
-            await self._untold.wait()
-            self._untold.clear()
-            try:
-                await self._tell_health_everything()
-            except SteelyardError as failure:
-                self._problems["health"] = failure.message
-                log.error("%s", failure.details())
-                self._untold.set()
-                await asyncio.sleep(_RESTART_SECONDS)
+            await self._checking.sync()
 
 
 def _settled_weights(old: HealthPlan, new: HealthPlan, operations: Sequence[Operation]) -> list[Operation]:

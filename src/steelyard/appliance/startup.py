@@ -172,7 +172,7 @@ async def _first_configuration(
     password = given or new_password()
     command = Batch(
         (
-            AddUser(ADMINISTRATOR, hash_password(password)),
+            AddUser(ADMINISTRATOR, hash_password(password), one_time=not given),
             PutCertificate(secrets.token_hex(16), read_upload(self_signed("steelyard")), temporary=True),
         )
     )

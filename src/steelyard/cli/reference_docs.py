@@ -52,6 +52,7 @@ _PARAMETERS: Mapping[str, str] = {
     "adaptive": "load agents of resource based scheduling",
     "acme": "renewal of certificates by ACME",
     "tls": "sessions that are resumed, and OCSP",
+    "administration": "sessions of the web interface",
     "syslog": "hosts that get events as syslog messages",
     "email": "events by mail",
     "snmp": "events as SNMP traps",

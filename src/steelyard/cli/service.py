@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from steelyard.api.cross_site import RefuseCrossSite
+from steelyard.api.listed_clients import RefuseListed
 from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
@@ -45,8 +46,9 @@ class _Server(uvicorn.Server):
 def network_application(started: Started) -> Starlette:
     """LoadMaster's API and the native one, for the network."""
     native = Mount(PREFIX, app=build_native_app(started.appliance))
+    listed = Middleware(RefuseListed, configuration=lambda: started.appliance.snapshot().configuration)
     return Starlette(
-        routes=[*build_loadmaster_routes(started.appliance), native], middleware=[Middleware(RefuseCrossSite)]
+        routes=[*build_loadmaster_routes(started.appliance), native], middleware=[listed, Middleware(RefuseCrossSite)]
     )
 
 

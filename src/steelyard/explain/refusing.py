@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from steelyard.compile.haproxy.unavailable import handler
+from steelyard.compile.haproxy.unavailable import draining, handler, remembers, resets
 from steelyard.explain.place import Place
 from steelyard.explain.report import Result
 from steelyard.explain.situation import Visit
@@ -22,7 +22,9 @@ def unavailable(place: Place) -> Result:
         visit.note("no real server", f"none is available: {sorry} takes the client", *told)
         return Result("server", "no real server is available, and there is a sorry server", (sorry,))
     if not service.is_http:
-        visit.note("no real server", "none is available: the connection is closed", *told)
+        recorded = remembers(service, visit.situation.context) and draining(service)
+        reset = resets(service) and not recorded
+        visit.note("no real server", f"none is available: the connection is {'reset' if reset else 'closed'}", *told)
         return Result("closed", "no real server is available")
     source = handler(service, visit.family)
     status = source.error_code or 503

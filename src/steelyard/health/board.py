@@ -31,7 +31,7 @@ from steelyard.health.effects import (
     takes_clients,
     wanted_of,
 )
-from steelyard.health.known import KEPT, Changes, Known, Memory, Probe, ProbeKey, TargetName, probe_keys
+from steelyard.health.known import KEPT, Changes, Known, Memory, Probe, ProbeKey, TargetName, probe_keys, probe_name
 from steelyard.health.probe import Prepared, prepared
 from steelyard.health.reasons import admin_reason, check_names, shut_reason
 from steelyard.health.relations import ALONE, Relations
@@ -172,9 +172,17 @@ class Board:
             weight=None if known.wanted is None else known.wanted.weight,
         )
 
+    def probe_names(self) -> list[str]:
+        """The names of all probes."""
+        return [probe.name for probe in self._probes.values()]
+
+    def deciding(self, known: Known) -> Known:
+        """The target whose checks decide this one's state."""
+        return self._relations.decider(known) or known
+
     def transcripts(self, known: Known) -> list[Transcript]:
         """The last transcripts of what decides a target, newest first; of several checks each names its own."""
-        known = self._relations.decider(known) or known
+        known = self.deciding(known)
         names = check_names(known.service)
         several = len(known.probes) > 1
         said = [
@@ -291,7 +299,7 @@ class Board:
     def _probe(self, key: ProbeKey, askers: Mapping[ProbeKey, Prepared], changes: Changes) -> Probe:
         probe = self._probes.get(key)
         if probe is None:
-            probe = self._probes[key] = Probe(key, askers[key])
+            probe = self._probes[key] = Probe(key, askers[key], probe_name(key))
             changes.added.append(probe)
         return probe
 

@@ -18,7 +18,8 @@ from steelyard.health.recent import RecentEvents
 from steelyard.health.saver import Saver
 from steelyard.health.scheduler import Scheduler
 from steelyard.health.status import Event
-from steelyard.health.transcript import Outcome
+from steelyard.health.transcript import Outcome, Transcript
+from steelyard.health.transcript_log import TranscriptLog
 from steelyard.health.weighing import Weighing
 from steelyard.model.errors import OperatorError
 from steelyard.plan.haproxy import service_key
@@ -62,6 +63,7 @@ class Checker:
         self._limit = concurrency()
         self.weighing = Weighing(directory, self._limit // 4)
         self.board = Board(remembered, self.weighing.weigher.weight)
+        self._transcript_log = TranscriptLog(directory, self.board.probe_names)
         self.weighing.serve(self.board, self._reweighed)
         self.pusher = Pusher(worker, master)
         self.pusher.want({}, drops)
@@ -91,11 +93,13 @@ class Checker:
                     group.create_task(part())
                 group.create_task(self._plan_saver.run())
                 group.create_task(self._verdict_saver.run())
+                group.create_task(self._transcript_log.run())
         finally:
             for task in self._cycles:
                 task.cancel()
             self._plan_saver.finish()
             self._verdict_saver.finish()
+            self._transcript_log.finish()
 
     def replace(self, plan: HealthPlan) -> None:
         """Take a whole plan. Raises `OperatorError` when a check cannot be sent; nothing changes then."""
@@ -129,6 +133,12 @@ class Checker:
             # The caller asked for no more; the servers stay unknown, which the answer says.
             pass
         await self.pusher.flush(0.5)
+
+    async def transcripts(self, known: Known) -> list[Transcript]:
+        """The last transcripts of what decides a target, newest first, those of processes before this one too."""
+        for probe in self.board.deciding(known).probes:
+            await self._transcript_log.recall(probe)
+        return self.board.transcripts(known)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event; the returned function ends it."""
@@ -182,6 +192,7 @@ class Checker:
             said = await cycle(probe.asker, probe.key[0].attempts)
             if probe in self._scheduler:
                 self._apply(self.board.record(probe, said, time.time()))
+                self._transcript_log.note(probe, said)
                 self._verdict_file.note(probe.targets)
                 self._verdict_file.print_some(self.board, PRINTED_AT_ONCE)
                 self._verdict_saver.later()

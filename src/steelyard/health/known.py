@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 
 from steelyard.health.combining import vote
 from steelyard.health.effects import Place, Standing, Wanted
@@ -25,16 +27,19 @@ ProbeKey = tuple[Check, str, int]
 class Probe:
     """What is asked once. `fresh` is False until a cycle of this process has given a verdict.
 
-    `streak` counts the cycles in a row that gave `state`.
+    `streak` counts the cycles in a row that gave `state`. `name` is the same in a later process; `recalled` says that
+    what earlier ones heard has been looked for.
     """
 
     key: ProbeKey
     asker: Prepared
+    name: str
     targets: set[TargetName] = field(default_factory=set)
     transcripts: deque[Transcript] = field(default_factory=lambda: deque(maxlen=KEPT))
     state: State = "unknown"
     fresh: bool = False
     streak: int = 0
+    recalled: bool = False
 
     @property
     def last(self) -> Transcript | None:
@@ -112,6 +117,17 @@ class Changes:
     removed: set[Probe] = field(default_factory=set)
 
 
+def probe_name(key: ProbeKey) -> str:
+    """A name of a probe without blanks: equal for equal checks of an address and port, in every process."""
+    check, address, port = key
+    return f"{_digest(check)}/{address}:{port}"
+
+
+@lru_cache(maxsize=4096)
+def _digest(check: Check) -> str:
+    return sha256(check.model_dump_json().encode()).hexdigest()[:16]
+
+
 def probe_keys(service: Service, target: Target) -> tuple[ProbeKey, ...]:
     """What is asked about a target: its service's first check and the further ones."""
     if service.check.kind == "none" or target.follows or target.checked_as:
@@ -121,4 +137,4 @@ def probe_keys(service: Service, target: Target) -> tuple[ProbeKey, ...]:
     return (first, *((one.check, target.address, port) for one, port in further))
 
 
-__all__ = ["KEPT", "Changes", "Known", "Memory", "Probe", "ProbeKey", "TargetName", "probe_keys"]
+__all__ = ["KEPT", "Changes", "Known", "Memory", "Probe", "ProbeKey", "TargetName", "probe_keys", "probe_name"]

@@ -180,7 +180,7 @@ class ControlServer:
         known = self._checker.board.find((service, key))
         if known is None:
             raise ValueError(f"unknown target {target!r}")
-        return {"transcripts": [transcript.as_json() for transcript in self._checker.board.transcripts(known)]}
+        return {"transcripts": [transcript.as_json() for transcript in await self._checker.transcripts(known)]}
 
     async def _subscribe(self, request: Answer) -> Answer:
         """What came since the event the subscriber names. Nothing else runs until it is subscribed."""

@@ -358,6 +358,24 @@ def decision(configuration: Configuration, service: VirtualService, address: str
     return Decision(True, "; ".join(said) or "no access list concerns it")
 
 
+def admits_administration(configuration: Configuration, address: str) -> bool:
+    """Whether a client may reach the APIs and the web interface, as far as the access lists for all services say.
+
+    They say nothing unless "Include WUI in IP Access Lists" is on. Text that is no address is let in.
+    """
+    lists = configuration.access_lists.get(EVERY_SERVICE)
+    if lists is None or not (configuration.access.enabled and configuration.access.include_wui):
+        return True
+    try:
+        client = network(address).partition("/")[0]
+    except OperatorError:
+        # no socket of the network has such a peer
+        return True
+    if lists.verdict(ip_address(client))[0] == "allow":
+        return True
+    return any(client == server.address for each in configuration.services.values() for server in each.servers)
+
+
 def scope_title(scope: int) -> str:
     """How people call a scope, after a noun: "for all services"."""
     return "for all services" if scope == EVERY_SERVICE else f"of virtual service {scope}"

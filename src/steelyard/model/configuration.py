@@ -18,6 +18,7 @@ from steelyard.model.acme_certificate import AcmeCertificate
 from steelyard.model.acme_dns import DnsProvider
 from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.adaptive import AdaptiveParameters
+from steelyard.model.administration_parameters import AdministrationParameters
 from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
@@ -87,6 +88,7 @@ class Configuration:
     events: EventParameters = field(default_factory=EventParameters)
     adaptive: AdaptiveParameters = field(default_factory=AdaptiveParameters)
     acme: AcmeParameters = field(default_factory=AcmeParameters)
+    administration: AdministrationParameters = field(default_factory=AdministrationParameters)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
@@ -188,6 +190,7 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "events": ("parameters", EventParameters),
     "adaptive": ("parameters", AdaptiveParameters),
     "acme": ("parameters", AcmeParameters),
+    "administration": ("parameters", AdministrationParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
 }

@@ -101,18 +101,26 @@ class LimitParameters(Settings):
     fail_on_rate_limit: Annotated[bool, Setting("RateLimitFail", _SECTION, "Fail on rate limit", "", built=False)] = (
         False
     )
-    logging: Annotated[bool, Setting("LimitLogging", _SECTION, "Log what limits refuse", "", built=False)] = False
+    logging: Annotated[
+        bool,
+        Setting(
+            "LimitLogging",
+            _SECTION,
+            "Generate Limiter Statistics",
+            "Tell every five seconds, in the log of events and to syslog hosts of level info, what limits have let in"
+            " and refused, if that is more than before.",
+        ),
+    ] = False
     repeat_delay: Annotated[
         int,
         Setting(
             "ClientRepeatDelay",
             _SECTION,
-            "Client message repeat delay",
-            "Time between two messages about a client.",
+            "Client Message Repeat Delay",
+            "How long a client that was refused by a limit has to be quiet before the next message about it.",
             unit="seconds",
             ge=10,
             le=86_400,
-            built=False,
         ),
     ] = 60
     client_connections: Annotated[

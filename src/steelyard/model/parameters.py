@@ -9,6 +9,7 @@ from pydantic import field_validator, model_validator
 
 from steelyard.model.acme_renewal import AcmeParameters
 from steelyard.model.adaptive import AdaptiveParameters
+from steelyard.model.administration_parameters import AdministrationParameters
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.limits import LimitParameters
 from steelyard.model.notification import (
@@ -172,7 +173,16 @@ class AccessParameters(Settings):
     restrict_interfaces: Annotated[bool, Setting(None, _ACCESS, "Restrict traffic to Interfaces", "", built=False)] = (
         False
     )
-    include_wui: Annotated[bool, Setting(None, _ACCESS, "Include WUI in IP Access Lists", "", built=False)] = False
+    include_wui: Annotated[
+        bool,
+        Setting(
+            None,
+            _ACCESS,
+            "Include WUI in IP Access Lists",
+            "The access lists for all services hold for the APIs and the web interface too. The command line on this"
+            " host is always let in.",
+        ),
+    ] = False
 
 
 #: section of the global parameters -> its model; the section is its name in every interface
@@ -190,4 +200,5 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "events": EventParameters,
     "adaptive": AdaptiveParameters,
     "acme": AcmeParameters,
+    "administration": AdministrationParameters,
 }

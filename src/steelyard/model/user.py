@@ -51,6 +51,10 @@ class User(Settings):
     permissions: Annotated[
         tuple[str, ...], Setting("perms", "user", "Permissions", "What the user may change.", separator=",")
     ] = ()
+    one_time_password: Annotated[
+        bool,
+        Setting(None, "user", "One-time password", "The web interface asks for a new password at the next sign-in."),
+    ] = False
     api_keys: Annotated[
         tuple[str, ...], Setting(None, "user", "API keys", "Digests of the user's keys, oldest first.", secret=True)
     ] = ()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.appliance.rig import HTTP, SERVER, Rig, running
 
-from steelyard.appliance import announcing, dataplane
+from steelyard.appliance import announcing, checking
 from steelyard.appliance.problems import Problems
 from steelyard.health.status import Event as HealthEvent
 from steelyard.model.commands import AddService, ChangeService, RemoveService, SetParameters
@@ -23,7 +23,7 @@ from steelyard.observe.events.log import Query
 @pytest.fixture
 async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     monkeypatch.setattr(announcing, "_GATHER_SECONDS", 0.01)
-    monkeypatch.setattr(dataplane, "_FIRST_REFRESH_SECONDS", 60.0)
+    monkeypatch.setattr(checking, "_FIRST_REFRESH_SECONDS", 60.0)
     async with running() as found:
         yield found
 

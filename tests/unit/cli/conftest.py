@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
 import pytest
+import typer
 from tests.unit.api.native.conftest import application
 from tests.unit.api.native.memory_appliance import MemoryAppliance
 from typer.testing import CliRunner, Result
@@ -58,6 +60,14 @@ class Program:
     def json(self, *arguments: str) -> Any:
         """What it printed as JSON."""
         return json.loads(self.ok(*arguments, "--json"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_tree() -> Iterator[None]:
+    """Typer makes every command of the program anew for each run, which takes longer than the run itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
 from steelyard.api.loadmaster.values import decoded, is_masked, shown
 from steelyard.model.acme_account import LETS_ENCRYPT
 from steelyard.model.acme_renewal import AcmeParameters
+from steelyard.model.administration_parameters import AdministrationParameters
 from steelyard.model.commands import ChangeAcmeAccount, SetParameters
 from steelyard.model.commands.acme import account_named
 from steelyard.model.configuration import Configuration
@@ -30,7 +31,7 @@ from steelyard.model.parameters import CheckParameters, NetworkParameters
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.tls_parameters import TlsParameters
 
-Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp", "acme"]
+Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp", "acme", "administration"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput", "namserver": "nameserver"}
@@ -72,6 +73,7 @@ def _catalogue() -> Mapping[str, Parameter]:
         ("limits", LimitParameters),
         ("tls", TlsParameters),
         ("acme", AcmeParameters),
+        ("administration", AdministrationParameters),
         ("syslog", SyslogParameters),
         ("email", EmailParameters),
         ("snmp", SnmpParameters),

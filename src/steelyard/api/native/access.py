@@ -41,7 +41,7 @@ class ForeignOrigin(SteelyardError):
         super().__init__("Changes that a page of another origin sends are refused")
 
 
-def appliance_of(request: Request) -> ApplianceApi:
+async def appliance_of(request: Request) -> ApplianceApi:
     """The appliance the application was built with."""
     found: ApplianceApi = request.app.state.appliance
     return found

@@ -130,8 +130,8 @@ def limit_sections(configuration: Configuration) -> tuple[Section, ...]:
     if numbers or plan.of_all or plan.clients - {"bandwidth"} or plan.rules:
         counters = (f"conn_cur,gpc({tables.COUNTERS})", f"gpc_rate({tables.COUNTERS_WITH_RATE},1s)")
         found.append(_table(tables.LIMITS, "integer", _MOST_SERVICES, ",".join(counters)))
-    if plan.clients - {"bandwidth"}:
-        stored = f"conn_cur,gpc_rate({tables.COUNTERS_WITH_RATE},1s)"
+    if plan.clients - {"bandwidth"} or plan.rules:
+        stored = f"{tables.STAMP},conn_cur,gpc_rate({tables.COUNTERS_WITH_RATE},1s)"
         found.append(_table(tables.CLIENTS, "ipv6", _MOST_CLIENTS, stored, _CLIENT_SECONDS))
     # in the order of names, so that moving a rule makes no other tables
     for key in sorted(rule.key for rule in plan.rules):

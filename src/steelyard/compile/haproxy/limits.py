@@ -43,7 +43,9 @@ from steelyard.plan.limit_tables import (
     CLIENTS,
     LIMITS,
     MATCHED,
+    OF_CLIENTS,
     rule_table,
+    stamp_words,
 )
 
 _SUBJECTS = ("pathq", "req.fhdr(host)", "req.fhdr(user-agent)")
@@ -104,6 +106,13 @@ class _Stage:
         found = [
             self.rule(f"sc-inc-gpc({why.value},{_SERVICE})", "if", "{", blocked, "-m", "int", str(why.value), "}")
             for why in dict.fromkeys(reasons)
+        ]
+        found += [
+            self.rule(
+                f"sc-set-gpt0({_CLIENT})", stamp_words(why.value), "if", "{", blocked, "-m", "int", str(why.value), "}"
+            )
+            for why in dict.fromkeys(reasons)
+            if why.value in OF_CLIENTS
         ]
         return [*found, self.rule(*answer, "if", "{", blocked, "-m", "found", "}")]
 
@@ -174,7 +183,8 @@ def _connection_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) 
 def _trackers(service: VirtualService, plan: LimitPlan, own: frozenset[str]) -> set[int]:
     """Who is counted. The service always is when anything is, since what is refused is told by service."""
     found: set[int] = set()
-    if plan.clients - {"bandwidth"}:
+    if plan.clients - {"bandwidth"} or (plan.rules and service.is_http):
+        # a client that only rules concern is tracked to be marked when one refuses it
         found.add(_CLIENT)
     if plan.of_all:
         found.add(_ALL)

@@ -34,7 +34,14 @@ from steelyard.compile.haproxy.sockets import sockets_part
 from steelyard.compile.haproxy.starttls import starttls_part
 from steelyard.compile.haproxy.switching import compile_switching, is_balanced, switches
 from steelyard.compile.haproxy.tls import listener_tls, name_asked, passes_name, server_tls
-from steelyard.compile.haproxy.unavailable import go_to_sorry, leave_sorry, sorry_server, unavailable_part
+from steelyard.compile.haproxy.unavailable import (
+    go_to_sorry,
+    leave_sorry,
+    remembers,
+    reset_part,
+    sorry_server,
+    unavailable_part,
+)
 from steelyard.model.adaptive import MOVING
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
@@ -89,8 +96,9 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         )
         for name, members in ((service.engine_name, switching.own), *groups)
     )
-    frontend = _frontend(service, family, context, part.frontend)
-    lookups = part.lookups + compile_persistence(service, family, context, service.engine_name).lookups
+    reset = reset_part(service, context)
+    frontend = _frontend(service, family, context, part.frontend, reset.frontend)
+    lookups = part.lookups + reset.lookups + compile_persistence(service, family, context, service.engine_name).lookups
     return ServicePlan(
         service.engine_name,
         frontend,
@@ -116,7 +124,11 @@ def _mode(service: VirtualService) -> Mode:
 
 
 def _frontend(
-    service: VirtualService, family: Family, context: ServiceContext, directives: tuple[Directive, ...]
+    service: VirtualService,
+    family: Family,
+    context: ServiceContext,
+    directives: tuple[Directive, ...],
+    last_of_connection: tuple[Directive, ...],
 ) -> Frontend | None:
     if not service.enabled or (service.is_sub and not is_balanced(service, family)):
         return None
@@ -127,7 +139,7 @@ def _frontend(
         tls=None if service.is_sub else listener_tls(service, family.cipher_set, context),
         idle_seconds=service.idle_time,
         directives=with_challenges(
-            service, family, _after_connection_rules(directives, name_asked(service, family.parent))
+            service, family, _after_connection_rules(directives, (*last_of_connection, *name_asked(service, family.parent)))
         ),
         inner=service.is_sub,
         plain_first=bool(service.starttls_protocol),
@@ -165,7 +177,7 @@ def _backend(
             *persistence.directives,
             *after,
         ),
-        drains=service.persistence != "none" and context.drain_seconds > 0,
+        drains=remembers(service, context),
         drop_at_once=context.drain_seconds == 0,
         checked=service.check_type != "none" or bool(service.slots),
         critical=tuple((one.engine_name, one.enabled) for one in service.members if one.critical),

@@ -9,6 +9,9 @@ HAProxy itself decides whether one is: after persistence, so that a disabled ser
   within the time of the queue, or none that could be connected to. Rules for answers see such an answer only after it
   was made (`http-after-response`); it is told from a real server's own 503 by a variable that `http-response`, which
   only answers of real servers meet, takes away. The page stands in for the body of the 503 (`http-error`).
+- A connection of a service that passes bytes is reset: a farewell (FIN) would look like an empty answer. Only rules of
+  connections reset, and they come before the record is known, so none does while a disabled server may still have
+  recorded clients; nor where the name in a TLS hello or a parent chooses the servers. Those connections are closed.
 
 What a redirect repeats of the request is restricted to characters that can end neither the header nor the host name.
 """
@@ -20,12 +23,13 @@ import re
 
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family, Part
+from steelyard.compile.haproxy.switching import switches
 from steelyard.compile.haproxy.tls import server_tls
 from steelyard.model.error_page import decoded_page, default_page, media_type, phrase
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.instead import answers_itself, handles_itself
 from steelyard.model.virtual_service.refusals import REDIRECTS, placeholders
-from steelyard.plan.haproxy import Directive, Page, Server, directive, page_path
+from steelyard.plan.haproxy import Directive, Lookup, Page, Server, directive, lookup_path, page_path
 
 SORRY = "sorry"
 #: the highest that HAProxy takes; numbers of real servers come from a counter that begins at 1
@@ -72,6 +76,33 @@ def go_to_sorry(memory: str | None) -> tuple[Directive, ...]:
 def leave_sorry(memory: str) -> tuple[Directive, ...]:
     """The rule that forgets that a client connection was there: its next request goes to a real server again."""
     return (directive("http-response", f"unset-var({memory})", "if", "{", "srv_name", SORRY, "}"),)
+
+
+def resets(service: VirtualService) -> bool:
+    """Whether clients of a service without an available server are reset."""
+    return not (service.is_http or service.is_sub or switches(service))
+
+
+def reset_part(service: VirtualService, context: ServiceContext) -> Part:
+    """The rule that resets connections no server is there for. It stands after all other rules of connections."""
+    if not resets(service) or not service.enabled:
+        return Part()
+    none = ("if", "{", f"nbsrv({service.engine_name})", "eq", "0", "}")
+    if not remembers(service, context):
+        return Part(frontend=(directive("tcp-request", "connection", "reject", *none),))
+    lookup = Lookup(f"{service.engine_name}-draining", (("servers", str(draining(service))),))
+    recorded = ("!{", f"str(servers),map_str_int({lookup_path(lookup.name)},0)", "gt", "0", "}")
+    return Part(frontend=(directive("tcp-request", "connection", "reject", *none, *recorded),), lookups=(lookup,))
+
+
+def remembers(service: VirtualService, context: ServiceContext) -> bool:
+    """Whether a disabled server still serves clients that have a record."""
+    return service.persistence != "none" and context.drain_seconds > 0
+
+
+def draining(service: VirtualService) -> int:
+    """How many servers are disabled."""
+    return sum(not member.enabled for member in service.members)
 
 
 def unavailable_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:

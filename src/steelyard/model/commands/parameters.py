@@ -22,6 +22,7 @@ Section = Literal[
     "tls",
     "adaptive",
     "acme",
+    "administration",
     "syslog",
     "email",
     "snmp",

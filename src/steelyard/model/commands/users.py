@@ -30,6 +30,7 @@ class AddUser:
     name: str
     password_hash: str = field(repr=False)
     permissions: tuple[str, ...] = ()
+    one_time: bool = False
 
     @property
     def permission(self) -> str:
@@ -42,7 +43,14 @@ class AddUser:
     def apply(self, configuration: Configuration) -> Change:
         if self.name in configuration.users:
             raise ConflictError("User already exists.", field="user", with_what=self.name)
-        user = User.make({"name": self.name, "password_hash": self.password_hash, "permissions": self.permissions})
+        user = User.make(
+            {
+                "name": self.name,
+                "password_hash": self.password_hash,
+                "permissions": self.permissions,
+                "one_time_password": self.one_time,
+            }
+        )
         return Change(_with_user(configuration, user), user.name)
 
 
@@ -62,8 +70,28 @@ class ChangePassword:
         return f"change the password of {self.name}"
 
     def apply(self, configuration: Configuration) -> Change:
-        user = configuration.user(self.name).changed({"password_hash": self.password_hash})
-        return Change(_with_user(configuration, user), user.name)
+        return _new_password(configuration, self.name, self.password_hash)
+
+
+@dataclass(frozen=True)
+class ChangeOwnPassword:
+    """Give oneself another password. Who issues it makes sure that `name` is who asks and knows the old one."""
+
+    name: str
+    password_hash: str = field(repr=False)
+    permission: ClassVar[str] = "read"
+
+    @property
+    def summary(self) -> str:
+        return f"{self.name} changes the own password"
+
+    def apply(self, configuration: Configuration) -> Change:
+        return _new_password(configuration, self.name, self.password_hash)
+
+
+def _new_password(configuration: Configuration, name: str, password_hash: str) -> Change:
+    changed = configuration.user(name).changed({"password_hash": password_hash, "one_time_password": False})
+    return Change(_with_user(configuration, changed), name)
 
 
 @dataclass(frozen=True)

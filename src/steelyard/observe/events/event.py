@@ -35,6 +35,8 @@ Kind = Literal[
     "events_lost",
     "started",
     "test",
+    "client_limited",
+    "limits",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -1,0 +1,236 @@
+"""The one writer: takes each command down the road, keeps what came of it, and takes back what the engines refuse.
+
+    command -> configuration' -> compile -> plan' -> check -> commit -> apply -> revision + event
+
+A refusal before commit leaves everything as it was. A failure after commit puts the previous plan back and marks the
+revision failed. Runtime operations are run before `execute` returns; a reload may be put off to the end of the
+second, see `reloads`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from steelyard.appliance.announcing import Announcer
+from steelyard.appliance.contract import Actor, Outcome, Preview, Snapshot
+from steelyard.appliance.dataplane import DataPlane
+from steelyard.appliance.host_needs import refuse_what_host_lacks
+from steelyard.appliance.journal import Journal
+from steelyard.appliance.road import (
+    Journey,
+    brings_certificates,
+    changing_part,
+    check_permission,
+    new_sockets,
+    think_through,
+)
+from steelyard.compile.compiler import Compiler
+from steelyard.diff.haproxy import difference
+from steelyard.engines.host import Host
+from steelyard.model.commands.command import Command
+from steelyard.model.commands.declare import Restore
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, SteelyardError
+
+log = logging.getLogger("steelyard.appliance")
+
+
+class Writer:
+    """Has the lock for writers. `snapshot` is the newest commit, `in_force` what the engines have."""
+
+    def __init__(
+        self, journal: Journal, compiler: Compiler, dataplane: DataPlane, host: Host, announcer: Announcer
+    ) -> None:
+        self._journal = journal
+        self._compiler = compiler
+        self._dataplane = dataplane
+        self._host = host
+        self._announcer = announcer
+        self._lock = asyncio.Lock()
+        self._unapplied: list[Snapshot] = []
+        self._closing = False
+        self.snapshot = Snapshot(0, Configuration())
+        self.in_force = Snapshot(0, Configuration())
+
+    async def start(self, snapshot: Snapshot) -> None:
+        """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
+        plan = self._compiler.compile(snapshot.configuration)
+        await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
+
+    async def close(self) -> None:
+        """Finish the change that is under way and take no other. A reload that fails later is still dealt with."""
+        async with self._lock:
+            self._closing = True
+
+    async def execute(
+        self, command: Command, actor: Actor, *, reason: str = "", based_on: int | None = None, wait: bool | None = None
+    ) -> Outcome:
+        try:
+            outcome, reload = await self._commit(command, actor, reason, based_on, None)
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, command.summary, refusal)
+            raise
+        return await self._await_reload(outcome, reload, wait)
+
+    async def _await_reload(
+        self, outcome: Outcome, reload: tuple[asyncio.Future[None], bool] | None, wait: bool | None
+    ) -> Outcome:
+        if reload is None:
+            return outcome
+        future, at_once = reload
+        if wait or (wait is None and at_once):
+            await asyncio.shield(future)
+            return Outcome(outcome.revision, "now", outcome.preview)
+        return outcome
+
+    async def _commit(
+        self, command: Command, actor: Actor, reason: str, based_on: int | None, rollback_of: int | None
+    ) -> tuple[Outcome, tuple[asyncio.Future[None], bool] | None]:
+        async with self._lock:
+            journey = self._think(command, actor, based_on)
+            before = self.snapshot
+            if not journey.preview.differences and journey.configuration == before.configuration:
+                return Outcome(before.revision, "unchanged", journey.preview), None
+            with self._journal.expecting(journey.change.secrets):
+                await self._check(journey)
+            revision = await self._journal.commit(
+                before, journey.configuration, command.summary, actor, reason, journey.change.secrets, rollback_of
+            )
+            await self._journal.forget(journey.change.forget)
+            self.snapshot = Snapshot(revision, journey.configuration)
+            # before it is in force: the first verdicts of new real servers come while it is brought there
+            await self._announcer.now(journey.configuration)
+            found = await self._apply(journey, before, revision)
+            self._announcer.changed(actor, command.summary, revision)
+            return found
+
+    def _think(self, command: Command, actor: Actor, based_on: int | None) -> Journey:
+        check_permission(command, actor)
+        if self._closing:
+            raise HostLacks("Steelyard is stopping", lacks="a control plane", remedy="Try again when it is up again")
+        now = self.snapshot
+        if based_on is not None and based_on != now.revision:
+            raise self._stale(based_on)
+        return think_through(
+            command,
+            revision=now.revision,
+            configuration=now.configuration,
+            wanted=self._dataplane.wanted,
+            compiler=self._compiler,
+            describe=self._dataplane.describe,
+        )
+
+    def _stale(self, based_on: int) -> ConflictError:
+        newer = [entry for entry in self._journal.history(5, None) if entry.number > based_on]
+        told = "; ".join(f"revision {e.number} by {e.author}: {e.summary}" for e in newer)
+        return ConflictError(
+            f"The request is based on revision {based_on}, the newest is {self.snapshot.revision} ({told})",
+            field="revision",
+            with_what=str(self.snapshot.revision),
+        )
+
+    async def _check(self, journey: Journey) -> None:
+        """Refuse before anything is committed: addresses that cannot be bound, what HAProxy objects to."""
+        self._dataplane.require_room()
+        refuse_what_host_lacks(self.snapshot.configuration, journey.configuration, self._host.capabilities())
+        wanted = self._dataplane.wanted
+        for address, port in new_sockets(wanted, journey.plan.haproxy):
+            refusal = self._host.can_bind(address, port)
+            if refusal is not None and not self._held_by_us(address, port):
+                raise refusal
+        if journey.todo.reload_reasons or brings_certificates(journey.todo):
+            await self._dataplane.check(changing_part(wanted, journey.plan.haproxy))
+
+    def _held_by_us(self, address: str, port: int) -> bool:
+        holder = self._host.port_holder(address, port)
+        return holder is not None and holder.pid is not None and self._dataplane.owns(holder.pid)
+
+    async def _apply(
+        self, journey: Journey, before: Snapshot, revision: int
+    ) -> tuple[Outcome, tuple[asyncio.Future[None], bool] | None]:
+        try:
+            reload = await self._dataplane.apply(journey.plan, journey.todo, revision)
+        except (EngineRefused, HostLacks) as failure:
+            await self._put_back(before, revision, failure.message)
+            raise
+        if reload is not None:
+            self._unapplied.append(self.snapshot)
+            return Outcome(revision, "queued", journey.preview), reload
+        if self._dataplane.behind:
+            # in force, but it stands on a revision that is not: the reload settles both
+            self._unapplied.append(self.snapshot)
+        else:
+            self.in_force = self.snapshot
+            await self._journal.applied(revision)
+        return Outcome(revision, "now", journey.preview), None
+
+    async def _put_back(self, before: Snapshot, revision: int, why: str) -> None:
+        """Withdraw a revision the engines refused and bring them back to what they had."""
+        await self._journal.withdraw([revision], why)
+        self.snapshot = Snapshot(revision, before.configuration)
+        self._announcer.refused([revision], why)
+        await self._announcer.now(before.configuration)
+        await self._dataplane.restore(self._compiler.compile(before.configuration), before.revision)
+
+    async def _reloaded(self, revision: int) -> None:
+        """A reload has brought every revision up to this one into force."""
+        done = [snapshot for snapshot in self._unapplied if snapshot.revision <= revision]
+        self._unapplied = [snapshot for snapshot in self._unapplied if snapshot.revision > revision]
+        for snapshot in done:
+            # what needed no reload may have come into force meanwhile
+            if snapshot.revision > self.in_force.revision:
+                self.in_force = snapshot
+            await self._journal.applied(snapshot.revision)
+
+    async def _reload_failed(self, failure: SteelyardError) -> None:
+        """A reload was refused: withdraw what waited for it and go back to what is in force."""
+        async with self._lock:
+            # a change that was committed meanwhile stands on those that failed, and goes with them
+            failed, self._unapplied = [snapshot.revision for snapshot in self._unapplied], []
+            log.error("revisions %s could not be applied: %s", failed, failure.details())
+            await self._journal.withdraw(failed, failure.message)
+            self.snapshot = Snapshot(self.snapshot.revision, self.in_force.configuration)
+            self._announcer.refused(failed, failure.message)
+            await self._announcer.now(self.in_force.configuration)
+            plan = self._compiler.compile(self.in_force.configuration)
+            await self._dataplane.go_back(plan, self.in_force.revision)
+
+    async def preview(self, command: Command, actor: Actor, *, based_on: int | None = None) -> Preview:
+        async with self._lock:
+            journey = self._think(command, actor, based_on)
+            with self._journal.expecting(journey.change.secrets):
+                await self._check(journey)
+            return journey.preview
+
+    async def rollback(
+        self, number: int, actor: Actor, *, reason: str = "", dry_run: bool = False
+    ) -> Outcome | Preview:
+        command = Restore(number, self._journal.configuration_at(number))
+        if dry_run:
+            return await self.preview(command, actor)
+        try:
+            outcome, reload = await self._commit(command, actor, reason, None, number)
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, command.summary, refusal)
+            raise
+        return await self._await_reload(outcome, reload, None)
+
+    async def show_challenges(self, challenges: Mapping[str, str]) -> None:
+        """Have HAProxy answer exactly these challenges. They are of the moment and so are no revision."""
+        async with self._lock:
+            before, self._compiler.challenges = self._compiler.challenges, challenges
+            plan = self._compiler.compile(self.snapshot.configuration)
+            todo = difference(self._dataplane.wanted, plan.haproxy)
+            if not todo.operations and not todo.reload_reasons:
+                return
+            try:
+                reload = await self._dataplane.apply(plan, todo, self.snapshot.revision)
+            except (EngineRefused, HostLacks):
+                self._compiler.challenges = before
+                plan = self._compiler.compile(self.snapshot.configuration)
+                await self._dataplane.restore(plan, self.snapshot.revision)
+                raise
+        if reload is not None:
+            await asyncio.shield(reload[0])

@@ -1,0 +1,1 @@
+"""What the host's network must have for a configuration."""

@@ -1,0 +1,1 @@
+"""Addresses, links, routes and rules of the kernel, by netlink."""

@@ -1,0 +1,131 @@
+"""What the settings of a service forbid each other, with reasons: for forms that grey out what would be refused.
+
+There is no second list of rules. What is barred is found by trying: a setting is barred by what the command that
+changes it says. A choice counts as barred where the complaint is about the setting itself; where it is about another
+one, that one is what is missing, and the operator gives both in one change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from steelyard.model.commands.services import ChangeService
+from steelyard.model.configuration import Configuration
+from steelyard.model.errors import ConflictError, OperatorError, SteelyardError
+from steelyard.model.setting import Declared
+from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.refusals import HTTP_ONLY
+
+#: numbers and texts are not tried value by value; these have a rule about having any
+_TRIED: Mapping[str, Any] = {
+    "requests_per_second": 1,
+    "error_code": 503,
+    "error_page": "cGFnZQ==",
+    "copy_header_from": "X-A",
+    "copy_header_to": "X-A",
+    "extra_header_name": "X-A",
+    "extra_header_value": "a",
+}
+
+
+@dataclass(frozen=True)
+class Bars:
+    """`settings` have no other value than theirs now, and why; of the others `choices` that cannot be taken."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[Any, str]] = field(default_factory=dict)
+
+    def why_not(self, name: str, choice: Any) -> str:
+        """Why that choice is barred, or an empty text."""
+        return self.settings.get(name) or self.choices.get(name, {}).get(choice, "")
+
+
+def bars(configuration: Configuration, index: int, changes: Mapping[str, Any] | None = None) -> Bars:
+    """What is barred for the service of that index, with changes that are only thought of.
+
+    Of changes that cannot be had together the later ones are left out. Raises `NotFound`.
+    """
+    near = _near(configuration, index)
+    kept = _possible(near, index, changes or {})
+    service = near.service(index).changed({}) if not kept else _changed(near, index, kept)
+    settings: dict[str, str] = {}
+    choices: dict[str, Mapping[Any, str]] = {}
+    for declared in VirtualService.declared().values():
+        present = getattr(service, declared.name)
+        others = [value for value in _values(declared) if value != present]
+        refused = {value: why for value in others if (why := _refused(near, index, kept, declared.name, value))}
+        if others and len(refused) == len(others) and len(set(refused.values())) == 1:
+            settings[declared.name] = next(iter(refused.values()))
+        elif refused:
+            choices[declared.name] = refused
+    return Bars(settings, choices)
+
+
+def _values(declared: Declared) -> Iterator[Any]:
+    setting = declared.setting
+    if not setting.built:
+        return
+    if declared.kind == "boolean":
+        yield from (False, True)
+    elif setting.choices and declared.kind != "list":
+        yield from (value for value in setting.choices if value not in setting.unbuilt)
+    elif declared.name in _TRIED:
+        yield _TRIED[declared.name]
+
+
+def _near(configuration: Configuration, index: int) -> Configuration:
+    """Without the services that the settings of this one have nothing to do with: there may be a thousand."""
+    service = configuration.service(index)
+    close = {index, service.parent, service.follow_vs, *(slot.service for slot in service.slots)}
+    close |= {other.index for other in configuration.services.values() if other.follow_vs == index}
+    if service.is_sub:
+        close |= {slot.service for slot in configuration.service(service.parent).slots}
+    services = {key: value for key, value in configuration.services.items() if key in close}
+    return replace(configuration, services=services)
+
+
+def _possible(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, or as many of them as can be had together."""
+    if not changes or _complaint(configuration, index, changes) is None:
+        return dict(changes)
+    kept: dict[str, Any] = {}
+    for name, value in changes.items():
+        if _complaint(configuration, index, {**kept, name: value}) is None:
+            kept[name] = value
+    return kept
+
+
+def _changed(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> VirtualService:
+    return ChangeService(index, changes).apply(configuration).configuration.service(index)
+
+
+def _complaint(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> SteelyardError | None:
+    try:
+        ChangeService(index, changes).apply(configuration)
+    except SteelyardError as failure:
+        return failure
+    return None
+
+
+def _refused(configuration: Configuration, index: int, changes: Mapping[str, Any], name: str, value: Any) -> str:
+    found = _complaint(configuration, index, {**changes, name: value})
+    if not isinstance(found, (OperatorError, ConflictError)) or found.field != name:
+        return ""
+    if name in _TRIED and name not in _about_all(configuration, index, changes):
+        return ""
+    return found.message
+
+
+def _about_all(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> frozenset[str]:
+    """The numbers and texts for which no value would do; others are complained about for this one value."""
+    service = _changed(configuration, index, changes) if changes else configuration.service(index)
+    if not service.is_http:
+        return frozenset(HTTP_ONLY)
+    if service.port == 443 and not service.ssl_acceleration:
+        return frozenset({"requests_per_second"})
+    return frozenset()
+
+
+__all__ = ["Bars", "bars"]
