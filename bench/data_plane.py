@@ -96,7 +96,7 @@ def measure(work: Work, origins: Origins, cores: Cores, haproxy: Haproxy, effort
 def turn(contender: Running, seconds: int) -> Turn:
     """Load one contender for so long. Raises `RuntimeError` when an answer is not what it should be.
 
-    A turn in which other work left the proxy no time at all is said and made again, so that it does not cost the sitting.
+    A turn in which other work left the proxy no time at all is told and made again: it must not cost the sitting.
     """
     for _ in range(TRIES):
         made = _turn(contender, seconds)

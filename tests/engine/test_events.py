@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import BINARIES
-from tests.engine.rig import Rig, eventually
+from tests.engine.rig import Rig, eventually, hold, member
 from tests.support.certificates import leaf
 from tests.support.origin import Origin
 from tests.support.ports import free_port
@@ -244,3 +244,24 @@ def test_a_thousand_servers_that_go_down_at_once_are_few_messages(rig: Rig) -> N
         eventually(lambda: sum(_told_in(one.text) for one in mail.mails) == 1000, "mail", 15)
         assert len(mail.mails) <= 4
         assert len(hooks.calls) <= 15
+
+
+def test_a_service_and_a_real_server_that_reach_their_limits_are_told(rig: Rig, one: Origin) -> None:
+    service = rig.http(servers=[member(one, limit=1)], max_connections=1)
+    start, watch = newest(rig), rig.started.appliance._limits_reached_watch
+    rig.await_(watch.look())
+    held = hold(service, (one,), 1)
+    with pytest.raises((OSError, EOFError)):
+        service.fetch()
+
+    def told() -> list[Event]:
+        rig.await_(watch.look())
+        return found if len(found := events(rig, start, "limit_reached")) > 1 else []
+
+    (of_service, of_server) = sorted(eventually(told, "both limits"), key=lambda event: event.server)
+    assert (of_service.service, of_service.server) == (service.index, 0)
+    assert "its limit of 1 connections at a time is reached, connections are refused" in of_service.text
+    assert (of_server.server, of_server.severity) == (service.servers[0].index, Severity.WARN)
+    assert "has reached its limit of 1 connections at a time" in of_server.text
+    for connection in held:
+        connection.close()

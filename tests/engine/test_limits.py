@@ -21,6 +21,7 @@ from tests.support.clients import Http2Client, Reply
 from tests.support.origin import Origin, TcpOrigin
 
 from steelyard.engines.host import LocalHost
+from steelyard.explain.request import Request
 from steelyard.model.commands import (
     AddLimitRule,
     AddServer,
@@ -464,3 +465,24 @@ def test_a_refused_client_is_told_once_and_sums_every_time_they_grow(limited: Ri
         assert not told
     finally:
         end()
+
+
+def test_a_limiting_rule_holds_beside_limits_of_clients(limited: Rig, one: Origin) -> None:
+    """HAProxy passes over a second use of a tracker, so both have to count in one entry."""
+    set_limits(limited, answer=1, client_requests_per_second=100_000, requests_per_second=100_000, max_connections=1000)
+    service = limited.http(one)
+    limited.do(AddLimitRule({"name": "expensive", "pattern": "^/expensive", "limit": 1}))
+    limited.do(AddLimitRule({"name": "dear", "pattern": "^/dear", "limit": 100_000}))
+    eventually(lambda: outcome(lambda: service.fetch("/expensive", source=ONE_CLIENT)) == 429, "the rule refuses")
+    asked = Request(service=service.index, client=ONE_CLIENT, target="/expensive")
+
+    def agrees() -> bool:
+        """In one moment: refused, said to be, and refused still."""
+        refused = outcome(lambda: service.fetch("/expensive", source=ONE_CLIENT)) == 429
+        said = limited.explain(asked).result
+        still = outcome(lambda: service.fetch("/expensive", source=ONE_CLIENT)) == 429
+        return refused and still and said.status == 429 and "limiting rule expensive" in said.why
+
+    eventually(agrees, "explain says so too")
+    assert set(outcomes(service, 10, "/dear", source=ONE_CLIENT)[0]) == {200}
+    assert set(outcomes(service, 10, "/", source=ONE_CLIENT)[0]) == {200}

@@ -39,7 +39,7 @@ def _enter(descriptor: int) -> None:
 
 def ip(*words: str) -> str:
     """Run `ip`; what it printed. Raises `RuntimeError` with its complaint."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True, timeout=20)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
@@ -73,6 +73,7 @@ class Namespace:
         """Run lines of `ip`, each without the word itself, at one go. Raises `RuntimeError` with its complaint."""
         done = subprocess.run(
             ["ip", "-n", self.name, "-batch", "-"],
+            check=False,
             input="\n".join(lines),
             capture_output=True,
             text=True,
@@ -98,7 +99,7 @@ class Namespace:
     def run(self, *arguments: str, check: bool = True, timeout: float = 20) -> subprocess.CompletedProcess[str]:
         """Run a program to its end on this host."""
         command = ["ip", "netns", "exec", self.name, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
         if check and done.returncode:
             raise RuntimeError(f"{self.role}: {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done

@@ -1,6 +1,6 @@
 """A kernel of our own for tests: user-mode-linux, with this host's files as its root.
 
-What the host's kernel lacks (IPVS, bonds, VLANs) is tried in Debian's user-mode-linux, which boots in about two seconds,
+What the host's kernel lacks (IPVS, bonds, VLANs) is tried in Debian's user-mode-linux, which boots in two seconds,
 as any user. A script is run in it, with this virtual environment and this checkout, and says what came of each of its
 scenarios; `tests/support/uml_inside.py` is what such a script uses, and has an example.
 

@@ -183,7 +183,7 @@ class Announcer:
             told = self._watching.server(
                 self._configuration, event.target, event.after, event.reason, event.at, late=_is_late(event.at)
             )
-            self._publish(told)
+            self.publish(told)
 
     def _is_next(self, event: HealthEvent) -> bool:
         """Whether it was not heard before; what is missing between it and the last one is told."""
@@ -207,9 +207,10 @@ class Announcer:
             )
             for one in told:
                 self._mark_target(target)
-                self._publish((one,))
+                self.publish((one,))
 
-    def _publish(self, told: Iterable[Told]) -> None:
+    def publish(self, told: Iterable[Told]) -> None:
+        """Put these on the bus, with what is to be remembered."""
         for one in told:
             if one.event is None:
                 self.bus.log.note(one.notes)
@@ -244,12 +245,12 @@ class Announcer:
     def _look_at(self, index: int) -> None:
         states = self._states()
         if index in self._configuration.services and index in states:
-            self._publish(self._watching.service(self._configuration, states[index], self._verdicts(), time.time()))
+            self.publish(self._watching.service(self._configuration, states[index], self._verdicts(), time.time()))
 
     async def _settle(self) -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            self._publish(list(self._watching.settled(self._configuration, time.time())))
+            self.publish(list(self._watching.settled(self._configuration, time.time())))
 
     # --- the rest
 

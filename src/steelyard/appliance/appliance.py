@@ -22,6 +22,7 @@ from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.differences import differences
 from steelyard.appliance.journal import Journal
 from steelyard.appliance.limit_watch import LimitWatch
+from steelyard.appliance.limits_reached_watch import LimitsReachedWatch
 from steelyard.appliance.road import (
     check_permission,
 )
@@ -49,7 +50,11 @@ from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event, one_line
+from steelyard.observe.host_figures import HostFigures
 from steelyard.observe.network_state import NetworkState, read_network
+from steelyard.observe.recording.readings import Key, Reading
+from steelyard.observe.recording.recorder import Recorder
+from steelyard.observe.recording.tiers import Span
 from steelyard.observe.refused_clients import RefusedClient
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, target_key
@@ -69,6 +74,7 @@ class Appliance:
         dataplane: DataPlane,
         host: Host,
         collector: Collector,
+        recorder: Recorder,
         edge_log: EdgeLog,
         acme_hooks: Path,
         announcer: Announcer,
@@ -79,18 +85,19 @@ class Appliance:
         self._host = host
         self._writer = Writer(journal, compiler, dataplane, host, announcer)
         self._collector = collector
+        self._recorder = recorder
         self._edge_log = edge_log
         self._announcer = announcer
         dataplane.follower = announcer
         self._verifier = access.Verifier()
         self._roots = TrustedRoots()
         self._started_at = time.time()
-        self._sampling: asyncio.Task[None] | None = None
-        self._stapling: asyncio.Task[None] | None = None
-        self._ordering: asyncio.Task[None] | None = None
-        self._watching_limits: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._limit_watch = LimitWatch(
-            lambda: self._writer.snapshot.configuration, dataplane.show, self.statistics, announcer
+            lambda: self._writer.snapshot.configuration, collector.limited_clients, self.statistics, announcer
+        )
+        self._limits_reached_watch = LimitsReachedWatch(
+            lambda: self._writer.snapshot.configuration, self.statistics, announcer
         )
         self._stapler = Stapler(self._to_staple, dataplane.stapled, dataplane.staple)
         self._trust_watch = TrustWatch(self._stapler, lambda: self._writer.snapshot.configuration, announcer.problem)
@@ -117,22 +124,29 @@ class Appliance:
         await self._writer.start(snapshot)
         if not self._dataplane.problems():
             await self._journal.settle()
-        self._sampling = asyncio.create_task(self._collector.run(lambda: self._writer.snapshot.configuration))
-        self._stapling = asyncio.create_task(self._trust_watch.run())
-        self._ordering = asyncio.create_task(self._acme.run())
-        self._watching_limits = asyncio.create_task(self._limit_watch.run())
+        for watch in (
+            self._collector.run(lambda: self._writer.snapshot.configuration),
+            self._trust_watch.run(),
+            self._acme.run(),
+            self._recorder.run(
+                self.statistics, lambda: self._writer.snapshot.configuration, self._announcer.problem
+            ),
+            self._limit_watch.run(),
+            self._limits_reached_watch.run(),
+        ):
+            self._watching.append(asyncio.create_task(watch))
 
     async def close(self, *, stop_engines: bool) -> None:
         """Finish pending reloads and let go; the engines go on unless told to stop."""
-        for task in (self._sampling, self._stapling, self._ordering, self._watching_limits):
-            if task is not None:
-                task.cancel()
+        for task in self._watching:
+            task.cancel()
         await self._acme.close()
         await self._writer.close()
         await self._dataplane.finish_reloads()
         await self._dataplane.close(stop_engines=stop_engines)
         await asyncio.to_thread(self._edge_log.stop)
         await self._announcer.close()
+        self._recorder.close()
         self._journal.close()
 
     # --- changes
@@ -192,6 +206,12 @@ class Appliance:
 
     async def statistics(self) -> Statistics:
         return await self._collector.sample(self._writer.snapshot.configuration)
+
+    async def host_figures(self) -> HostFigures:
+        return await self._recorder.host_figures()
+
+    async def recorded(self, key: Key, span: Span) -> Mapping[int, Reading]:
+        return await self._recorder.read(key, span, time.time())
 
     async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
         found = self._writer.snapshot.configuration.service(service).server(server)

@@ -23,7 +23,10 @@ from steelyard.model.user import User
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event
+from steelyard.observe.host_figures import HostFigures
 from steelyard.observe.network_state import NetworkState
+from steelyard.observe.recording.readings import Key, Reading
+from steelyard.observe.recording.tiers import Span
 from steelyard.observe.refused_clients import RefusedClient
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import ServiceState
@@ -152,6 +155,14 @@ class ApplianceApi(Protocol):
 
     async def statistics(self) -> Statistics:
         """Counters and rates, at most a second old."""
+        ...
+
+    async def host_figures(self) -> HostFigures:
+        """Processor, memory, interfaces and file systems of the host now."""
+        ...
+
+    async def recorded(self, key: Key, span: Span) -> Mapping[int, Reading]:
+        """What was recorded of the host, a service or its member over a span, by when its steps began."""
         ...
 
     async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:

@@ -113,10 +113,6 @@ class DataPlane:
         """The clients a service has refused in the handshake since the last reload, newest first."""
         return refused_clients(await self._haproxy.show("events", ring_name(service)))
 
-    async def show(self, *words: str) -> str:
-        """HAProxy's answer to `show`."""
-        return await self._haproxy.show(*words)
-
     def owns(self, pid: int) -> bool:
         """Whether that process is this appliance's HAProxy."""
         return self._haproxy.owns(pid)

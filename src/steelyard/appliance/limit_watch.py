@@ -5,35 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from steelyard.appliance.announcing import Announcer
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import EngineRefused
 from steelyard.model.limits import KINDS
 from steelyard.model.severity import Severity
-from steelyard.observe.limited_clients import LimitedClients, limit_sums, limited_clients, question
+from steelyard.observe.limited_clients import LimitedClient, LimitedClients, limit_sums
 from steelyard.observe.statistics import Statistics
 
 PERIOD = 5.0
 
 
 class LimitWatch:
-    """Looks at HAProxy's counters for one appliance. `show` asks HAProxy for a table, `sample` for statistics."""
+    """Looks at HAProxy's counters for one appliance. `refused` gives the clients that were refused since it was asked last."""
 
     def __init__(
         self,
         configuration: Callable[[], Configuration],
-        show: Callable[..., Awaitable[str]],
+        refused: Callable[[], Awaitable[Sequence[LimitedClient]]],
         sample: Callable[[], Awaitable[Statistics]],
         announcer: Announcer,
     ) -> None:
         self._configuration = configuration
-        self._show = show
+        self._refused = refused
         self._sample = sample
         self._announcer = announcer
         self._clients = LimitedClients()
-        self._looked = int(time.time())
         self._sums = ""
 
     async def run(self) -> None:
@@ -48,11 +47,8 @@ class LimitWatch:
         """Tell what is new. Raises `EngineRefused` when HAProxy does not answer."""
         configuration = self._configuration()
         if limits_clients(configuration):
-            now = int(time.time())
-            found = limited_clients(await self._show(*question(self._looked)))
-            # the second that is not over yet is looked at again
-            self._looked = now
-            for text in self._clients.messages(found, configuration.limits.repeat_delay, now):
+            found = await self._refused()
+            for text in self._clients.messages(found, configuration.limits.repeat_delay, time.monotonic()):
                 self._announcer.tell("client_limited", Severity.NOTICE, text)
         if configuration.limits.logging:
             sums = limit_sums(await self._sample())

@@ -37,6 +37,9 @@ from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.log import EventLog
+from steelyard.observe.host_figures import HostFigureReader
+from steelyard.observe.recording.file import RecordFile
+from steelyard.observe.recording.recorder import Recorder
 from steelyard.store.sqlite import SqliteStore
 
 PASSWORD_VARIABLE = "STEELYARD_ADMIN_PASSWORD"
@@ -153,6 +156,7 @@ async def start_appliance(
         dataplane=dataplane,
         host=host,
         collector=collector,
+        recorder=Recorder(RecordFile(layout.root / "statistics.db"), HostFigureReader()),
         edge_log=EdgeLog(layout.edge_pipe, EdgeFiles(layout.edge_logs)),
         acme_hooks=layout.root / "acme-hooks",
         announcer=announcer,

@@ -18,11 +18,13 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from steelyard.api.cross_site import RefuseCrossSite
 from steelyard.api.listed_clients import RefuseListed
 from steelyard.api.loadmaster import build_loadmaster_routes
+from steelyard.api.native import metrics
 from steelyard.api.native.app import PREFIX, build_native_app
 from steelyard.appliance.startup import Started, admin_certificate, start_appliance
 from steelyard.cli.admin_tls import follow
@@ -31,6 +33,8 @@ from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.listening import listen
 from steelyard.engines.sole_use import take
 from steelyard.model.errors import HostLacks
+from steelyard.web.app import build_web_app
+from steelyard.web.mounting import by_path
 
 log = logging.getLogger("steelyard")
 
@@ -43,13 +47,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def network_application(started: Started) -> Starlette:
-    """LoadMaster's API and the native one, for the network."""
-    native = Mount(PREFIX, app=build_native_app(started.appliance))
-    listed = Middleware(RefuseListed, configuration=lambda: started.appliance.snapshot().configuration)
-    return Starlette(
-        routes=[*build_loadmaster_routes(started.appliance), native], middleware=[listed, Middleware(RefuseCrossSite)]
+def network_application(started: Started) -> ASGIApp:
+    """LoadMaster's API, the native one and the web interface. The last sees to requests of other sites itself."""
+    appliance = started.appliance
+    native = build_native_app(appliance)
+    programs = Starlette(
+        routes=[*build_loadmaster_routes(appliance), Route(metrics.PATH, native), Mount(PREFIX, app=native)],
+        middleware=[Middleware(RefuseCrossSite)],
     )
+    every = by_path(programs, build_web_app(appliance))
+    return RefuseListed(every, configuration=lambda: appliance.snapshot().configuration)
 
 
 @contextlib.asynccontextmanager

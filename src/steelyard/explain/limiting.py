@@ -15,7 +15,7 @@ from steelyard.explain.report import Result
 from steelyard.explain.situation import Asking, Visit, ask_counters
 from steelyard.model.limits import Kind, LimitRule, Request, client_limit
 from steelyard.model.virtual_service import VirtualService
-from steelyard.plan.limit_tables import ADMITTED_CONNECTIONS, ADMITTED_REQUESTS, CLIENTS, LIMITS, rule_table
+from steelyard.plan.limit_tables import ADMITTED_CONNECTIONS, ADMITTED_REQUESTS, CLIENTS, LIMITS, rule_counter
 
 #: the counter of each kind, as tables show it; a rate is that of a second
 _COUNTERS: dict[Kind, str] = {
@@ -88,7 +88,9 @@ def _limits(visit: Visit) -> Iterator[_Limit]:
     rule = _rule(visit)
     if rule is not None:
         whose = f"limiting rule {rule.name}, for each client"
-        yield _Limit("requests_per_second", rule.limit, whose, rule_table(rule.key), client, "gpc0_rate(1000)")
+        place = visit.situation.configuration.limit_entries.rules.index(rule)
+        counter = f"gpc{rule_counter(place)}_rate(1000)"
+        yield _Limit("requests_per_second", rule.limit, whose, CLIENTS, client, counter)
 
 
 def _rule(visit: Visit) -> LimitRule | None:

@@ -40,7 +40,8 @@ MOST_BANDWIDTH = 99_999_999
 MOST_NETWORKS = 10_000
 #: bandwidths that differ: HAProxy has a filter for each, on every service
 MOST_BANDWIDTHS = 32
-MOST_RULES = 100
+#: each has a counter of each client, and HAProxy has 100 of them, of which two are in use
+MOST_RULES = 98
 
 #: what `match` of a rule has added when the rule is for what does not match
 NEGATED = 64

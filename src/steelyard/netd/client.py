@@ -1,4 +1,4 @@
-"""How others speak to `steelyard-netd`. Each request has its own connection, so it survives a restart of either side."""
+"""How others speak to `steelyard-netd`. Each request has its own connection, so either side may restart."""
 
 from __future__ import annotations
 
@@ -21,23 +21,32 @@ class SendWhole(EngineRefused):
     """The change was worked out against something that is not in force there."""
 
 
+class GoneBack(EngineRefused):
+    """A change of the host's network that nobody confirmed has gone back, and whoever asks does not know yet."""
+
+
 class NetdClient:
     """Asks `steelyard-netd`. Every method raises `EngineRefused` when it does not answer or says no."""
 
     def __init__(self, socket_path: Path | str) -> None:
         self._path = Path(socket_path)
 
-    async def replace_plan(self, plan: KernelPlan, generation: str, confirm: float | None = None) -> None:
-        """Have exactly that plan. `confirm`: the host's network goes back after so many seconds (5-3600)."""
-        request = {"op": "plan", "plan": plan.model_dump(mode="json"), "generation": generation, "confirm": confirm}
-        await self._ask(request)
+    async def replace_plan(
+        self, plan: KernelPlan, generation: str, confirm: float | None = None, knows_undone: str = ""
+    ) -> None:
+        """Have exactly that plan. `confirm`: the host's network goes back after so many seconds (5-3600).
+
+        Raises `GoneBack` unless `knows_undone` is the `undone` of its status.
+        """
+        dumped = plan.model_dump(mode="json")
+        await self._ask(
+            {"op": "plan", "plan": dumped, "generation": generation, "confirm": confirm, "knows_undone": knows_undone}
+        )
 
     async def change(self, base: str, change: KernelChange, generation: str, confirm: float | None = None) -> None:
-        """Have these objects. Raises `SendWhole` when `base` is not in force there."""
+        """Have these objects. Raises `SendWhole` when `base` is not in force there, `GoneBack` as `replace_plan`."""
         dumped = change.model_dump(mode="json")
-        await self._ask(
-            {"op": "change", "base": base, "change": dumped, "generation": generation, "confirm": confirm}
-        )
+        await self._ask({"op": "change", "base": base, "change": dumped, "generation": generation, "confirm": confirm})
 
     async def check(self, plan: KernelPlan) -> tuple[str, ...]:
         """What having that plan would do, in words. Raises when it would be refused."""
@@ -105,5 +114,5 @@ class NetdClient:
         answer: dict[str, Any] = json.loads(line)
         if answer.get("ok"):
             return answer
-        kind = SendWhole if answer.get("send_whole") else EngineRefused
+        kind = SendWhole if answer.get("send_whole") else GoneBack if answer.get("undone") else EngineRefused
         raise kind(str(answer.get("error", "steelyard-netd refused")), words=str(answer.get("words", "")))

@@ -1,7 +1,8 @@
 """What is said over the socket of `steelyard-netd`: lines of JSON, a request and an answer each.
 
-A request is `{"op": ..., "id": ...}`; its answer carries the same `id` and `ok`. A refusal has `error`, `kind` and, when
-the base of a change is not what is in force, `send_whole`. Requests of all connections are carried out one at a time.
+A request is `{"op": ..., "id": ...}`; its answer carries the same `id` and `ok`. A refusal has `error`, `words` and, when
+the base of a change is not what is in force, `send_whole`; when a change of the host's network has gone back meanwhile
+and the request does not say so, `undone`. Requests of all connections are carried out one at a time.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class ReplacePlan(Request):
     plan: KernelPlan
     generation: str = Field(min_length=1, max_length=100)
     confirm: float | None = Field(None, ge=LEAST_CONFIRM, le=MOST_CONFIRM)
+    #: the `undone` of the status, so that what went back does not come again by mistake
+    knows_undone: str = ""
 
 
 class ChangePlan(Request):
@@ -42,6 +45,8 @@ class ChangePlan(Request):
     change: KernelChange
     generation: str = Field(min_length=1, max_length=100)
     confirm: float | None = Field(None, ge=LEAST_CONFIRM, le=MOST_CONFIRM)
+    #: the `undone` of the status, so that what went back does not come again by mistake
+    knows_undone: str = ""
 
 
 class CheckPlan(Request):

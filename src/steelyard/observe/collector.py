@@ -20,11 +20,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from steelyard.engines.haproxy.runtime import ask
+from steelyard.engines.haproxy.runtime import ask, batches
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import EngineRefused
 from steelyard.observe.limit_counters import SHOW as SHOW_LIMITS
 from steelyard.observe.limit_counters import LimitCounters, limit_rows, with_limits
+from steelyard.observe.limited_clients import SHOW as SHOW_LIMITED
+from steelyard.observe.limited_clients import LimitedClient, marked_clients, unmark
 from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.plan.haproxy import PEERS, service_key, table_name
 
@@ -117,6 +119,16 @@ class Collector:
             found = _statistics(configuration, totals, earlier, records, now, period, int(info[1]) if info else 0)
             self._sample = with_limits(found, limits, configuration)
             return self._sample
+
+    async def limited_clients(self) -> tuple[LimitedClient, ...]:
+        """The clients that limits have refused since this was asked last.
+
+        Raises `EngineRefused` when HAProxy does not answer.
+        """
+        found = marked_clients(await ask(self._socket, SHOW_LIMITED))
+        for line in batches(unmark(found)):
+            await ask(self._socket, line)
+        return found
 
     def _grow(self, rows: dict[str, _Row]) -> dict[str, _Row]:
         """Take in the rows of the present worker; gives everything that was ever counted."""

@@ -14,12 +14,17 @@ from ipaddress import ip_address
 from steelyard.observe.statistics import Statistics
 from steelyard.plan import limit_tables as tables
 
-_ENTRY = re.compile(rf"^0x[0-9a-f]+: key=(\S+) .*?\b{tables.STAMP}=(\d+)", re.MULTILINE)
+#: what HAProxy is asked for clients that are marked
+SHOW = f"show table {tables.CLIENTS} data.{tables.MARK} gt 0"
+
+_ENTRY = re.compile(rf"^0x[0-9a-f]+: key=(\S+) .*?\b{tables.MARK}=(\d+)", re.MULTILINE)
 
 #: what is known of so many clients at most; those quiet for the longest time are forgotten first
 _MOST_KNOWN = 100_000
+#: clients that are looked at in one go; others keep their marks until the next
+_MOST_AT_A_TIME = 5000
 #: messages about single clients at a time
-_MOST_AT_ONCE = 20
+_MOST_TOLD = 20
 
 _WORDS = {
     tables.BLOCKED_CLIENT_CONNECTIONS: "too many connections at a time",
@@ -31,50 +36,52 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class LimitedClient:
-    """A client that a limit refused last at `at` (seconds since the epoch), by the counter `by`."""
+    """A client that a limit has refused. `key` is HAProxy's spelling of its address, `by` the counter of the limit."""
 
-    client: str
-    at: int
+    key: str
     by: int
 
+    @property
+    def address(self) -> str:
+        """Its address; HAProxy's tables have IPv4 ones as IPv6."""
+        found = ip_address(self.key)
+        mapped = found.ipv4_mapped if found.version == 6 else None
+        return str(mapped or found)
 
-def question(since: int) -> tuple[str, ...]:
-    """The words that ask HAProxy for clients refused in that second or later."""
-    return ("table", tables.CLIENTS, f"data.{tables.STAMP}", "ge", str(max(tables.stamp_of(since), 1)))
+
+def marked_clients(text: str) -> tuple[LimitedClient, ...]:
+    """The clients in the answer to `SHOW`, at most so many at a time; none where there is no such table."""
+    found = _ENTRY.findall(text)[:_MOST_AT_A_TIME]
+    return tuple(LimitedClient(key, tables.OF_CLIENTS[int(mark) - 1]) for key, mark in found)
 
 
-def limited_clients(text: str) -> tuple[LimitedClient, ...]:
-    """The clients in HAProxy's answer; none where there is no such table."""
-    found: list[LimitedClient] = []
-    for key, stamp in _ENTRY.findall(text):
-        address = ip_address(key)
-        mapped = address.ipv4_mapped if address.version == 6 else None
-        found.append(LimitedClient(str(mapped or address), *tables.read_stamp(int(stamp))))
-    return tuple(found)
+def unmark(clients: Iterable[LimitedClient]) -> list[str]:
+    """HAProxy commands that take the marks away, so that the next one tells of a later refusal."""
+    return [f"set table {tables.CLIENTS} key {client.key} data.{tables.MARK} 0" for client in clients]
 
 
 class LimitedClients:
     """Remembers which clients were told."""
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+        self._known: dict[str, float] = {}
 
     def messages(self, found: Iterable[LimitedClient], delay: float, now: float) -> tuple[str, ...]:
-        """What is new, in words: a client each, and one for all that are too many."""
+        """What is new of clients refused at `now`, in words: a line each, and one for all that are too many."""
         news: list[LimitedClient] = []
-        for one in sorted(found, key=lambda client: client.at):
-            before = self._known.pop(one.client, None)
+        for one in found:
+            before = self._known.pop(one.key, None)
             # the youngest stand last
-            self._known[one.client] = one.at
-            if before is None or one.at - before >= delay:
+            self._known[one.key] = now
+            if before is None or now - before >= delay:
                 news.append(one)
-        for client, at in tuple(self._known.items()):
+        for key, at in tuple(self._known.items()):
             if now - at < delay and len(self._known) <= _MOST_KNOWN:
                 break
-            del self._known[client]
-        told = [f"Client {one.client} is refused by limits: {_WORDS[one.by]}" for one in news[:_MOST_AT_ONCE]]
-        if len(news) > _MOST_AT_ONCE:
-            told.append(f"{len(news) - _MOST_AT_ONCE} further clients are refused by limits")
+            del self._known[key]
+        told = [f"Client {one.address} is refused by limits: {_WORDS[one.by]}" for one in news[:_MOST_TOLD]]
+        if len(news) > _MOST_TOLD:
+            told.append(f"{len(news) - _MOST_TOLD} further clients are refused by limits")
         return tuple(told)
 
 

@@ -26,37 +26,23 @@ BLOCKED_CLIENT_CONNECTIONS = 5
 BLOCKED_CLIENT_CONNECTION_RATE = 6
 BLOCKED_CLIENT_REQUEST_RATE = 7
 BLOCKED_RULE = 8
-#: what refuses a client, as opposed to everybody; see `stamp_words`
+#: what refuses a client, as opposed to everybody; see `MARK`
 OF_CLIENTS = (BLOCKED_CLIENT_CONNECTIONS, BLOCKED_CLIENT_CONNECTION_RATE, BLOCKED_CLIENT_REQUEST_RATE, BLOCKED_RULE)
 #: requests that a limiting rule matched and let in
 MATCHED = 9
 COUNTERS = 10
 
 
-#: A refused client is marked in its entry of `CLIENTS` with when that was last and what refused it: one number of 32
-#: bits, seconds since `STAMP_EPOCH` (November 2023, so that they last until 2057) times four and a place in
-#: `OF_CLIENTS`. HAProxy can then be asked for those refused since a moment.
-STAMP = "gpt0"
-STAMP_EPOCH = 1_700_000_000
-_REASONS = len(OF_CLIENTS)
+#: where an entry of `CLIENTS` is marked with what refused the client: one more than its place in `OF_CLIENTS`. Rules of
+#: connections can set nothing but a number that is in their text (2.6), so there is no time in it.
+MARK = "gpt0"
 
 
-def stamp_words(counter: int) -> str:
-    """The sample expression of the mark for what that counter counts."""
-    return f"date(-{STAMP_EPOCH}),mul({_REASONS}),add({OF_CLIENTS.index(counter)})"
+def mark_of(counter: int) -> int:
+    """The mark for what that counter counts."""
+    return OF_CLIENTS.index(counter) + 1
 
 
-def stamp_of(at: int) -> int:
-    """The lowest mark of a second, given since the epoch."""
-    return max(at - STAMP_EPOCH, 0) * _REASONS
-
-
-def read_stamp(stamp: int) -> tuple[int, int]:
-    """When, in seconds since the epoch, and by which counter."""
-    seconds, reason = divmod(stamp, _REASONS)
-    return STAMP_EPOCH + seconds, OF_CLIENTS[reason]
-
-
-def rule_table(key: str) -> str:
-    """The table of a limiting rule, with an entry for each client."""
-    return f"steelyard_limit_{key}"
+def rule_counter(place: int) -> int:
+    """The counter of the limiting rule at that place, the first being 0, in an entry of `CLIENTS`."""
+    return COUNTERS_WITH_RATE + place

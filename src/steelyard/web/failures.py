@@ -54,8 +54,10 @@ def sign_in_again(request: Request) -> Response:
         # the page the person looks at, not the part that was asked for
         back = _path_of(request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
     lost = "" if reading else "&lost=1"
-    target = f"{request.app.url_path_for('sign-in')}?next={quote(back)}{lost}" if back != "/" or lost else (
-        str(request.app.url_path_for("sign-in"))
+    target = (
+        f"{request.app.url_path_for('sign-in')}?next={quote(back)}{lost}"
+        if back != "/" or lost
+        else (str(request.app.url_path_for("sign-in")))
     )
     if request.headers.get("hx-request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": target})

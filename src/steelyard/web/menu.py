@@ -60,7 +60,9 @@ MENU: tuple[Entry, ...] = (
             Entry("Generate CSR", "generate-csr", also=("Certificates > Generate CSR",), words="signing request"),
             Entry("Backup/Restore Certs", "certificate-backup", also=("Certificates > Backup/Restore Certs",)),
             Entry("Cipher Sets", "cipher-sets", also=("Certificates > Cipher Sets",)),
-            Entry("OCSP Configuration", "ocsp", also=("Certificates > OCSP Configuration",), words="stapling revocation"),
+            Entry(
+                "OCSP Configuration", "ocsp", also=("Certificates > OCSP Configuration",), words="stapling revocation"
+            ),
             Entry("LDAP Configuration", "ldap", also=("Certificates > LDAP Configuration",)),
             Entry(
                 "Remote Access",

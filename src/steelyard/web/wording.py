@@ -64,7 +64,7 @@ def moment(at: float) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """ "1 service", "24 services"."""
+    """A count with its noun: "1 service", "24 services"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 

@@ -19,6 +19,8 @@ from typer.testing import CliRunner, Result
 from steelyard.cli.main import app
 from steelyard.cli.session import Surroundings
 
+_RUNNER = asyncio.Runner()
+
 
 class Bridge(httpx.BaseTransport):
     """A synchronous transport to an ASGI application; remembers the requests."""
@@ -31,7 +33,7 @@ class Bridge(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        return asyncio.run(self._handle(request))
+        return _RUNNER.run(self._handle(request))
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         found = await self._asgi.handle_async_request(

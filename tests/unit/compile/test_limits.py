@@ -23,7 +23,7 @@ from steelyard.plan.haproxy import HaproxyPlan
 _FACTS = EngineFacts(threads=2, lua=True, open_files=20_000)
 _LIMITS = st.sampled_from((0, 0, 100))
 _LOOKUP = re.compile(r"lookups/((?:vs\d+-)?limits[a-z_-]*)")
-_TABLE = re.compile(r"\b(steelyard_(?:limits?|clients|bandwidth|client_bandwidth)(?:_[0-9a-f]{12})?)\b")
+_TABLE = re.compile(r"\b(steelyard_(?:limits|clients|bandwidth|client_bandwidth))\b")
 
 
 @st.composite

@@ -33,8 +33,10 @@ from steelyard.api.native import (
     ldap_endpoints,
     limits,
     logs,
+    metrics,
     network,
     parameters,
+    recorded_statistics,
     revocation_lists,
     rules,
     servers,
@@ -81,6 +83,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     network.router,
     state.router,
+    recorded_statistics.router,
+    metrics.router,
     explaining.router,
 )
 

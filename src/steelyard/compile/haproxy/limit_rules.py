@@ -131,11 +131,8 @@ def limit_sections(configuration: Configuration) -> tuple[Section, ...]:
         counters = (f"conn_cur,gpc({tables.COUNTERS})", f"gpc_rate({tables.COUNTERS_WITH_RATE},1s)")
         found.append(_table(tables.LIMITS, "integer", _MOST_SERVICES, ",".join(counters)))
     if plan.clients - {"bandwidth"} or plan.rules:
-        stored = f"{tables.STAMP},conn_cur,gpc_rate({tables.COUNTERS_WITH_RATE},1s)"
+        stored = f"{tables.MARK},conn_cur,gpc_rate({tables.rule_counter(len(plan.rules))},1s)"
         found.append(_table(tables.CLIENTS, "ipv6", _MOST_CLIENTS, stored, _CLIENT_SECONDS))
-    # in the order of names, so that moving a rule makes no other tables
-    for key in sorted(rule.key for rule in plan.rules):
-        found.append(_table(tables.rule_table(key), "ipv6", _MOST_CLIENTS, "gpc_rate(1,1s)", _CLIENT_SECONDS))
     if plan.bandwidth or any(service.bandwidth for service in services):
         found.append(_table(tables.BANDWIDTH, "integer", _MOST_SERVICES, _BYTES, _CLIENT_SECONDS))
     if plan.client_bandwidths:

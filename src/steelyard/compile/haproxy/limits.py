@@ -6,9 +6,9 @@ each lets one in: a rate may be exceeded by one a thread. Concurrent connections
 so their limit is never exceeded. A rate is HAProxy's own: what came in this second and a part of what came in the last.
 
 Counters stand in tables that a client connection holds from its acceptance to its end, which takes all three trackers
-of HAProxy 2.6: the client in the first, the service in the second, everything in the third. Trackers of a request hide
-those of its connection, so a limiting rule takes the first one last, when the client has been counted, and a
-sub-service the second in its own backend.
+of HAProxy 2.6: the client in the first, the service in the second, everything in the third. A sub-service takes the
+second for a request, in its own backend; in the listener that would be passed over (2.6 and 2.8). So each limiting
+rule has a counter of its own in the client's entry.
 
 The numbers are in lookups, so other numbers need no reload; the rules of a limit are there while it is set.
 
@@ -44,8 +44,8 @@ from steelyard.plan.limit_tables import (
     LIMITS,
     MATCHED,
     OF_CLIENTS,
-    rule_table,
-    stamp_words,
+    mark_of,
+    rule_counter,
 )
 
 _SUBJECTS = ("pathq", "req.fhdr(host)", "req.fhdr(user-agent)")
@@ -109,7 +109,8 @@ class _Stage:
         ]
         found += [
             self.rule(
-                f"sc-set-gpt0({_CLIENT})", stamp_words(why.value), "if", "{", blocked, "-m", "int", str(why.value), "}"
+                *(f"sc-set-gpt0({_CLIENT})", str(mark_of(why.value))),
+                *("if", "{", blocked, "-m", "int", str(why.value), "}"),
             )
             for why in dict.fromkeys(reasons)
             if why.value in OF_CLIENTS
@@ -184,7 +185,6 @@ def _trackers(service: VirtualService, plan: LimitPlan, own: frozenset[str]) -> 
     """Who is counted. The service always is when anything is, since what is refused is told by service."""
     found: set[int] = set()
     if plan.clients - {"bandwidth"} or (plan.rules and service.is_http):
-        # a client that only rules concern is tracked to be marked when one refuses it
         found.add(_CLIENT)
     if plan.of_all:
         found.add(_ALL)
@@ -225,7 +225,7 @@ def _request_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> 
         )
         look, verdict = stage.is_over(
             f"str({rule.key}),map_str_int({lookup_path('limits-rules')},0)",
-            f"src,table_gpc_rate(0,{rule_table(rule.key)})",
+            f"sc_gpc_rate({rule_counter(number)},{_CLIENT})",
             "ge",
             BlockedBy.RULE,
         )
@@ -238,8 +238,7 @@ def _request_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> 
         when = ("if", "{", "var(txn.limit_rule)", "-m", "int", str(number), "}")
         rules += [
             stage.rule(f"sc-inc-gpc({MATCHED},{_SERVICE})", *when),
-            stage.rule(f"track-sc{_CLIENT}", "src", "table", rule_table(rule.key), *when),
-            stage.rule(f"sc-inc-gpc(0,{_CLIENT})", *when),
+            stage.rule(f"sc-inc-gpc({rule_counter(number)},{_CLIENT})", *when),
         ]
     return rules
 

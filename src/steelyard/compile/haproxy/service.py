@@ -139,7 +139,9 @@ def _frontend(
         tls=None if service.is_sub else listener_tls(service, family.cipher_set, context),
         idle_seconds=service.idle_time,
         directives=with_challenges(
-            service, family, _after_connection_rules(directives, (*last_of_connection, *name_asked(service, family.parent)))
+            service,
+            family,
+            _after_connection_rules(directives, (*last_of_connection, *name_asked(service, family.parent))),
         ),
         inner=service.is_sub,
         plain_first=bool(service.starttls_protocol),

@@ -50,7 +50,15 @@ from steelyard.model.commands.rules import AddRule, AttachRule, ChangeRule, Deta
 from steelyard.model.commands.servers import AddServer, ChangeServer, EnableAddress, RemoveServer
 from steelyard.model.commands.services import AddService, ChangeService, DuplicateService, RemoveService
 from steelyard.model.commands.sub_services import AddServerToAll, ChangeSlot, CreateSubService
-from steelyard.model.commands.users import AddApiKey, AddUser, ChangePassword, RemoveApiKey, RemoveUser, SetPermissions
+from steelyard.model.commands.users import (
+    AddApiKey,
+    AddUser,
+    ChangeOwnPassword,
+    ChangePassword,
+    RemoveApiKey,
+    RemoveUser,
+    SetPermissions,
+)
 from steelyard.model.commands.weights import SetExternalWeights
 
 __all__ = [
@@ -77,6 +85,7 @@ __all__ = [
     "ChangeFurtherCheck",
     "ChangeLdapEndpoint",
     "ChangeLimitRule",
+    "ChangeOwnPassword",
     "ChangePassword",
     "ChangeRule",
     "ChangeServer",

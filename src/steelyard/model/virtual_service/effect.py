@@ -35,7 +35,7 @@ def _reads_requests(values: Values) -> bool:
 
 
 def _encrypts_to_servers(values: Values) -> bool:
-    return bool(values["ssl_reverse"] or values["ssl_acceleration"] and values["ssl_reencrypt"])
+    return bool(values["ssl_reverse"] or (values["ssl_acceleration"] and values["ssl_reencrypt"]))
 
 
 def _offers(*protocols: str) -> Callable[[Values], bool]:

@@ -35,8 +35,11 @@ Kind = Literal[
     "events_lost",
     "started",
     "test",
+    "sign_in_locked",
     "client_limited",
     "limits",
+    "limit_reached",
+    "limit_over",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

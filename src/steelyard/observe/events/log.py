@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from steelyard.model.severity import Severity
 from steelyard.observe.events.event import Event
+from steelyard.observe.observation_file import open_observations
 
 log = logging.getLogger("steelyard.events")
 
@@ -55,7 +55,7 @@ class EventLog:
 
     def __init__(self, path: Path, kept: int = 20_000) -> None:
         self.kept = kept
-        self._connection, self._absence = _opened(path)
+        self._connection, self._absence = open_observations(path, _SCHEMA, "events")
         self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._events: list[Event] = []
@@ -197,46 +197,3 @@ class EventLog:
             oldest = self._connection.execute("SELECT min(number) FROM events").fetchone()[0]
             if oldest is not None and self._number - oldest > self.kept + _SLACK:
                 self._connection.execute("DELETE FROM events WHERE number <= ?", (self._number - self.kept,))
-
-
-def _opened(path: Path) -> tuple[sqlite3.Connection, str]:
-    """The open file, and what is wrong. Events are worth less than a start: a damaged file is put aside, and where
-    there can be none they are kept in memory.
-    """
-    try:
-        try:
-            return _connected(path), ""
-        except sqlite3.OperationalError:
-            # the disk, not what is in the file
-            raise
-        except sqlite3.DatabaseError as failure:
-            aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-            log.error("%s is damaged (%s); it is now %s, and a new one is begun", path, failure, aside.name)
-            path.replace(aside)
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
-            return _connected(path), ""
-    except (sqlite3.Error, OSError) as failure:
-        trouble = f"{path} cannot be opened ({failure}): events are kept in memory alone until Steelyard starts again"
-        log.error("%s", trouble)
-        return _prepared(sqlite3.connect(":memory:", check_same_thread=False)), trouble
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA journal_size_limit = 4194304")
-        return _prepared(connection)
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    with connection:
-        for table in _SCHEMA:
-            connection.execute(table)
-    return connection

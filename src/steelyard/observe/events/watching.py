@@ -80,7 +80,7 @@ class Watching:
             return
         service, server = found
         gravity = Severity.CRITICAL if server.critical else Severity.WARN
-        where = f"VS {service.title}: RS {_endpoint(server)}"
+        where = f"VS {service.title}: RS {endpoint(server)}"
         what = "removed" if word == _DOWN else "re-added"
         kind: Kind = "server_down" if word == _DOWN else "server_up"
         event = Event(
@@ -132,7 +132,7 @@ class Watching:
                 if found is not None:
                     service, server = found
                     gravity = Severity.CRITICAL if server.critical else Severity.WARN
-                    text = one_line(f"VS {service.title}: RS {_endpoint(server)} is steady again, and {word}")
+                    text = one_line(f"VS {service.title}: RS {endpoint(server)} is steady again, and {word}")
                     yield Told(Event("server_steady", gravity, text, now, service.index, server.index))
             else:
                 service = configuration.services.get(int(name.removeprefix(SERVICES)))  # type: ignore[assignment]
@@ -172,7 +172,8 @@ class Watching:
             yield Told(flaps)
 
 
-def _endpoint(server: RealServer) -> str:
+def endpoint(server: RealServer) -> str:
+    """Address and port as they are written."""
     return f"[{server.address}]:{server.port}" if ":" in server.address else f"{server.address}:{server.port}"
 
 

@@ -60,6 +60,16 @@ class Field:
     id: str = ""
 
     @property
+    def reasons(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Why choices are greyed, each reason with the choices it is for."""
+        found: dict[str, list[str]] = {}
+        for choice in self.choices:
+            if choice.why_not:
+                why = choice.why_not.replace(f"“{choice.label}” ", "")
+                found.setdefault(why, []).append(choice.label)
+        return tuple((why, tuple(labels)) for why, labels in found.items())
+
+    @property
     def is_on(self) -> bool:
         """Whether a switch is on."""
         return self.value == ON

@@ -19,8 +19,9 @@ _ROWS = {"area": 3, "lines": 4, "words": 4, "page": 8}
 class Maker:
     """Makes the fields of one object's form.
 
-    `values` are what it has, `texts` what its fields hold where somebody has typed something already. `offers` are
-    what settings may name, `errors` what is wrong with some of them, `idle` why some have no effect.
+    `values` are what it has, `was` what the fields held when the form was first drawn, `texts` what they hold where
+    somebody has typed already. `offers` are what settings may name, `errors` what is wrong with some of them, `idle`
+    why some have no effect.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Maker:
         model: type[Settings],
         values: Values,
         *,
+        was: Mapping[str, str] | None = None,
         texts: Mapping[str, str] | None = None,
         offers: Mapping[str, Offer] | None = None,
         bars: Bars = _NO_BARS,
@@ -36,6 +38,7 @@ class Maker:
     ) -> None:
         self._model = model
         self._values = values
+        self._was = was or {}
         self._texts = texts or {}
         self._offers = offers or {}
         self._bars = bars
@@ -58,7 +61,7 @@ class Maker:
             return None
         offer = self._offers.get(name)
         kept = self._values[name]
-        before = posted_form(declared, kept, offered=offer is not None)
+        before = self._was.get(name, posted_form(declared, kept, offered=offer is not None))
         text = self._texts.get(name, before)
         changed = text != before and value_of(declared, text) != value_of(declared, before)
         if setting.secret:
@@ -87,7 +90,7 @@ class Maker:
             choices=choices,
             wire=setting.wire or "",
             changed=changed,
-            before=in_words(declared, kept) if changed else "",
+            before=in_words(declared, value_of(declared, before)) if changed and not setting.secret else "",
             barred=plainly(self._model, barred, name) if barred and not changed else "",
             notice=idle,
             error=error,

@@ -16,6 +16,9 @@ from steelyard.api.loadmaster import build_loadmaster_routes
 from steelyard.model.commands import AddUser
 from steelyard.observe.host_figures import CpuShares, HostFigures, Interface, Memory, Partition
 
+#: One loop for all calls: a loop of its own, with its thread for passwords, costs a call more than the call itself.
+_RUNNER = asyncio.Runner()
+
 
 class FixedHost:
     """A host whose figures never change."""
@@ -67,7 +70,7 @@ class Api:
             async with httpx.AsyncClient(transport=transport, base_url="https://steelyard") as client:
                 return await client.request(method, url, **options)
 
-        return asyncio.run(send())
+        return _RUNNER.run(send())
 
     def v1_response(
         self, command: str, parameters: Mapping[str, Any] | None = None, *, body: bytes | None = None, **more: Any

@@ -135,7 +135,7 @@ def test_each_setting_survives_being_written_back(name: str, data: st.DataObject
     assert API.appliance.configuration == before
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(chosen=st.fixed_dictionaries({}, optional={name: _values(declared) for name, declared in BUILT.items()}))
 def test_a_whole_record_is_accepted_by_modvs_and_addvs(chosen: dict[str, Any]) -> None:
     before = _start(chosen)

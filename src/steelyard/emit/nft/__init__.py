@@ -1,0 +1,1 @@
+"""nftables' own language: the only place that knows it."""

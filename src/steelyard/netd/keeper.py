@@ -1,0 +1,346 @@
+"""Keeps the kernel at a plan. It is the only one that changes layer 4 and the network, one request at a time.
+
+A change is kept on disk before the kernel gets it, so that a process killed in between goes on to the same end; one the
+kernel refuses is taken back in both. A change of the host's own network may have to be confirmed: unless it is, the
+host's network goes back to what it was, whoever else is alive, and the services keep what they have.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from steelyard.engines.host_names import HostNames
+from steelyard.engines.layer4.contract import Record, ServiceTraffic
+from steelyard.engines.netlink.contract import NetworkKernel
+from steelyard.engines.netlink.reconcile import held_only, reconcile
+from steelyard.engines.netlink.steps import AddAddress, Step
+from steelyard.model.errors import ConflictError, EngineRefused, SteelyardError
+from steelyard.netd.files import Kept, NetdFiles, Notes, Pending
+from steelyard.netd.layer4 import Layer4
+from steelyard.netd.protocol import NetdStatus
+from steelyard.plan.kernel import KernelChange, KernelPlan, changed
+from steelyard.plan.layer4 import ServerName, Standings
+from steelyard.plan.network import HostNetwork, NetworkPlan
+
+log = logging.getLogger("steelyard.netd")
+
+#: a step may undo another's (an address takes its routes along), so what is there is read again, so many times
+_ROUNDS = 4
+#: how often neighbours are told of a new address (RFC 5227 says two, RFC 4861 up to three), a second apart
+ANNOUNCEMENTS = 3
+
+
+class UnknownBase(EngineRefused):
+    """A change stands on a generation that is not in force."""
+
+
+class HasGoneBack(EngineRefused):
+    """The host's network has gone back, and the request does not know."""
+
+
+class Keeper:
+    """All of `steelyard-netd` but its socket. Not for several threads at once."""
+
+    def __init__(
+        self,
+        network: NetworkKernel,
+        layer4: Layer4,
+        names: HostNames,
+        files: NetdFiles,
+        *,
+        capabilities: Iterable[str] = (),
+        pid: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._network = network
+        self._layer4 = layer4
+        self._names = names
+        self._files = files
+        self._capabilities = tuple(sorted(capabilities))
+        self._pid = pid
+        self._clock = clock
+        self.generation = ""
+        self.plan = KernelPlan()
+        self._notes = Notes()
+        self._problems: dict[str, str] = {}
+        #: addresses neighbours are still to be told of, with how often
+        self._untold: dict[AddAddress, int] = {}
+        self._standings_saved = True
+
+    # --- start
+
+    def load(self) -> Kept:
+        """Read what was kept."""
+        kept = self._files.load()
+        self.generation, self.plan, self._notes = kept.generation, kept.plan, kept.notes
+        return kept
+
+    def start(self) -> None:
+        """Bring the kernel to what was kept. What cannot be done is a problem, and the rest is done."""
+        kept = self.load()
+        if self._notes.pending is not None and self._overdue(self._notes.pending):
+            self._go_back(self._notes.pending)
+        self._attempt("network", lambda: self._settle(self.plan.network, self.plan.network))
+        self._attempt("names", lambda: self._write_names(self.plan.network))
+        self._attempt("layer4", lambda: self._layer4.start(self.plan.layer4, kept.standings, self._notes.drivers))
+
+    def _attempt(self, concern: str, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except SteelyardError as failure:
+            self._problems[concern] = failure.message
+            log.error("%s", failure.details())
+        else:
+            self._problems.pop(concern, None)
+
+    # --- plans
+
+    def replace_plan(
+        self, plan: KernelPlan, generation: str, confirm: float | None = None, knows_undone: str = ""
+    ) -> None:
+        """Have exactly this. Raises `EngineRefused` or `HostLacks`, and everything is as before."""
+        self._refuse_unknowing(knows_undone)
+        self._take(plan, changed(self.plan, plan), generation, confirm, whole=True)
+
+    def change(
+        self, base: str, change: KernelChange, generation: str, confirm: float | None = None, knows_undone: str = ""
+    ) -> None:
+        """Have these objects in place of those of `base`. Raises `UnknownBase` too."""
+        self._refuse_unknowing(knows_undone)
+        if base != self.generation:
+            raise UnknownBase(f"The change is based on {base!r}, and {self.generation!r} is in force here")
+        self._take(change.applied(self.plan), change, generation, confirm, whole=False)
+
+    def check(self, plan: KernelPlan) -> tuple[str, ...]:
+        """What having this plan would do, in words. Raises when it would be refused."""
+        steps = reconcile(self._network.read(), self.plan.network, plan.network)
+        return (*map(str, steps), *self._layer4.check(changed(self.plan, plan).layer4))
+
+    def _refuse_unknowing(self, knows_undone: str) -> None:
+        if self._notes.undone and self._notes.undone != knows_undone:
+            raise HasGoneBack(
+                f"The change of the host's network of {self._notes.undone} was not confirmed and has gone back"
+            )
+
+    def _take(
+        self, plan: KernelPlan, change: KernelChange, generation: str, confirm: float | None, *, whole: bool
+    ) -> None:
+        old, old_generation, old_notes = self.plan, self.generation, self._notes
+        self._save_notes(self._notes_for(plan, generation, confirm))
+        try:
+            if whole:
+                self._files.save_plan(generation, plan)
+            else:
+                self._files.add_change(generation, change, plan)
+            self._bring(old, plan, change, whole=whole)
+        except SteelyardError:
+            self._files.save_plan(old_generation, old)
+            self._put_back(plan, old)
+            self._save_notes(old_notes)
+            raise
+        self.plan, self.generation = plan, generation
+        self._forget_sysctls(plan.network)
+
+    def _bring(self, old: KernelPlan, new: KernelPlan, change: KernelChange, *, whole: bool) -> None:
+        if whole or change.network is not None:
+            steps = None if whole else held_only(old.network, new.network)
+            if steps is None:
+                self._settle(old.network, new.network)
+            else:
+                self._run(steps)
+            self._set_sysctls(new.network)
+            self._write_names(new.network)
+        self._layer4.apply(change.layer4)
+
+    def _put_back(self, refused: KernelPlan, old: KernelPlan) -> None:
+        """Layer 4 is as it was: its change is the last step, and its driver takes it back itself."""
+        try:
+            self._settle(refused.network, old.network)
+            self._set_sysctls(old.network)
+            self._write_names(old.network)
+        except SteelyardError as failure:
+            self._problems["network"] = f"The previous network could not be put back: {failure.message}"
+            log.error("%s", failure.details())
+
+    # --- the network
+
+    def _settle(self, old: NetworkPlan, new: NetworkPlan) -> None:
+        """Bring the kernel to a plan whatever it has."""
+        for _ in range(_ROUNDS):
+            steps = reconcile(self._network.read(), old, new)
+            if not steps:
+                return
+            self._run(steps)
+
+    def _run(self, steps: list[Step]) -> None:
+        for step in steps:
+            log.info("%s", step)
+        self._network.run(steps)
+        gone = {
+            (one.interface, one.address) for one in steps if not isinstance(one, AddAddress) and hasattr(one, "address")
+        }
+        self._untold = {one: left for one, left in self._untold.items() if (one.interface, one.address) not in gone}
+        self._untold.update({one: ANNOUNCEMENTS for one in steps if isinstance(one, AddAddress)})
+        self.announce()
+
+    def announce(self) -> bool:
+        """Tell neighbours once more of new addresses; whether there is more to tell."""
+        if self._untold:
+            self._network.announce(list(self._untold))
+            self._untold = {one: left - 1 for one, left in self._untold.items() if left > 1}
+        return bool(self._untold)
+
+    def _set_sysctls(self, wanted: NetworkPlan) -> None:
+        before = dict(self._notes.sysctls)
+        fresh = {name: self._network.sysctl(name) for name in wanted.sysctls if name not in before}
+        if fresh:
+            self._save_notes(replace(self._notes, sysctls={**before, **fresh}))
+        for name, value in wanted.sysctls.items():
+            self._network.set_sysctl(name, value)
+        for name, value in before.items():
+            if name not in wanted.sysctls:
+                self._network.set_sysctl(name, value)
+
+    def _forget_sysctls(self, wanted: NetworkPlan) -> None:
+        left = {name: value for name, value in self._notes.sysctls.items() if name in wanted.sysctls}
+        if left != dict(self._notes.sysctls):
+            self._save_notes(replace(self._notes, sysctls=left))
+
+    def _write_names(self, wanted: NetworkPlan) -> None:
+        if wanted.host is not None:
+            for words in self._names.apply(wanted.host):
+                log.info("%s", words)
+
+    # --- confirming
+
+    def _notes_for(self, plan: KernelPlan, generation: str, confirm: float | None) -> Notes:
+        pending = self._notes.pending
+        before, after = self.plan.network.host, plan.network.host
+        if before != after:
+            if confirm is not None:
+                # what has not been confirmed is no place to go back to
+                back = pending.before if pending is not None else before
+                pending = Pending(generation, back, self._clock() + confirm, confirm)
+            else:
+                pending = None
+        drivers = {*self._notes.drivers, *(one.driver for one in plan.layer4.values())}
+        return replace(self._notes, drivers=tuple(sorted(drivers)), pending=pending, undone="")
+
+    def _save_notes(self, notes: Notes) -> None:
+        if notes != self._notes:
+            self._files.save_notes(notes)
+            self._notes = notes
+
+    def confirm_left(self) -> float | None:
+        """Seconds until the host's network goes back; None when nothing waits to be confirmed."""
+        pending = self._notes.pending
+        return None if pending is None else max(0.0, pending.deadline - self._clock())
+
+    def confirm(self, generation: str) -> None:
+        """Keep the change. Raises `ConflictError` when that generation does not wait."""
+        self._waiting(generation)
+        self._save_notes(replace(self._notes, pending=None))
+        log.info("the host's network of %s was confirmed", generation)
+
+    def undo(self, generation: str) -> None:
+        """Take the change back now. Raises `ConflictError` when that generation does not wait."""
+        self._back(self._waiting(generation))
+
+    def undo_overdue(self) -> bool:
+        """Take back what nobody has confirmed in time; whether that was done."""
+        pending = self._notes.pending
+        if pending is None or not self._overdue(pending):
+            return False
+        self._back(pending)
+        return True
+
+    def _overdue(self, pending: Pending) -> bool:
+        left = pending.deadline - self._clock()
+        # a clock that was set back must not keep the administrator out
+        return left <= 0 or left > pending.seconds
+
+    def _waiting(self, generation: str) -> Pending:
+        pending = self._notes.pending
+        if pending is None or pending.generation != generation:
+            raise ConflictError(f"No change of the host's network of {generation!r} waits to be confirmed")
+        return pending
+
+    def _back(self, pending: Pending) -> None:
+        refused = self.plan
+        self._go_back(pending)
+        log.warning("the host's network of %s was not confirmed and goes back", pending.generation)
+        self._attempt("network", lambda: self._settle(refused.network, self.plan.network))
+        self._attempt("names", lambda: self._write_names(self.plan.network))
+
+    def _go_back(self, pending: Pending) -> None:
+        network = self.plan.network.model_copy(update={"host": pending.before})
+        plan = KernelPlan.model_construct(layer4=self.plan.layer4, network=network)
+        # nobody has worked anything out against this
+        generation = f"{self.generation}+undone"
+        self._files.save_plan(generation, plan)
+        self._save_notes(replace(self._notes, pending=None, undone=pending.generation))
+        self.plan, self.generation = plan, generation
+
+    # --- the rest
+
+    def repair(self) -> None:
+        """Mend what others have changed of ours."""
+        self._attempt("network", lambda: self._settle(self.plan.network, self.plan.network))
+
+    def tell(self, standings: Standings, *, whole: bool = False) -> None:
+        """Take what the checking process says."""
+        self._layer4.tell(standings, whole=whole)
+        self._standings_saved = False
+
+    def save_standings(self) -> None:
+        """Keep what it said."""
+        if not self._standings_saved:
+            self._files.save_standings(self._layer4.standings)
+            self._standings_saved = True
+
+    def drop(self, servers: Iterable[ServerName]) -> None:
+        """Cut the connections of servers."""
+        self._layer4.drop(servers)
+
+    def traffic(self) -> Mapping[str, ServiceTraffic]:
+        """Counters of layer 4."""
+        return self._layer4.traffic()
+
+    def records(self, service: str) -> tuple[Record, ...]:
+        """Persistence records of a layer-4 service."""
+        return self._layer4.records(service)
+
+    def flush_records(self, service: str) -> None:
+        """Forget them."""
+        self._layer4.flush_records(service)
+
+    def status(self) -> NetdStatus:
+        """How it is."""
+        pending = self._notes.pending
+        return NetdStatus(
+            generation=self.generation,
+            pid=self._pid,
+            confirm_generation=pending.generation if pending else "",
+            confirm_left=self.confirm_left(),
+            undone=self._notes.undone,
+            capabilities=self._capabilities,
+            drivers=self._layer4.states(),
+            problems=tuple(self._problems.values()),
+        )
+
+    def clear(self) -> None:
+        """Remove all that is ours from the kernel and from the host's files, and nothing else."""
+        self._layer4.clear(self._notes.drivers)
+        nothing = NetworkPlan()
+        # an empty network of the host's, in place of none: what was made for it goes too
+        self._settle(nothing, NetworkPlan(host=HostNetwork()))
+        for name, value in self._notes.sysctls.items():
+            self._network.set_sysctl(name, value)
+        self._names.clear()
+        self.plan, self.generation = KernelPlan(), ""
+        self._files.save_plan("", self.plan)
+        self._save_notes(Notes())
+        self._files.save_standings({})

@@ -1,0 +1,18 @@
+"""Which application answers a path: the interfaces for programs keep theirs, everything else is the web interface's."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+#: "/accessv2" is a prefix with anything behind it, and LoadMaster's own pages begin with "/progs"
+_OF_PROGRAMS = ("/access", "/api/", "/metrics", "/progs/")
+
+
+def by_path(programs: ASGIApp, people: ASGIApp) -> ASGIApp:
+    """An application in front of both."""
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        of_programs = scope["type"] == "http" and scope["path"].startswith(_OF_PROGRAMS)
+        await (programs if of_programs else people)(scope, receive, send)
+
+    return choose

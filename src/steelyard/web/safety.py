@@ -1,0 +1,63 @@
+"""What every answer of the web interface says to browsers, and what it refuses of other sites.
+
+The cookie is sent only with requests that this site's own pages make (SameSite=Strict). A link on another site that
+leads here would therefore find nobody signed in; such a visit is answered by a page that loads itself again, and is
+then this site's own.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: nothing inline, nothing from outside, no frames
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_OWN = frozenset({"same-origin", "none"})
+_AGAIN = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="0">'
+    "<title>Steelyard</title></head><body><p>Opening Steelyard.</p></body></html>\n"
+)
+
+
+class Safety:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        answer: ASGIApp = self._app
+        headers = Headers(scope=scope)
+        if headers.get("sec-fetch-site", "none") not in _OWN:
+            visiting = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
+            framed = headers.get("sec-fetch-dest") not in ("document", None)
+            if visiting and not framed:
+                answer = HTMLResponse(_AGAIN)
+            else:
+                answer = PlainTextResponse("This request was made by another site; open the address itself.\n", 403)
+        await answer(scope, receive, safe)

@@ -1,0 +1,116 @@
+// Values that change by themselves. The stream sends {key: value} of what is new; places are data-live="key".
+// A value is text, or {text, html, look, title, href, hidden, points}. Nothing under the pointer's menu or the focus is
+// replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
+"use strict";
+(() => {
+  const address = document.body.dataset.liveStream;
+  if (!address) return;
+  const LOOKS = ["up", "unchecked", "standby", "down", "drain", "instead", "off"];
+  const STALE_MS = 7000;
+  const known = new Map();
+  let places = new Map();
+  let source = null;
+  let heard = Date.now();
+  let trouble = "";
+
+  const collect = () => {
+    places = new Map();
+    for (const place of document.querySelectorAll("[data-live]")) {
+      const key = place.dataset.live;
+      if (places.has(key)) places.get(key).push(place);
+      else places.set(key, [place]);
+    }
+  };
+  const setText = (place, text) => {
+    // the text of an element that also holds a word for screen readers stands in its first node
+    const node = place.firstChild && place.firstChild.nodeType === 3 ? place.firstChild : null;
+    if (node && place.childElementCount) {
+      if (node.data !== text) node.data = text;
+    } else if (place.textContent !== text) place.textContent = text;
+  };
+  const show = (place, value) => {
+    if (typeof value === "string") return setText(place, value);
+    if ("text" in value) setText(place, value.text);
+    if ("said" in value) setText(place.querySelector(".for-readers"), value.said);
+    if ("html" in value) Idiomorph.morph(place, value.html, { morphStyle: "innerHTML", ignoreActiveValue: true });
+    if ("look" in value && !place.classList.contains(value.look)) {
+      place.classList.remove(...LOOKS);
+      place.classList.add(value.look);
+    }
+    if ("title" in value) place.title = value.title;
+    if ("href" in value) place.setAttribute("href", value.href);
+    if ("hidden" in value) place.hidden = value.hidden;
+    if ("points" in value) {
+      const [area, stroke] = place.children;
+      if (area) {
+        area.setAttribute("points", `0,28 ${value.points} 100,28`);
+        stroke.setAttribute("points", value.points);
+      }
+    }
+    return undefined;
+  };
+  const take = (changed) => {
+    const began = performance.now();
+    for (const [key, value] of Object.entries(changed)) {
+      known.set(key, value);
+      for (const place of places.get(key) || []) show(place, value);
+    }
+    document.body.dataset.liveTook = (performance.now() - began).toFixed(1);
+    document.body.dataset.liveCount = String(Number(document.body.dataset.liveCount || 0) + 1);
+  };
+  const mark = () => {
+    const past = Date.now() - heard;
+    const stale = trouble !== "" || past > STALE_MS;
+    document.body.classList.toggle("is-stale", stale);
+    const said = document.querySelector("[data-stale]");
+    said.hidden = !stale;
+    if (stale) {
+      said.title = trouble || "No answer from Steelyard";
+      said.querySelector("[data-stale-text]").textContent = `Not live for ${Math.round(past / 1000)} s`;
+    }
+  };
+  const connect = () => {
+    if (source) return;
+    source = new EventSource(address);
+    source.addEventListener("message", (event) => {
+      heard = Date.now();
+      trouble = "";
+      take(JSON.parse(event.data));
+      mark();
+    });
+    source.addEventListener("trouble", (event) => {
+      trouble = JSON.parse(event.data).message;
+      mark();
+    });
+    source.addEventListener("ended", () => {
+      source.close();
+      location.assign(`${document.body.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`);
+    });
+    source.addEventListener("error", () => {
+      // a browser gives up for good on an answer that is no stream, such as the sign-in page
+      if (source && source.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(() => document.hidden || connect(), 5000);
+      }
+    });
+  };
+  const disconnect = () => {
+    if (source) source.close();
+    source = null;
+  };
+  collect();
+  connect();
+  setInterval(mark, 1000);
+  // browsers allow few connections to a host: a page nobody looks at gives its own back
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return disconnect();
+    heard = Date.now();
+    return connect();
+  });
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", (event) => event.persisted && connect());
+  document.addEventListener("htmx:afterSettle", () => {
+    collect();
+    for (const [key, value] of known) for (const place of places.get(key) || []) show(place, value);
+  });
+})();
