@@ -56,7 +56,11 @@ from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event
 from steelyard.observe.events.log import EventLog
+from steelyard.observe.host_figures import CpuShares, HostFigures, Memory
+from steelyard.observe.host_figures import Interface as HostInterface
 from steelyard.observe.network_state import HostEntry, Interface, NetworkState, Route
+from steelyard.observe.recording.readings import Key, Reading
+from steelyard.observe.recording.tiers import Span
 from steelyard.observe.refused_clients import RefusedClient
 from steelyard.observe.statistics import Statistics
 from steelyard.observe.status import AllStates, ServiceState, Verdict
@@ -94,6 +98,10 @@ class FakeAppliance:
             (HostEntry("127.0.0.1", ("localhost",)), HostEntry("192.0.2.9", ("web1.example.com", "web1"))),
         )
         self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
+        self.host = HostFigures(
+            CpuShares(user=30, idle=70), (), Memory(1000, 400), (HostInterface("eth0", 0, 1000, 5, 6),), ()
+        )
+        self.readings: dict[tuple[Key, Span], Mapping[int, Reading]] = {}
         self.member_weights: dict[int, WeightStatus] = {}
         self.broken: Exception | None = None
         self.checks: list[Mapping[str, Any]] = []
@@ -245,6 +253,12 @@ class FakeAppliance:
 
     async def statistics(self) -> Statistics:
         return self.sample
+
+    async def host_figures(self) -> HostFigures:
+        return self.host
+
+    async def recorded(self, key: Key, span: Span) -> Mapping[int, Reading]:
+        return self.readings.get((key, span), {})
 
     async def transcripts(self, service: int, server: int) -> Sequence[Mapping[str, Any]]:
         if self.configuration.service(service).server(server) is None:

@@ -52,8 +52,8 @@ ln -s {modules} /run/modules/lib/modules
 printf '#!/bin/sh\\nexec modprobe -d /run/modules "$@"\\n' > /run/modules/load
 chmod 755 /run/modules/load
 echo /run/modules/load > /proc/sys/kernel/modprobe
-ip link set lo up
 {load}
+ip link set lo up
 cd {root}
 export PYTHONPATH={root} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 STEELYARD_UML={directory} {environment}
 {python} -m tests.support.uml_inside {script} </dev/null
@@ -114,7 +114,9 @@ def boot(
         _INIT.format(
             mounts="\n".join(_mounts(directory)),
             modules=shlex.quote(str(MODULES)),
-            load="\n".join(f"modprobe -d /run/modules -S {release} {shlex.quote(module)}" for module in modules),
+            load="\n".join(
+                f"modprobe -d /run/modules -S {release} {shlex.quote(module)}" for module in ("ipv6", *modules)
+            ),
             root=shlex.quote(str(ROOT)),
             directory=shlex.quote(str(directory)),
             environment=" ".join(f"{name}={shlex.quote(value)}" for name, value in (environment or {}).items()),

@@ -56,6 +56,10 @@ def _service(service: VirtualService, capabilities: Capabilities) -> None:
         raise HostLacks(
             "StartTLSMode needs Lua, which this host's HAProxy was built without", lacks="Lua", remedy=_REMEDY
         )
+    if service.ocsp_verify and not capabilities.lua:
+        raise HostLacks(
+            "OCSPVerify needs Lua, which this host's HAProxy was built without", lacks="Lua", remedy=_REMEDY
+        )
     if service.esp_enabled and not capabilities.pcre:
         lacks = "Perl's regular expressions"
         raise HostLacks(

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from steelyard.engines.ocsp_responder import NoAnswer, ask_responder
 from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.model.ocsp import Answer, BadAnswer, issuer_of, judged, question, responder_of
-from steelyard.observe.ocsp_responder import NoAnswer, ask_responder
 from steelyard.plan.haproxy import CertificateFile
 
 log = logging.getLogger("steelyard.stapling")

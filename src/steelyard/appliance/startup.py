@@ -122,6 +122,7 @@ async def start_appliance(
         worker=layout.socket,
         master=layout.master_socket,
         directory=layout.root / "health",
+        engine=layout.engine,
         pid_file=layout.run / "health.pid",
         log=layout.log / "health.log",
     )

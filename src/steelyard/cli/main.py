@@ -28,6 +28,7 @@ from steelyard.cli import (
     revocation_lists,
     rules,
     state,
+    statistics,
     sub_services,
     unavailable,
     virtual_services,
@@ -66,6 +67,7 @@ for _name, (_module, _has_state_dir, _says) in _LOCAL.items():
     _add_local(_name, _module, _has_state_dir, _says)
 
 state.register(app)
+statistics.register(app)
 network.register(app)
 unavailable.register(virtual_services.app)
 app.add_typer(virtual_services.app, name="vs")

@@ -14,6 +14,7 @@ from steelyard.compile.haproxy.access import SharedAccess, refusal
 from steelyard.compile.haproxy.challenges import challenge_lookups
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.limit_rules import limit_lookups, limit_plan, limit_sections
+from steelyard.compile.haproxy.ocsp_plan import ocsp_plan
 from steelyard.compile.haproxy.part import Family
 from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
@@ -168,6 +169,7 @@ class Compiler:
                 session_tickets=configuration.tls.session_tickets,
                 verify_servers=configuration.network.verify_servers,
                 revocations=bool(configuration.revocation_lists),
+                ocsp=ocsp_plan(configuration.tls),
             ),
             configuration.layer7,
             configuration.checks,

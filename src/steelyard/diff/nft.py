@@ -1,8 +1,8 @@
 """From what services have in nftables to what they must have, as one transaction. Pure; only differences are in it.
 
-The order is the kernel's demand: a chain is there before an element leads to it, and nothing leads to it when it goes. An
-element cannot be given other data, so it is deleted and added again; nobody sees the moment between, because a transaction
-is seen whole or not at all.
+The order is the kernel's demand: a chain is there before an element leads to it, and nothing leads to it when it goes.
+An element cannot be given other data, so it is deleted and added again; nobody sees the moment between, because a
+transaction is seen whole or not at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from steelyard.plan.nft import (
 )
 
 #: elements in one command; the kernel takes a netlink attribute of 64 KB, an element has at most about 90 bytes
-_TOGETHER = 400
+TOGETHER = 400
 
 
 def transaction(
@@ -59,8 +59,8 @@ def _deleted(changes: list[tuple[Program, Program]]) -> Iterator[NftCommand]:
             if element not in new.elements or new.elements[element] != data:
                 found.setdefault(element.where, []).append(element.key)
     for where, keys in found.items():
-        for first in range(0, len(keys), _TOGETHER):
-            yield DeleteElements(where, tuple(keys[first : first + _TOGETHER]))
+        for first in range(0, len(keys), TOGETHER):
+            yield DeleteElements(where, tuple(keys[first : first + TOGETHER]))
 
 
 def _added(changes: list[tuple[Program, Program]]) -> Iterator[NftCommand]:
@@ -70,8 +70,8 @@ def _added(changes: list[tuple[Program, Program]]) -> Iterator[NftCommand]:
             if element not in old.elements or old.elements[element] != data:
                 found.setdefault(element.where, []).append((element.key, data))
     for where, elements in found.items():
-        for first in range(0, len(elements), _TOGETHER):
-            yield AddElements(where, tuple(elements[first : first + _TOGETHER]))
+        for first in range(0, len(elements), TOGETHER):
+            yield AddElements(where, tuple(elements[first : first + TOGETHER]))
 
 
 def carried_out(programs: Mapping[str, Program], changes: Mapping[str, Program]) -> dict[str, Program]:

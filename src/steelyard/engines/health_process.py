@@ -1,105 +1,36 @@
-"""The checking process: started in a session of its own, adopted when it runs already, watched."""
+"""The checking process as a child of the control plane."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from steelyard.engines.haproxy.layout import write
-from steelyard.engines.running import ended, running_with
-from steelyard.model.errors import HostLacks
-
-log = logging.getLogger("steelyard.health_process")
+from steelyard.engines.own_process import OwnProcess
 
 _PROGRAM = "steelyard.health.main"
 
 
-class HealthProcess:
+class HealthProcess(OwnProcess):
     """Starts, adopts, watches and ends `steelyard-health`."""
 
-    def __init__(self, *, socket: Path, worker: Path, master: Path, directory: Path, pid_file: Path, log: Path) -> None:
-        self._arguments = [
-            sys.executable,
-            "-m",
+    def __init__(
+        self, *, socket: Path, worker: Path, master: Path, directory: Path, engine: Path, pid_file: Path, log: Path
+    ) -> None:
+        super().__init__(
+            "steelyard-health",
             _PROGRAM,
-            "--socket",
-            str(socket),
-            "--haproxy-socket",
-            str(worker),
-            "--master-socket",
-            str(master),
-            "--directory",
-            str(directory),
-        ]
-        self._directory = directory
-        self._pid_file = pid_file
-        self._log = log
-        self._child: subprocess.Popen[bytes] | None = None
-        self.pid: int | None = None
-
-    def adopt(self) -> bool:
-        """Take over a process that runs already for this directory: the oldest, which has the lock."""
-        found = running_with(_PROGRAM, self._directory)
-        if not found:
-            return False
-        self._is(found[0])
-        return True
-
-    def start(self) -> None:
-        """Start one. Raises `HostLacks` when the program cannot be run."""
-        try:
-            with self._log.open("ab") as output:
-                self._child = subprocess.Popen(
-                    self._arguments,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                    cwd="/",
-                )
-        except OSError as failure:
-            raise HostLacks(
-                f"steelyard-health cannot be started: {failure}",
-                lacks="a process",
-                remedy="Look at the limits of processes and memory",
-            ) from failure
-        self._is(self._child.pid)
-
-    def _is(self, pid: int) -> None:
-        self.pid = pid
-        try:
-            write(self._pid_file, f"{pid}\n")
-        except HostLacks as failure:
-            # the file is for people; the process is found by its command line
-            log.warning("%s", failure.message)
-
-    async def wait_for_end(self) -> None:
-        """Return when the process has ended, whoever started it."""
-        if self.pid is None:
-            return
-        await ended(self.pid)
-        self._reap()
-
-    def _reap(self) -> None:
-        if self._child is not None:
-            self._child.poll()
-        self.pid = None
-
-    async def stop(self) -> None:
-        """End it; its verdicts stay on disk."""
-        if self.pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(5):
-                await self.wait_for_end()
-        except TimeoutError:
-            if self.pid is not None:
-                os.kill(self.pid, signal.SIGKILL)
+            [
+                "--socket",
+                str(socket),
+                "--haproxy-socket",
+                str(worker),
+                "--master-socket",
+                str(master),
+                "--directory",
+                str(directory),
+                "--engine",
+                str(engine),
+            ],
+            directory=directory,
+            pid_file=pid_file,
+            log=log,
+        )

@@ -8,7 +8,6 @@ renamed over: then they are written in place.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +76,7 @@ class LocalHostNames:
     def _keep_first(self) -> None:
         if self._resolver.is_symlink():
             raise HostLacks(
-                f"{self._resolver} is a link to {os.readlink(self._resolver)}: another program owns it",
+                f"{self._resolver} is a link to {self._resolver.readlink()}: another program owns it",
                 lacks="a resolv.conf of its own",
                 remedy="Set name servers there (systemd-resolved, NetworkManager), or replace the link by a file",
             )

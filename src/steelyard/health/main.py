@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steelyard.health.checker import Checker
+from steelyard.health.client_ocsp import ClientOcsp
 from steelyard.health.server import ControlServer
 
 log = logging.getLogger("steelyard.health")
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--haproxy-socket", type=Path, required=True, help="runtime socket of HAProxy's worker")
     parser.add_argument("--master-socket", type=Path, required=True, help="socket of HAProxy's master")
     parser.add_argument("--directory", type=Path, required=True, help="directory of its durable files")
+    parser.add_argument("--engine", type=Path, help="directory of HAProxy's files, to answer about certificates")
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s health %(message)s")
     try:
@@ -41,11 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as failure:
         log.error("%s cannot be used: %s", options.directory, failure)
         return 1
-    asyncio.run(_serve(options.socket, options.haproxy_socket, options.master_socket, options.directory))
+    asyncio.run(
+        _serve(options.socket, options.haproxy_socket, options.master_socket, options.directory, options.engine)
+    )
     return 0
 
 
-async def _serve(socket: Path, worker: Path, master: Path, directory: Path) -> None:
+async def _serve(socket: Path, worker: Path, master: Path, directory: Path, engine: Path | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,6 +57,8 @@ async def _serve(socket: Path, worker: Path, master: Path, directory: Path) -> N
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     checker = Checker(directory, worker, master)
     parts = {asyncio.create_task(checker.run()), asyncio.create_task(ControlServer(checker, socket).run())}
+    if engine is not None:
+        parts.add(asyncio.create_task(ClientOcsp(socket.with_name("ocsp.sock"), engine).run()))
     log.info("started, %d services", len(checker.board.services))
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -50,7 +50,15 @@ class Layer7Parameters(Settings):
         ),
     ] = False
     rfc_conform: Annotated[
-        bool, Setting("rfcconform", _L7, "Conform to RFC", "URL ends at the first blank.", built=False)
+        bool,
+        Setting(
+            "rfcconform",
+            _L7,
+            "Conform to RFC",
+            "URL ends at the first blank.",
+            built=False,
+            why_unbuilt="HAProxy answers 400 to a request line with more than two blanks",
+        ),
     ] = True
     close_on_error: Annotated[
         bool,
@@ -98,9 +106,11 @@ class Layer7Parameters(Settings):
             "addforwardheader",
             _L7,
             "Additional L7 Header",
-            "Header of the legacy operation.",
+            "Header of services whose Add HTTP Headers is Legacy Operation. As on current units none is added to them,"
+            " so 1 and 2 are the same here; AddVia of a service adds one.",
             choices={0: "X-ClientSide", 1: "X-Forwarded-For", 2: "None"},
-            built=False,
+            unbuilt=frozenset({0}),
+            why_unbuilt="Legacy Operation adds no header on current units; give services AddVia 4",
         ),
     ] = 1
     continue_handling: Annotated[
@@ -112,6 +122,7 @@ class Layer7Parameters(Settings):
             "What is done with Expect: 100-continue. RFC-7231: the real server's own answer decides.",
             choices={0: "RFC-2616", 1: "Require 100-Continue", 2: "RFC-7231"},
             unbuilt=frozenset({0, 1}),
+            why_unbuilt="HAProxy passes the body on as it comes, and the real server's 100 (Continue) back, for RFC 7231",
         ),
     ] = 2
     allow_empty_posts: Annotated[
@@ -125,10 +136,23 @@ class Layer7Parameters(Settings):
         ),
     ] = False
     allow_empty_headers: Annotated[
-        bool, Setting("AllowEmptyHttpHeaders", _L7, "Allow Empty HTTP Headers", "", built=False)
+        bool,
+        Setting(
+            "AllowEmptyHttpHeaders",
+            _L7,
+            "Allow Empty HTTP Headers",
+            "Says that headers without a value may pass. They pass with or without this.",
+        ),
     ] = False
     force_complete_match: Annotated[
-        bool, Setting("forcefullrsmatch", _L7, "Force Complete RS Match", "", built=False)
+        bool,
+        Setting(
+            "forcefullrsmatch",
+            _L7,
+            "Force Complete RS Match",
+            "Says that a client connection stays with its real server from one content rule to the next only where"
+            " address and port are the same. It does so with or without this.",
+        ),
     ] = False
     slow_start: Annotated[
         int,
@@ -251,7 +275,17 @@ class Layer7Parameters(Settings):
         ".xz",
         ".zip",
     )
-    cache_by_host: Annotated[bool, Setting("hostcache", _L7, "Cache Virtual Hosts", "", built=False)] = True
+    cache_by_host: Annotated[
+        bool,
+        Setting(
+            "hostcache",
+            _L7,
+            "Cache Virtual Hosts",
+            "Answers of each host name are kept apart.",
+            built=False,
+            why_unbuilt="HAProxy's cache always keeps answers of different hosts apart",
+        ),
+    ] = True
     detection_level: Annotated[
         int,
         Setting(
@@ -263,6 +297,3 @@ class Layer7Parameters(Settings):
             built=False,
         ),
     ] = 1
-    client_rate_limit: Annotated[
-        int, Setting("l7limitinput", _L7, "Client CPS limit", "", ge=0, le=1_000_000, built=False)
-    ] = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -20,6 +21,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 #: how far the clocks of an authority and of this host may be apart
 CLOCK_SKEW = timedelta(minutes=5)
+#: how old an answer may be that does not say until when it holds
+_LATEST = timedelta(hours=1)
 
 
 class BadAnswer(Exception):
@@ -72,8 +75,57 @@ def question(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
     return builder.build().public_bytes(Encoding.DER)
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an authority says: good, revoked (`since` when), or unknown; and until when that holds, if it says so."""
+
+    word: Literal["good", "revoked", "unknown"]
+    until: datetime | None = None
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        when = f" since {self.since:%Y-%m-%d %H:%M} UTC" if self.since is not None else ""
+        return f"{self.word}{when}"
+
+
+def status_of(der: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> Status:
+    """What an answer says about that certificate, once it is proved to be the authority's and of now.
+
+    Raises `BadAnswer`. Other than what is handed on by HAProxy it need not say until when it holds.
+    """
+    single, response = _read(der)
+    try:
+        _names(single, certificate, issuer)
+        _signed(response, issuer, now)
+        if single.next_update_utc is None:
+            made, until = single.this_update_utc, None
+            if not now - _LATEST < made <= now + CLOCK_SKEW:
+                raise BadAnswer(f"is of {made:%Y-%m-%d %H:%M} UTC and does not say until when it holds")
+        else:
+            _, until = _times(single, now)
+        if single.certificate_status == ocsp.OCSPCertStatus.GOOD:
+            return Status("good", until)
+        if single.certificate_status == ocsp.OCSPCertStatus.REVOKED:
+            return Status("revoked", until, single.revocation_time_utc)
+        return Status("unknown", until)
+    except (ValueError, UnsupportedAlgorithm) as failure:
+        raise BadAnswer(f"cannot be read: {failure}") from failure
+
+
 def judged(der: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> Answer:
     """A good answer about that certificate that holds now. Raises `BadAnswer`."""
+    single, response = _read(der)
+    try:
+        _names(single, certificate, issuer)
+        _is_good(single)
+        _signed(response, issuer, now)
+        return Answer(der, *_times(single, now))
+    except (ValueError, UnsupportedAlgorithm) as failure:
+        raise BadAnswer(f"cannot be read: {failure}") from failure
+
+
+def _read(der: bytes) -> tuple[ocsp.OCSPSingleResponse, ocsp.OCSPResponse]:
+    """An answer about one certificate. Raises `BadAnswer`."""
     try:
         response = ocsp.load_der_ocsp_response(der)
     except (ValueError, UnsupportedAlgorithm):
@@ -82,16 +134,14 @@ def judged(der: bytes, certificate: x509.Certificate, issuer: x509.Certificate, 
         raise BadAnswer(f"is a refusal: {response.response_status.name.lower().replace('_', ' ')}")
     try:
         found = list(response.responses)
-        if len(found) != 1:
-            raise BadAnswer(f"is about {len(found)} certificates, not about one")
-        _about(found[0], certificate, issuer)
-        _signed(response, issuer, now)
-        return Answer(der, *_times(found[0], now))
     except (ValueError, UnsupportedAlgorithm) as failure:
         raise BadAnswer(f"cannot be read: {failure}") from failure
+    if len(found) != 1:
+        raise BadAnswer(f"is about {len(found)} certificates, not about one")
+    return found[0], response
 
 
-def _about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+def _names(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
     asked = ocsp.load_der_ocsp_request(question(certificate, issuer))
     if not isinstance(single.hash_algorithm, hashes.SHA1):
         raise BadAnswer(f"names the certificate by {single.hash_algorithm.name}, which HAProxy does not find")
@@ -101,6 +151,9 @@ def _about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issue
         asked.issuer_name_hash,
     ):
         raise BadAnswer("is about another certificate")
+
+
+def _is_good(single: ocsp.OCSPSingleResponse) -> None:
     if single.certificate_status == ocsp.OCSPCertStatus.REVOKED:
         since = single.revocation_time_utc
         when = f" since {since:%Y-%m-%d %H:%M} UTC" if since is not None else ""

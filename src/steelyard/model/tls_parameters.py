@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from steelyard.model.admin_tls_parameters import AdminTlsParameters
+from steelyard.model.ocsp_parameters import OcspParameters
 from steelyard.model.session_parameters import SessionParameters
 from steelyard.model.setting import Setting
 
 _SECTION = "tls"
 
 
-class TlsParameters(AdminTlsParameters, SessionParameters):
+class TlsParameters(AdminTlsParameters, OcspParameters, SessionParameters):
     """TLS parameters of every service."""
 
     noun: ClassVar[str] = "TLS parameter"

@@ -88,7 +88,7 @@ class NetdFiles:
 
     def add_change(self, generation: str, change: KernelChange, plan: KernelPlan) -> None:
         """Keep a change; `plan` is what it leads to, for when the file has grown too long."""
-        if self._changes > self._whole + _SLACK:
+        if not self._whole or self._changes > self._whole + _SLACK:
             self.save_plan(generation, plan)
             return
         head = json.dumps({"generation": generation})[:-1]
@@ -142,7 +142,9 @@ class NetdFiles:
             # never started here
             return "", KernelPlan()
         generation, plan = "", KernelPlan()
-        for line in lines[:-1]:
+        *whole, half = lines
+        self._whole, self._changes = (len(whole[0]), sum(map(len, whole[1:]))) if whole and not half else (0, 0)
+        for line in whole:
             try:
                 data = json.loads(line)
                 plan = (
@@ -154,6 +156,7 @@ class NetdFiles:
             except (ValueError, KeyError, TypeError) as failure:
                 # the control plane sends everything when it does not know the generation
                 log.error("%s: a line cannot be used: %s", self._plan, _said(failure))
+                self._whole = 0
                 return "", plan
         return generation, plan
 

@@ -16,7 +16,7 @@ from steelyard.engines.host_names import HostNames
 from steelyard.engines.layer4.contract import Record, ServiceTraffic
 from steelyard.engines.netlink.contract import NetworkKernel
 from steelyard.engines.netlink.reconcile import held_only, reconcile
-from steelyard.engines.netlink.steps import AddAddress, Step
+from steelyard.engines.netlink.steps import AddAddress, RemoveAddress, Step
 from steelyard.model.errors import ConflictError, EngineRefused, SteelyardError
 from steelyard.netd.files import Kept, NetdFiles, Notes, Pending
 from steelyard.netd.layer4 import Layer4
@@ -179,9 +179,7 @@ class Keeper:
         for step in steps:
             log.info("%s", step)
         self._network.run(steps)
-        gone = {
-            (one.interface, one.address) for one in steps if not isinstance(one, AddAddress) and hasattr(one, "address")
-        }
+        gone = {(one.interface, one.address) for one in steps if isinstance(one, RemoveAddress)}
         self._untold = {one: left for one, left in self._untold.items() if (one.interface, one.address) not in gone}
         self._untold.update({one: ANNOUNCEMENTS for one in steps if isinstance(one, AddAddress)})
         self.announce()

@@ -58,13 +58,14 @@ class Layer4:
                 done.append((name, part))
         except SteelyardError:
             for name, part in reversed(done):
-                before = {key: self.services[key] if self._carries(name, key) else None for key in part}
-                self._driver(name).apply(before, self._of(before))
+                had = {key: self.services[key] if self._carries(name, key) else None for key in part}
+                self._driver(name).apply(had, self._of(had))
             raise
         for key, service in changes.items():
             before = self.services.pop(key, None)
+            kept = {server.key for server in service.servers} if service is not None else set()
             for server in before.servers if before is not None else ():
-                if service is None or all(server.key != other.key for other in service.servers):
+                if server.key not in kept:
                     self.standings.pop((key, server.key), None)
             if service is not None:
                 self.services[key] = service

@@ -1,8 +1,8 @@
 """What is said over the socket of `steelyard-netd`: lines of JSON, a request and an answer each.
 
-A request is `{"op": ..., "id": ...}`; its answer carries the same `id` and `ok`. A refusal has `error`, `words` and, when
-the base of a change is not what is in force, `send_whole`; when a change of the host's network has gone back meanwhile
-and the request does not say so, `undone`. Requests of all connections are carried out one at a time.
+A request is `{"op": ..., "id": ...}`; its answer carries the same `id` and `ok`. A refusal has `error`, `words` and,
+when the base of a change is not what is in force, `send_whole`; when a change of the host's network has gone back
+meanwhile and the request does not say so, `undone`. Requests of all connections are carried out one at a time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the kernel must do for layer-4 services, as plain frozen values.
 
 Names are stable for the life of what they name (`vs<index>`, `rs<index>`); a real server's key is unique among all
-services and never used again, so a connection or record that carries it means the same server for ever. A verdict of the
-checks is no part of a plan: it is a `Standing`, which the checking process tells. Times are in seconds.
+services and never used again, so a connection or record that carries it means the same server for ever. A verdict of
+the checks is no part of a plan: it is a `Standing`, which the checking process tells. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Layer4Service(_Frozen):
     enabled: bool = True
     persistence: Persistence | None = None
     source_nat: str | None = None
-    idle: int = Field(0, ge=0, le=86400, description="seconds without a packet; 0 is the kernel's; UDP: 1 no reply, 2 one")
+    idle: int = Field(
+        0, ge=0, le=86400, description="seconds without a packet; 0: the kernel's; UDP: 1 no reply, 2 one"
+    )
     #: whether weights are the checking process's alone; the configured ones are then not used
     weights_by_health: bool = False
     servers: tuple[Layer4Server, ...] = ()
@@ -140,8 +142,8 @@ class Layer4Service(_Frozen):
 class Standing:
     """What the checking process says of a server.
 
-    Only one that is `up` takes new connections; a record of another one is passed over. `weight` None leaves the plan's,
-    0 leaves it only clients with a record. Nothing told means up with the plan's weight: no check, no verdict.
+    Only one that is `up` takes new connections; a record of another one is passed over. `weight` None leaves the
+    plan's, 0 leaves it only clients with a record. Nothing told means up with the plan's weight: no check, no verdict.
     """
 
     up: bool = True

@@ -47,4 +47,5 @@ def build_web_app(appliance: ApplianceApi, host: HostFigureSource | None = None)
     )
     app.router.redirect_slashes = False
     app.state.site = site
+    site.application = app
     return app

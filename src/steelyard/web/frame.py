@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from jinja2 import Environment
@@ -47,6 +47,8 @@ COOKIE = "__Host-steelyard"
 THEME_COOKIE = "steelyard-theme"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 ORIGIN = "web"
+
+_Kept = TypeVar("_Kept")
 _READING = frozenset({"GET", "HEAD"})
 _MOST_FIELDS = 5000
 _LONGEST_FIELD = 10 * 1024 * 1024
@@ -66,8 +68,25 @@ class Site:
     guessing: Guessing = field(default_factory=Guessing)
     menu: tuple[Entry, ...] = ()
     pages: frozenset[str] = frozenset()
-    #: of values that pages show live; set by `app`
+    #: of values that pages show live; set by `app`, like the application itself
     live: Any = None
+    application: Any = None
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
+        """What an area keeps for as long as the process runs; made when it is first asked for."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: _Kept = self._kept[name]
+        return found
+
+    def url(self, page: str, **parts: Any) -> str:
+        """The path of a page."""
+        return str(self.application.url_path_for(page, **parts))
+
+    def link(self, page: str, **parts: Any) -> str:
+        """The path of a page; empty when it is not built."""
+        return self.url(page, **parts) if page in self.pages else ""
 
     def know(self, pages: frozenset[str]) -> None:
         """These pages exist."""
@@ -123,7 +142,7 @@ class Visit:
 
     def url(self, page: str, **parts: Any) -> str:
         """The path of a page."""
-        return str(self.request.app.url_path_for(page, **parts))
+        return self.site.url(page, **parts)
 
     def render(
         self, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200, **more: Any
@@ -165,7 +184,8 @@ def frame_context(request: Request, visit: Visit | None) -> dict[str, Any]:
         "request": request,
         "visit": visit,
         "theme": theme if theme in ("dark", "light") else "",
-        "url": lambda page, **parts: str(request.app.url_path_for(page, **parts)),
+        "url": site.url,
+        "link": site.link,
         "is_built": site.pages.__contains__,
         "host_name": site.host.host_name(),
         "now": time.time(),

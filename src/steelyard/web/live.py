@@ -1,10 +1,15 @@
 """Values that change by themselves, as server-sent events.
 
-A page names its topic; the topic says what its places hold now, by key; a browser is sent what differs from what it
-was sent before. A value is text, or a mapping of what to set: `text`, `html`, `look` (the class of a status), `title`,
-`href`, `hidden`. Places are elements with `data-live="key"`. All browsers of a topic share one reckoning.
+A page names its topic; the topic says what its places hold now, by key; a browser is sent what has changed since what
+it knows. A value is text, or a mapping of what to set: `text`, `html`, `look` (the class of a status), `title`, `href`,
+`hidden`, `points` (of a small graph), `said` (the words for screen readers). Places are elements with `data-live="key"`.
 
-    LIVE = (Topic("home", values),)     # async def values(site) -> {"services.up": "23", ...}
+    LIVE = (Topic("home", values),)              # async def values(site) -> {"services.up": "23", ...}
+    moment = await visit.site.live.now("home")   # in the handler; moment.values draws the page
+    return visit.render("pages/home.html", live="home", live_since=moment.mark, now_values=moment.values)
+
+All browsers of a topic share one reckoning, and only while somebody looks. Each change has a number, so a browser that
+comes back is sent what it missed and no more; a number of an earlier process counts as none.
 """
 
 from __future__ import annotations
@@ -12,9 +17,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -32,7 +38,6 @@ Values = Mapping[str, Value]
 
 #: how often values are looked at; counters are at most a second old
 PERIOD_SECONDS = 2.0
-#: a browser marks its values as stale when it has heard nothing for three of these
 _MOST_STREAMS = 200
 
 
@@ -44,27 +49,70 @@ class Topic:
     values: Callable[[Site], Awaitable[Values]]
 
 
+@dataclass(frozen=True)
+class Moment:
+    """The values of a topic at one moment; `mark` names it, for the browser to say what it knows."""
+
+    mark: str
+    values: Values
+
+
+@dataclass
+class _Known:
+    """What is known of a topic: its values, and the number of the change that made each what it is."""
+
+    topic: Topic
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    values: Values = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+    number: int = 0
+    at: float = 0.0
+
+    def take(self, values: Values) -> None:
+        before = self.values
+        new = [key for key, value in values.items() if before.get(key) != value]
+        if new:
+            self.number += 1
+            self.changed.update(dict.fromkeys(new, self.number))
+        if len(self.changed) > len(values):
+            self.changed = {key: number for key, number in self.changed.items() if key in values}
+        self.values = values
+        self.at = time.monotonic()
+
+    def since(self, number: int) -> Values:
+        return {key: self.values[key] for key, changed in self.changed.items() if changed > number}
+
+
 class Live:
     """The topics, and what was found last."""
 
     def __init__(self, site: Site, topics: tuple[Topic, ...]) -> None:
         self._site = site
-        self._topics = {topic.name: topic for topic in topics}
-        self._found: dict[str, tuple[float, Values]] = {}
-        self._locks = {name: asyncio.Lock() for name in self._topics}
+        self._known = {topic.name: _Known(topic) for topic in topics}
+        self._process = secrets.token_hex(4)
         self.streams = 0
 
     def __contains__(self, topic: str) -> bool:
-        return topic in self._topics
+        return topic in self._known
 
-    async def now(self, topic: str) -> Values:
-        """The values of a topic, at most a period old. Raises what the engines raise."""
-        async with self._locks[topic]:
-            at, found = self._found.get(topic, (0.0, {}))
-            if time.monotonic() - at >= PERIOD_SECONDS * 0.9:
-                found = await self._topics[topic].values(self._site)
-                self._found[topic] = (time.monotonic(), found)
-            return found
+    async def now(self, topic: str) -> Moment:
+        """The values of a topic, at most a period old."""
+        known = await self._looked(topic)
+        return Moment(f"{self._process}-{known.number}", known.values)
+
+    async def after(self, topic: str, mark: str) -> Moment:
+        """What has changed since a mark: everything, if the mark is not one of this process."""
+        known = await self._looked(topic)
+        process, _, number = mark.partition("-")
+        since = int(number) if process == self._process and number.isdecimal() else 0
+        return Moment(f"{self._process}-{known.number}", known.since(since))
+
+    async def _looked(self, topic: str) -> _Known:
+        known = self._known[topic]
+        async with known.lock:
+            if time.monotonic() - known.at >= PERIOD_SECONDS * 0.9:
+                known.take(await known.topic.values(self._site))
+        return known
 
 
 async def stream(visit: Visit) -> Response:
@@ -82,12 +130,12 @@ async def stream(visit: Visit) -> Response:
 
 async def _events(visit: Visit, live: Live, topic: str) -> AsyncIterator[str]:
     live.streams += 1
-    sent: dict[str, Value] = {}
+    mark = visit.request.headers.get("last-event-id") or visit.query("since")
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # the bus hangs up when the process is about to end
 
     def hear(event: Event | None) -> None:
+        # the bus hangs up when the process is about to end
         if event is None:
             loop.call_soon_threadsafe(ending.set)
 
@@ -98,14 +146,13 @@ async def _events(visit: Visit, live: Live, topic: str) -> AsyncIterator[str]:
                 yield "event: ended\ndata: {}\n\n"
                 return
             try:
-                values = await live.now(topic)
+                moment = await live.after(topic, mark)
             except SteelyardError as failure:
                 _log.debug("nothing live to tell: %s", failure.message)
                 yield f"event: trouble\ndata: {json.dumps({'message': failure.message})}\n\n"
             else:
-                changed = {key: value for key, value in values.items() if sent.get(key) != value}
-                sent.update(changed)
-                yield f"data: {json.dumps(changed, separators=(',', ':'))}\n\n"
+                mark = moment.mark
+                yield f"id: {mark}\ndata: {json.dumps(moment.values, separators=(',', ':'))}\n\n"
             try:
                 await asyncio.wait_for(ending.wait(), PERIOD_SECONDS)
             except TimeoutError:

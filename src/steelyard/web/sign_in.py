@@ -32,7 +32,7 @@ def address_of(request: Request) -> str:
 
 
 def inside(path: str) -> str:
-    """A path of this site to go on to; anything else is the home page. Browsers take "//host" and "/\\host" for hosts."""
+    """A path of this site to go on to; anything else, another host above all, is the home page."""
     fits = path.startswith("/") and not path.startswith(("//", "/\\")) and all(letter >= " " for letter in path)
     return path if fits else "/"
 

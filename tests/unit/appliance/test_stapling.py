@@ -11,8 +11,8 @@ from tests.support.certificates import Certified, authority, leaf
 from tests.unit.model.test_ocsp import answer as made_answer
 
 from steelyard.appliance.stapling import Stapler, Stapling, Wanted
+from steelyard.engines.ocsp_responder import NoAnswer
 from steelyard.model.errors import EngineRefused
-from steelyard.observe.ocsp_responder import NoAnswer
 from steelyard.plan.haproxy import CertificateFile
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -10,9 +10,9 @@ from tests.unit.appliance.test_stapling import NOW, Surroundings, good
 from tests.unit.model.making import HTTP, apply
 
 from steelyard.appliance.trust_watch import TrustWatch
+from steelyard.engines.ocsp_responder import NoAnswer
 from steelyard.model.commands import AddIntermediates, AddService, PutRevocationList
 from steelyard.model.configuration import Configuration
-from steelyard.observe.ocsp_responder import NoAnswer
 
 STAFF = authority("Watched Staff")
 

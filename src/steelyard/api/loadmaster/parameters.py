@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from steelyard.api.loadmaster.answers import Answer, Data, Message, Value, YesNo
@@ -35,11 +35,10 @@ Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput", "namserver": "nameserver"}
+#: names that a parameter had before, and still has: the Client CPS limit was one of layer 7 once
+_OLD_NAMES = {"l7limitinput": "clientcpslimit"}
 #: what to do instead
-_REMEDIES = dict.fromkeys(
-    ("ocspserver", "ocspport", "ocspurl", "ocspusessl", "ocsponserverfail"),
-    "HAProxy cannot ask a responder about clients' certificates; import revocation lists (`steelyard crl`)",
-)
+_REMEDIES = {"ocspcertchecking": "Only clients' certificates are asked about by OCSP, where a service says OCSPVerify"}
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,13 @@ class Parameter:
 
     section: Section
     declared: Declared
+    #: an old name for it, under which it is listed once more
+    old_name: str = ""
 
     @property
     def name(self) -> str:
         """The name as the appliance spells it."""
-        return self.declared.setting.spelled or self.declared.name
+        return self.old_name or self.declared.setting.spelled or self.declared.name
 
     def value(self, configuration: Configuration) -> Value:
         """Its value: yes or no for a boolean, empty text for what is unset."""
@@ -81,6 +82,8 @@ def _catalogue() -> Mapping[str, Parameter]:
     for section, model in sections:
         for name, declared in model.by_wire().items():
             found[name] = Parameter(section, declared)
+    for old, new in _OLD_NAMES.items():
+        found[old] = replace(found[new], old_name=old)
     return found
 
 

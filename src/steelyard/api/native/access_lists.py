@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, objects, only, optional_text, text
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, etag, read
 from steelyard.model.access_list import (
@@ -30,7 +31,7 @@ from steelyard.model.commands.access_lists import check_scope
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 
-router = APIRouter(prefix="/access-lists", tags=["access lists"])
+router = NativeRouter(prefix="/access-lists", tags=["access lists"])
 
 ALL = "all"
 #: a request says its entries by one of these

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, OptionalObject, flag, only, optional_text, text
 from steelyard.api.native.objects import Json, settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -36,7 +37,7 @@ from steelyard.model.commands.acme import account_named
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound
 
-router = APIRouter(prefix="/acme", tags=["ACME"])
+router = NativeRouter(prefix="/acme", tags=["ACME"])
 
 _WAIT_SECONDS = 30.0
 

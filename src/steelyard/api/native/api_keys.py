@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance, Caller
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers
 from steelyard.api.native.writing import Writing, read
 from steelyard.model.commands import AddApiKey, RemoveApiKey
 from steelyard.model.configuration import Configuration
 
-router = APIRouter(prefix="/api-keys", tags=["API keys"])
+router = NativeRouter(prefix="/api-keys", tags=["API keys"])
 
 _HINT_LENGTH = 4
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.dependencies.models import Dependant
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from steelyard import __version__
@@ -48,11 +46,9 @@ from steelyard.api.native import (
     users,
     weights,
 )
-from steelyard.api.native.access import identified
-from steelyard.api.native.schema_words import ref
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import components
 from steelyard.appliance.contract import ApplianceApi
-from steelyard.model.errors import OperatorError
 
 PREFIX = "/api/v1"
 
@@ -94,17 +90,6 @@ _SECURITY: dict[str, dict[str, str]] = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
-_ERROR: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": (
-            "400 broken JSON, 401 who are you, 403 not permitted, 404 no such object, 409 duplicate or in use,"
-            " 412 If-Match is stale, 413 body over 10 MB, 422 bad value or refused by the engine, 500 a bug,"
-            " 503 this host lacks something"
-        ),
-        "content": {"application/json": {"schema": ref("Error")}},
-    }
-}
-
 
 class NativeApi(FastAPI):
     """FastAPI whose document holds the schemas of the settings catalogue."""
@@ -133,46 +118,13 @@ class NativeApi(FastAPI):
         return self.openapi_schema
 
 
-def _operation_id(route: APIRoute) -> str:
-    return route.name
-
-
-def _query_names(dependant: Dependant) -> frozenset[str]:
-    """The query parameters of a route and of all it depends on."""
-    own = frozenset(parameter.alias for parameter in dependant.query_params)
-    return own.union(*(_query_names(part) for part in dependant.dependencies))
-
-
-async def _known_query(request: Request) -> None:
-    """Raises `OperatorError` for a query parameter the route does not have."""
-    if not request.query_params:
-        return
-    route: APIRoute = request.scope["route"]
-    known = _query_names(route.dependant)
-    for name in request.query_params:
-        if name not in known:
-            raise OperatorError(
-                f"{name!r} is no query parameter of this request",
-                field=name,
-                allowed=", ".join(sorted(known)) or "none",
-                remedy="Remove it or correct its spelling",
-            )
-
-
 @cache
 def _routes() -> tuple[BaseRoute, ...]:
-    """Every route, each behind the two checks. They hold nothing of an appliance, so all applications share them.
-
-    FastAPI looks at the signatures behind a route when it is first asked for; 150 routes take it a quarter of a second.
-    """
-    every = APIRouter(
-        responses=_ERROR,
-        dependencies=[Depends(identified), Depends(_known_query)],
-        generate_unique_id_function=_operation_id,
-    )
+    """Every route. They hold nothing of an appliance, so all applications share them."""
     for router in _ROUTERS:
-        every.include_router(router)
-    return tuple(every.routes)
+        if not isinstance(router, NativeRouter):
+            raise TypeError(f"{router!r} would let anybody in: routes of the native API are made by NativeRouter")
+    return tuple(route for router in _ROUTERS for route in router.routes)
 
 
 def build_native_app(appliance: ApplianceApi, *, trusted_local: bool = False) -> NativeApi:

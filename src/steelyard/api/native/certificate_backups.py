@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, only, text
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, read
 from steelyard.model.certificate_backup import PARTS, Part, unseal
 from steelyard.model.commands import RestoreCertificates
 from steelyard.model.errors import OperatorError
 
-router = APIRouter(tags=["certificates"])
+router = NativeRouter(tags=["certificates"])
 
 
 @router.post("/certificate-backup", responses=answers("CertificateBackup"), openapi_extra=body("NewCertificateBackup"))

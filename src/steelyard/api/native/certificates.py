@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, optional_text, text
 from steelyard.api.native.certificate_objects import certificate_json, certificates_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read
@@ -23,7 +24,7 @@ from steelyard.model.commands import PutCertificate, RemoveCertificate
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, OperatorError
 
-router = APIRouter(prefix="/certificates", tags=["certificates"])
+router = NativeRouter(prefix="/certificates", tags=["certificates"])
 
 MATERIAL = ("pem", "data", "password")
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, text, texts
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -20,7 +20,7 @@ from steelyard.model.cipher_set import BUILT_IN, members
 from steelyard.model.commands import PutCipherSet, RemoveCipherSet
 from steelyard.model.configuration import Configuration
 
-router = APIRouter(prefix="/cipher-sets", tags=["certificates"])
+router = NativeRouter(prefix="/cipher-sets", tags=["certificates"])
 
 
 def _json(configuration: Configuration, name: str, ciphers: frozenset[str] | None) -> dict[str, Any]:

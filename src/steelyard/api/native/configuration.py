@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -10,10 +9,11 @@ from steelyard.api.native.access import Appliance
 from steelyard.api.native.batch import batch_of
 from steelyard.api.native.bodies import JsonObject
 from steelyard.api.native.declaration import declared, document
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, read
 
-router = APIRouter(tags=["configuration"])
+router = NativeRouter(tags=["configuration"])
 
 
 @router.get(

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, only, optional_text
 from steelyard.api.native.objects import timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import answers, body
 from steelyard.api.native.writing import read
@@ -25,7 +26,7 @@ from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import KINDS, Event
 from steelyard.observe.events.log import Query as Wanted
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = NativeRouter(prefix="/events", tags=["events"])
 
 _MOST = 10_000
 #: events a listener may be behind; one who reads more slowly is cut off, and goes on from the last it had

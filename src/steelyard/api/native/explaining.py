@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, optional_number, optional_text, text
 from steelyard.api.native.objects import Json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import ref
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
@@ -17,7 +17,7 @@ from steelyard.explain.asked import Asked, asked
 from steelyard.explain.report import Explanation, Result
 from steelyard.model.errors import OperatorError
 
-router = APIRouter(tags=["state"])
+router = NativeRouter(tags=["state"])
 
 _MEMBERS = ("url", "service", "client", "method", "headers", "body", "server_name", "version")
 _THIS_HOST = "127.0.0.1"

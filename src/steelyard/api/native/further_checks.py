@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, objects, only
 from steelyard.api.native.objects import settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read, settings_given
@@ -23,7 +23,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import located
 from steelyard.model.virtual_service.further import FurtherCheck
 
-router = APIRouter(prefix="/virtual-services/{index}/checks", tags=["further checks"])
+router = NativeRouter(prefix="/virtual-services/{index}/checks", tags=["further checks"])
 
 
 def _all(service: int) -> Render:

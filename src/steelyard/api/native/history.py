@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, flag, number, only, optional_text
 from steelyard.api.native.faults import Stale
 from steelyard.api.native.objects import Json, timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import BasedOn, answer, checked_reason, difference_json, read
 from steelyard.appliance.contract import ApplianceApi, HistoryEntry
 
-router = APIRouter(tags=["history"])
+router = NativeRouter(tags=["history"])
 
 _LONGEST_PAGE = 1000
 _NAMED = 3

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryptography import x509
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, text
 from steelyard.api.native.certificate_objects import intermediates_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -23,7 +23,7 @@ from steelyard.model.commands import AddIntermediates, RemoveIntermediate
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 
-router = APIRouter(prefix="/intermediates", tags=["certificates"])
+router = NativeRouter(prefix="/intermediates", tags=["certificates"])
 
 MATERIAL = ("pem", "data")
 

@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, optional_text
 from steelyard.api.native.objects import Json, settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -20,7 +20,7 @@ from steelyard.model.commands.ldap_endpoints import Password
 from steelyard.model.configuration import Configuration
 from steelyard.model.ldap_endpoint import LdapEndpoint
 
-router = APIRouter(prefix="/ldap-endpoints", tags=["LDAP endpoints"])
+router = NativeRouter(prefix="/ldap-endpoints", tags=["LDAP endpoints"])
 
 PASSWORD = "password"
 

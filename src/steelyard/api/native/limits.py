@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, number, only, text
 from steelyard.api.native.objects import settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -25,7 +26,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound
 from steelyard.model.limits import KINDS, Kind, LimitRule, Request, limits_of
 
-router = APIRouter(prefix="/limits", tags=["limits"])
+router = NativeRouter(prefix="/limits", tags=["limits"])
 
 
 def _clients(configuration: Configuration) -> dict[str, list[dict[str, Any]]]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
 from steelyard.model.errors import OperatorError
 from steelyard.observe.edge_events import KINDS, moment
 
-router = APIRouter(tags=["logs"])
+router = NativeRouter(tags=["logs"])
 
 _MOST_LINES = 10_000
 _SHAPE = {

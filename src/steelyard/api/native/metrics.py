@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
+from steelyard.api.native.routing import NativeRouter
 
-router = APIRouter(tags=["state"])
+router = NativeRouter(tags=["state"])
 
 PATH = "/metrics"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
 
-router = APIRouter(tags=["network"])
+router = NativeRouter(tags=["network"])
 
 
 @router.get("/network", responses=answers("Network"))

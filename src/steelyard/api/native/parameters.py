@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.objects import settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import ref
 from steelyard.api.native.schemas import CHANGED, answers
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -19,7 +19,7 @@ from steelyard.model.commands import SetParameters
 from steelyard.model.commands.parameters import Section
 from steelyard.model.configuration import Configuration
 
-router = APIRouter(prefix="/parameters", tags=["parameters"])
+router = NativeRouter(prefix="/parameters", tags=["parameters"])
 
 _ANY = {"anyOf": [ref(f"{name.capitalize()}Parameters") for name in PARAMETERS]}
 _CHANGES = {"anyOf": [ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS]}

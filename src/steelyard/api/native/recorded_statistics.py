@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.objects import Json, timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
 from steelyard.model.configuration import Configuration
@@ -17,7 +18,7 @@ from steelyard.model.errors import NotFound, OperatorError
 from steelyard.observe.recording.readings import EVERYTHING, HOST, Key, figure_names
 from steelyard.observe.recording.tiers import Span, tier_of
 
-router = APIRouter(tags=["state"])
+router = NativeRouter(tags=["state"])
 
 #: objects of one answer: a comparison of more than these is unreadable
 MOST_OBJECTS = 20

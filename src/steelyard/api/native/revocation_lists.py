@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, text
 from steelyard.api.native.objects import Json, timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -24,7 +24,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 from steelyard.model.revocation_list import RevocationList, read_revocation_list
 
-router = APIRouter(tags=["certificates"])
+router = NativeRouter(tags=["certificates"])
 
 CONTENT = ("pem", "data")
 

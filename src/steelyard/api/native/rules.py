@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, flag, mapping, number, only, optional_number, optional_text, text
 from steelyard.api.native.objects import Json, settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read, settings_given
@@ -23,7 +24,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import OperatorError
 
-router = APIRouter(tags=["content rules"])
+router = NativeRouter(tags=["content rules"])
 
 List = Literal["pre", "request", "response", "body"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject
 from steelyard.api.native.objects import server_json, server_of, state_of, timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Render, Writing, read, settings_given
@@ -18,7 +18,7 @@ from steelyard.model.commands import AddServer, ChangeServer, RemoveServer
 from steelyard.model.configuration import Configuration
 from steelyard.model.real_server import RealServer
 
-router = APIRouter(prefix="/virtual-services/{index}/real-servers", tags=["real servers"])
+router = NativeRouter(prefix="/virtual-services/{index}/real-servers", tags=["real servers"])
 
 
 def _rendered(service: int) -> Render:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, OptionalObject, mapping, objects, only
 from steelyard.api.native.further_checks import checks_given
 from steelyard.api.native.objects import selected, service_json, state_of
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
@@ -21,7 +22,7 @@ from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 
-router = APIRouter(prefix="/virtual-services", tags=["virtual services"])
+router = NativeRouter(prefix="/virtual-services", tags=["virtual services"])
 
 
 def rendered(configuration: Configuration, key: int | str | None) -> Any:

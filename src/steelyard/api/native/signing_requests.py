@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, flag, mapping, only, text, texts
 from steelyard.api.native.certificate_objects import request_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -18,7 +18,7 @@ from steelyard.appliance.signing import DEFAULT_KEY, SUBJECT, signing_request
 from steelyard.model.commands import RemoveSigningRequest
 from steelyard.model.configuration import Configuration
 
-router = APIRouter(prefix="/signing-requests", tags=["certificates"])
+router = NativeRouter(prefix="/signing-requests", tags=["certificates"])
 
 MEMBERS = ("name", "subject", "names", "key_type", "show_key")
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.catalogue import settings_data
 from steelyard.api.native.certificate_objects import expiry_json
 from steelyard.api.native.objects import Json, state_of, timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.statistics import TrafficCounters
 from steelyard.observe.status import ServiceState
 
-router = APIRouter(tags=["state"])
+router = NativeRouter(tags=["state"])
 
 
 def _service_state(service: VirtualService, state: ServiceState) -> Json:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, OptionalObject
 from steelyard.api.native.objects import Json, service_json, slot_json, state_of
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.services import new_sub_service, rendered
@@ -27,7 +27,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 
-router = APIRouter(prefix="/virtual-services/{index}", tags=["sub-services"])
+router = NativeRouter(prefix="/virtual-services/{index}", tags=["sub-services"])
 
 
 def _rendered(service: int) -> Render:

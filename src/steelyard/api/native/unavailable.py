@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, OptionalObject, only, optional_number, text
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.services import rendered
 from steelyard.api.native.writing import Writing, read
@@ -21,7 +21,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.error_page import decoded_page, encoded_page, media_type
 from steelyard.model.errors import NotFound, OperatorError
 
-router = APIRouter(prefix="/virtual-services/{index}", tags=["virtual services"])
+router = NativeRouter(prefix="/virtual-services/{index}", tags=["virtual services"])
 
 
 def _page(configuration: Configuration, key: int | str | None) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, only, text, texts
 from steelyard.api.native.objects import user_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -18,7 +18,7 @@ from steelyard.model.commands import AddUser, Batch, ChangePassword, Command, Re
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = NativeRouter(prefix="/users", tags=["users"])
 
 
 def _rendered(configuration: Configuration, key: int | str | None) -> Any:

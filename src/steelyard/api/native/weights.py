@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, mapping, only, optional_number
 from steelyard.api.native.objects import Json, timestamp
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import answers, body
 from steelyard.api.native.writing import read
 from steelyard.appliance.contract import ApplianceApi
@@ -23,7 +23,7 @@ from steelyard.model.errors import OperatorError
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 
-router = APIRouter(prefix="/virtual-services/{index}/weights", tags=["weights"])
+router = NativeRouter(prefix="/virtual-services/{index}/weights", tags=["weights"])
 
 
 @router.get("", responses=answers("Weights"))

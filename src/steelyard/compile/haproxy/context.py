@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from steelyard.compile.haproxy.limit_rules import LimitPlan
+from steelyard.compile.haproxy.ocsp_plan import OcspPlan
 
 
 @dataclass(frozen=True)
@@ -43,5 +44,7 @@ class ServiceContext:
     session_tickets: bool = True
     #: whether real servers are verified where a service does not say
     verify_servers: bool = False
+    #: whom services ask about clients' certificates that do so
+    ocsp: OcspPlan = field(default_factory=OcspPlan)
     #: whether there are revocation lists
     revocations: bool = False

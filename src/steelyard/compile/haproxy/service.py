@@ -11,6 +11,7 @@ from steelyard.compile.haproxy.balancing import balance, hashes, starts_slowly, 
 from steelyard.compile.haproxy.bodies import bodies_part
 from steelyard.compile.haproxy.caching import caching_part
 from steelyard.compile.haproxy.challenges import with_challenges
+from steelyard.compile.haproxy.client_ocsp import client_ocsp_part
 from steelyard.compile.haproxy.compression import compression_part
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.edge import edge_part
@@ -73,6 +74,7 @@ def compile_service(service: VirtualService, family: Family, context: ServiceCon
         sockets_part(service, family, context)
         + edge_log_part(service, family, context)
         + at_entry(service, access_part(service, family, context))
+        + client_ocsp_part(service, context.ocsp)
         + at_entry(service, Part(frontend=key_as_received(service)))
         + at_entry(service, limits_part(service, family, context))
         + at_entry(service, edge_part(service, family, context))

@@ -37,10 +37,15 @@ def client_verification(service: VirtualService, context: ServiceContext) -> Cli
     if not service.verifies_clients:
         return None
     return ClientVerification(
-        _need(service.intermediate_certificates),
+        client_authorities(service),
         TrustNeed(revocations=True, name="revoked.crl") if context.revocations else None,
         service.client_certificates_optional,
     )
+
+
+def client_authorities(service: VirtualService) -> TrustNeed:
+    """Who may have signed the certificates of a service's clients."""
+    return _need(service.intermediate_certificates)
 
 
 def server_authorities(service: VirtualService, context: ServiceContext) -> TrustNeed | None:

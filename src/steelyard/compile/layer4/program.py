@@ -1,7 +1,7 @@
 """What nftables must hold for one service, from the service and what the checks say of its servers. Pure.
 
-A new connection meets, in this order: a reset if it opens nothing (its connection was cut, and the client has to hear of
-it), the client's record, the choice of a slot, and where there is no slot the sorry server or a refusal. All packets
+A new connection meets, in this order: a reset if it opens nothing (its connection was cut, and the client has to hear
+of it), the client's record, the choice of a slot, and where there is no slot the sorry server or a refusal. All packets
 after the first follow the connection, whatever changes here.
 
 nftables cannot change an element in place, but a record can be dropped and written again in one packet (`update` of an
@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from steelyard.compile.layer4.slots import hashed, interleaved
 from steelyard.plan.layer4 import UNTOLD, Layer4Server, Layer4Service, Standings, effective_weight
 from steelyard.plan.nft import (
+    COUNTERS,
     MOST_SLOTS,
     NOTHING,
     SERVER_MARK,
@@ -40,8 +41,6 @@ from steelyard.plan.nft import (
     SetMark,
 )
 
-#: the sets whose elements count, one a server
-COUNTERS = ("opened", "from_clients", "from_servers")
 TRANSLATE = "translate"
 
 #: seconds a UDP exchange waits for its answer (the kernel's own default)

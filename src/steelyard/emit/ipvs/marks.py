@@ -1,9 +1,8 @@
 """The table `inet steelyard_ipvs`: which packets are of which IPVS service, as firewall marks.
 
-Marks are put on in the hook before IPVS's own (`input`, and `output` for clients on this host), after routing, so that no
-rule of policy routing sees them. The services' ports lie in maps, so a packet costs two look-ups however many there are,
-and a change of one service is a change of its elements. Everything is made of numbers and addresses, so nothing has to be
-quoted.
+Marks are put on in the hook before IPVS's own (`input`, and `output` for clients on this host), after routing, so that
+no rule of policy routing sees them. The services' ports lie in maps, so a packet costs two look-ups however many there
+are, and a change of one service is a change of its elements. All values are numbers and addresses, plain words.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ _SETS = {
 # The later rule wins, so a service of some ports goes before one of all. Where nothing is found a rule ends, and the
 # next one is looked at.
 _CHAINS = """
-chain mark {
+chain steer {
     meta mark set ip daddr . meta l4proto map @wildcard4
     meta mark set ip6 daddr . meta l4proto map @wildcard6
     meta mark set ip daddr . meta l4proto . th dport map @ports4
     meta mark set ip6 daddr . meta l4proto . th dport map @ports6
     meta mark @closed tcp flags & (fin | syn | rst | ack) == syn reject with tcp reset
 }
-chain from_outside { type filter hook input priority mangle; jump mark; }
-chain from_here { type filter hook output priority mangle; jump mark; }
-chain source {
+chain from_outside { type filter hook input priority mangle; jump steer; }
+chain from_here { type filter hook output priority mangle; jump steer; }
+chain translate {
     type nat hook postrouting priority srcnat;
     meta nfproto ipv4 snat ip to meta mark map @source4
     meta nfproto ipv6 snat ip6 to meta mark map @source6

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from steelyard.plan.nft import CONNECTION_MARK, CONNECTION_MASK, TABLE
+from steelyard.plan.nft import CONNECTION_MARK, CONNECTION_MASK, COUNTERS, TABLE
 
 #: persistence records of each address family, at most
 MOST_RECORDS = 1_048_576
@@ -41,7 +41,7 @@ def _sets() -> Iterator[str]:
         )
     yield f"add map inet {TABLE} slots {{ typeof numgen inc mod 2 : ct mark; }}"
     yield f"add set inet {TABLE} takes {{ type mark; }}"
-    for counter in ("opened", "from_clients", "from_servers"):
+    for counter in COUNTERS:
         yield f"add set inet {TABLE} {counter} {{ type mark; counter; }}"
 
 

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from steelyard.emit.nft import words
 from steelyard.plan.nft import (
+    SETS,
     TABLE,
     AddChain,
     AddElements,
@@ -44,7 +45,7 @@ def command_text(command: NftCommand) -> str:
     """One command."""
     match command:
         case EmptySet(where):
-            return f"flush set inet {TABLE} {words.name(where)}"
+            return f"flush {'set' if where in SETS else 'map'} inet {TABLE} {words.name(where)}"
         case AddTimeouts(timeouts):
             policy = ", ".join(f"{words.name(state)} : {words.number(seconds)}" for state, seconds in timeouts.seconds)
             kind = f"protocol {words.name(timeouts.protocol)}; l3proto {'ip6' if timeouts.ipv6 else 'ip'};"

@@ -57,7 +57,8 @@ def source(*, ipv6: bool, prefix: int) -> str:
         raise ValueError(f"a prefix of {prefix} bits is outside 1-{whole}")
     if prefix == whole:
         return word
-    return f"{word} & {ip_network(('::' if ipv6 else '0.0.0.0', prefix)).netmask}"
+    # in parentheses, because a concatenation takes no `&` without them (nftables 1.0.6)
+    return f"({word} & {ip_network(('::' if ipv6 else '0.0.0.0', prefix)).netmask})"
 
 
 def _part(part: Key) -> str:

@@ -16,7 +16,7 @@ _LONGEST_SOCKET_PATH = 90
 _STRANGE = re.compile(r"[^A-Za-z0-9_./:,@%=+-]")
 #: the end of a file's name while it is written; a killed process leaves one behind
 _HALF = ".new"
-SCRIPTS = ("persistence.lua", "body_replacement.lua", "starttls.lua")
+SCRIPTS = ("persistence.lua", "body_replacement.lua", "starttls.lua", "client_ocsp.lua")
 
 
 @dataclass(frozen=True)

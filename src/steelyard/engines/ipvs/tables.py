@@ -1,42 +1,44 @@
-"""Running transactions of `nft`, and keeping them in memory instead."""
+"""Whole transactions of nftables: carried out, tried, or kept in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from subprocess import PIPE, STDOUT, SubprocessError, run
 from typing import Protocol
 
-from steelyard.engines.programs import programs
-from steelyard.model.errors import EngineRefused, HostLacks
-
-_SECONDS = 20.0
+from steelyard.engines.nft.library import Nftables
+from steelyard.model.errors import EngineRefused
 
 
 class Tables(Protocol):
     """Something that carries out whole transactions."""
 
-    def run(self, transaction: str, *, only_check: bool = False) -> None:
-        """Carry it out or, with `only_check`, have the kernel try it. Raises `EngineRefused` or `HostLacks`."""
+    def run(self, text: str) -> None:
+        """Carry out commands, all or none. Raises `EngineRefused` with the kernel's words, or `HostLacks`."""
+        ...
+
+    def check(self, text: str) -> None:
+        """Have commands looked at without carrying them out. Raises as `run` does."""
         ...
 
 
-class NftProgram:
-    """The program `nft`, in the network namespace of the calling thread."""
+class LibraryTables:
+    """libnftables, started at the first transaction."""
 
-    def run(self, transaction: str, *, only_check: bool = False) -> None:
+    def __init__(self) -> None:
+        self._library: Nftables | None = None
+
+    def run(self, text: str) -> None:
         """See `Tables.run`."""
-        path = next(iter(programs("nft")), None)
-        if path is None:
-            raise HostLacks(
-                "IPVS services need nftables to know their packets", lacks="nft", remedy="apt-get install nftables"
-            )
-        arguments = [path, *(["-c"] if only_check else []), "-f", "-"]
-        try:
-            ended = run(arguments, input=transaction, stdout=PIPE, stderr=STDOUT, text=True, timeout=_SECONDS, check=False)
-        except (OSError, SubprocessError) as failure:
-            raise EngineRefused("nft could not be run", words=str(failure)) from failure
-        if ended.returncode:
-            raise EngineRefused("The kernel refused the marks of IPVS services", words=ended.stdout.strip())
+        self._started().run(text)
+
+    def check(self, text: str) -> None:
+        """See `Tables.check`."""
+        self._started().check(text)
+
+    def _started(self) -> Nftables:
+        if self._library is None:
+            self._library = Nftables()
+        return self._library
 
 
 @dataclass
@@ -46,9 +48,12 @@ class MemoryTables:
     done: list[str] = field(default_factory=list)
     refuse: str = ""
 
-    def run(self, transaction: str, *, only_check: bool = False) -> None:
+    def run(self, text: str) -> None:
         """See `Tables.run`."""
-        if self.refuse and self.refuse in transaction:
-            raise EngineRefused("The kernel refused the marks of IPVS services", words=self.refuse)
-        if not only_check:
-            self.done.append(transaction)
+        self.check(text)
+        self.done.append(text)
+
+    def check(self, text: str) -> None:
+        """See `Tables.check`."""
+        if self.refuse and self.refuse in text:
+            raise EngineRefused("nftables refused a change", words=self.refuse)

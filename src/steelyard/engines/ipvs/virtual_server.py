@@ -2,8 +2,8 @@
 
 Facts of the kernel (Linux 6.1, net/netfilter/ipvs) that forced the shape:
 
-- A virtual server of IPVS is known by a firewall mark, or by protocol, address and one port. A mark covers any ports and
-  lets address and ports change under open connections, so that form is the rule. `nft` puts the mark on (`marks`).
+- A virtual server is known by a firewall mark, or by protocol, address and one port. A mark covers any ports and lets
+  address and ports change under open connections, so that form is the rule. nftables puts it on (`emit.ipvs.marks`).
 - A virtual server by mark with persistence does not translate ports (ip_vs_sched_persist compares with the port of the
   virtual server, which has none), and answers of real servers find a SIP service only by address (ip_vs_new_conn_out).
   These two have the other form.
@@ -12,8 +12,8 @@ Facts of the kernel (Linux 6.1, net/netfilter/ipvs) that forced the shape:
   is open goes on.
 - Bits of the flags of a virtual server above the sixth are kept and not looked at. Ours say there that it is ours, and
   which service it is: nothing else would tell after a crash.
-- "sh" gives each real server `weight` of its 256 slots in turn (ip_vs_sh_reassign): weights of a thousand would give the
-  first one all. It refuses clients whose server is away, unless told to look further.
+- "sh" gives each real server `weight` of its 256 slots in turn (ip_vs_sh_reassign): weights of a thousand would give
+  the first one all. It refuses clients whose server is away, unless told to look further.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steelyard.model.errors import EngineRefused
-from steelyard.plan.layer4 import Layer4Server, Layer4Service, Standings, UNTOLD, effective_weight
+from steelyard.plan.layer4 import UNTOLD, Layer4Server, Layer4Service, Standings, effective_weight
 
 Endpoint = tuple[str, int]
 
@@ -86,7 +86,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServer:
-    """A service in IPVS, without its real servers. `flags` are without the kernel's own; `prefix` is of client addresses."""
+    """A service in IPVS without its real servers. `flags` leave out the kernel's own; `prefix` is of clients."""
 
     identity: Identity
     index: int
@@ -155,12 +155,10 @@ def wanted(service: Layer4Service, standings: Standings, absent: frozenset[Endpo
     for server, weight in shares:
         # IPVS fills in the client's port for 0, except where a virtual server has a port of its own
         endpoint = (server.address, server.port or identity.port)
-        if endpoint in destinations:  # the sorry server may be one of the others
-            weight = max(weight, destinations[endpoint].weight)
+        # the sorry server may be one of the others
+        share = max(weight, destinations[endpoint].weight if endpoint in destinations else 0)
         servers.setdefault(endpoint, server.key)
-        destinations[endpoint] = Destination(
-            *endpoint, METHODS[server.forwarding], weight, server.limit
-        )
+        destinations[endpoint] = Destination(*endpoint, METHODS[server.forwarding], share, server.limit)
     return Wanted(
         _virtual(service, identity, index),
         {at: one for at, one in destinations.items() if one.weight or at not in absent},
@@ -184,7 +182,7 @@ def _identity(service: Layer4Service, index: int) -> Identity:
 
 
 def by_address(service: Layer4Service) -> bool:
-    """Whether it has to be known by address and port. Only with one port it can be; `refusal` says where that matters."""
+    """Whether it has to be known by address and port, which a service of one port can be."""
     if len(service.ports) != 1 or service.ports[0].first != service.ports[0].last or service.persistence is None:
         return False
     return service.persistence.kind == "sip" or _translates(service)

@@ -1,8 +1,8 @@
 """What is read from the kernel's netfilter, and the cutting of connections, by netlink.
 
-Elements are read this way because libnftables would first read those of every table there is. Connections of a server are
-cut by one message that names its mark; the kernel looks through its whole table for each, so many servers are looked for
-together.
+Elements are read this way because libnftables would first read those of every table there is. Connections of a server
+are cut by one message that names its mark; the kernel looks through its whole table for each, so many servers are
+looked for together.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _ONE_BY_ONE = 8
 
 # attributes of set elements
 _SET_TABLE, _SET_NAME, _SET_ELEMENTS = 1, 2, 3
-_KEY, _DATA, _EXPIRES, _EXPRESSION, _EXPRESSIONS = 1, 2, 5, 7, 0x11
+_KEY, _DATA, _EXPIRES, _EXPRESSION, _EXPRESSIONS = 1, 2, 5, 7, 11
 _VALUE = 1
 _EXPRESSION_DATA, _COUNTED_BYTES, _COUNTED_PACKETS = 2, 1, 2
 # attributes of chains
@@ -90,7 +91,10 @@ class Netfilter:
 
     def counters(self, name: str) -> dict[int, Counted]:
         """The counters of a set of marks."""
-        return {_mark(one[_KEY]): _counter(one) for one in self._elements(name)}
+        found: dict[int, Counted] = {}
+        for listed in self._listed(name):
+            found.update(counted(listed))
+        return found
 
     def records(self, name: str) -> Iterator[KeptRecord]:
         """The elements of a map of persistence records."""
@@ -113,13 +117,16 @@ class Netfilter:
         """Forget every connection that has one of these marks."""
         if len(marks) <= _ONE_BY_ONE:
             for mark in marks:
-                wanted = _marked(mark, 0xFFFFFFFF)
-                self._ask(m.message(m.DELETE_CONNECTIONS, m.REQUEST | m.ACKNOWLEDGE, m.UNSPECIFIED, self._next(), wanted))
+                self._cut(mark, 0xFFFFFFFF)
             return
         for connection in self._connections(CONNECTION_MARK, CONNECTION_MASK):
             values = dict(m.attributes(connection, 4))
             if struct.unpack(">I", values[_MARK])[0] in marks:
                 self._forget(connection[0], values)
+
+    def cut_all(self) -> None:
+        """Forget every connection of every server."""
+        self._cut(CONNECTION_MARK, CONNECTION_MASK)
 
     def forget_strangers(self, places: Collection[tuple[str, int, int | None]]) -> None:
         """Forget connections without a mark to these places: address, protocol number, port or None for any.
@@ -131,6 +138,10 @@ class Netfilter:
             address, protocol, port = _target(values[_ORIGINAL])
             if (address, protocol, port) in places or (address, protocol, None) in places:
                 self._forget(connection[0], values)
+
+    def _cut(self, mark: int, mask: int) -> None:
+        wanted = _marked(mark, mask)
+        self._ask(m.message(m.DELETE_CONNECTIONS, m.REQUEST | m.ACKNOWLEDGE, m.UNSPECIFIED, self._next(), wanted))
 
     def _forget(self, family: int, values: dict[int, bytes]) -> None:
         body = m.nested(_ORIGINAL, values[_ORIGINAL])
@@ -144,12 +155,15 @@ class Netfilter:
         return [body for _, body in dump]
 
     def _elements(self, name: str) -> Iterator[dict[int, bytes]]:
+        for listed in self._listed(name):
+            for _, element in m.attributes(listed):
+                yield dict(m.attributes(element))
+
+    def _listed(self, name: str) -> Iterator[bytes]:
+        """The elements of a set, as lists of attributes."""
         wanted = m.text(_SET_TABLE, TABLE) + m.text(_SET_NAME, name)
         for _, body in self._dump(m.GET_ELEMENTS, m.INET, wanted):
-            for kind, value in m.attributes(body, 4):
-                if kind == _SET_ELEMENTS:
-                    for _, element in m.attributes(value):
-                        yield dict(m.attributes(element))
+            yield from (value for kind, value in m.attributes(body, 4) if kind == _SET_ELEMENTS)
 
     def _dump(self, kind: int, family: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Everything the kernel tells to a request; nothing when what is asked for is not there."""
@@ -221,6 +235,42 @@ def _native(data: bytes) -> int:
 
 def _mark(data: bytes) -> int:
     return _native(_value(data)[:4])
+
+
+def counted(listed: bytes) -> Iterator[tuple[int, Counted]]:
+    """Marks with their counters, from a list of elements.
+
+    Ten thousand of them are read every few seconds. All have the same shape, so the places of the numbers are looked up
+    once in the list; elements of another shape, if ever there are any, are read one by one.
+    """
+    if len(listed) < 4:
+        return
+    size = struct.unpack_from("=H", listed)[0]
+    head, count = listed[:4], len(listed) // size
+    places = _places(listed[:size])
+    if places is None or len(listed) % size or any(listed[n * size : n * size + 4] != head for n in range(count)):
+        for _, element in m.attributes(listed):
+            values = dict(m.attributes(element))
+            yield _mark(values[_KEY]), _counter(values)
+        return
+    mark, octets, packets = places
+    for start in range(0, len(listed), size):
+        yield (
+            int.from_bytes(listed[start + mark : start + mark + 4], sys.byteorder),
+            Counted(
+                int.from_bytes(listed[start + packets : start + packets + 8], "big"),
+                int.from_bytes(listed[start + octets : start + octets + 8], "big"),
+            ),
+        )
+
+
+def _places(element: bytes) -> tuple[int, int, int] | None:
+    """Where an element, with its head, has the mark, the bytes and the packets; None when that is not clear."""
+    name = element.find(b"counter\0")
+    octets = element.find(struct.pack("=HH", 12, _COUNTED_BYTES), name)
+    packets = element.find(struct.pack("=HH", 12, _COUNTED_PACKETS), octets)
+    mark = element.find(struct.pack("=HH", 8, _VALUE))
+    return None if -1 in (name, octets, packets, mark) else (mark + 4, octets + 4, packets + 4)
 
 
 def _counter(element: dict[int, bytes]) -> Counted:

@@ -235,6 +235,8 @@ class VirtualService(
             raise _clash("starttls_mode", "STARTTLS is for services of type tls (VStype)")
         if self.starttls_mode and not self.ssl_acceleration:
             raise _clash("starttls_mode", "TLS that clients begin has to end here; it needs SSLAcceleration")
+        if self.starttls_mode and self.ocsp_verify:
+            raise _clash("ocsp_verify", "clients that begin TLS by STARTTLS cannot be asked about by OCSP")
         if self.starttls_mode and (self.slots or self.is_sub):
             raise _clash("starttls_mode", "a service with STARTTLS has real servers, no sub-services")
         for name, why in refusals(self):

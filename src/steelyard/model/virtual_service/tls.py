@@ -253,9 +253,8 @@ class TlsSettings(Settings):
             "OCSPVerify",
             _SECTION,
             "OCSP Verify",
-            "Check client certificates by OCSP. HAProxy cannot ask a responder during a handshake; revocation lists"
-            " are what it checks.",
-            built=False,
+            "Ask an OCSP responder whether a client's certificate still holds, and close the connection if it does not."
+            " Needs client certificates. Answers are remembered for five minutes at most.",
         ),
     ] = False
     require_sni: Annotated[

@@ -10,24 +10,28 @@ from starlette.responses import Response
 
 from steelyard.model.commands import (
     AddService,
-    ChangeService,
+    AttachRule,
+    Command,
+    DetachRule,
     DuplicateService,
+    MoveRule,
     RemoveService,
+    RulePlace,
 )
 from steelyard.model.commands.attachments import LISTS, MEMBER_TYPES
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import DEFAULT_RULE, RULE_TYPES
-from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.effect import without_effect
 from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.observe.status import ServerState, ServiceState
 from steelyard.web.confirming import Question, confirmed
 from steelyard.web.editing import Changes, Drawn, Editor, Outlook, Part, edited
-from steelyard.web.forms.making import complaints_of
+from steelyard.web.forms.field import Offer
 from steelyard.web.frame import Visit, page
-from steelyard.web.service_form import offers_for, service_editor, values_of
+from steelyard.web.service_form import offers_for, service_editor, thought, values_of
 
 _LIST_TITLES: Mapping[str, str] = {
     "pre_rules": "Content matching rules",
@@ -172,37 +176,155 @@ def _own_slot(configuration: Configuration, service: VirtualService) -> Slot | N
 
 _NEW = (
     Part("service", "Virtual Service", ("address", "port", "protocol", "name")),
-    Part("kind", "Type and TLS", ("service_type", "ssl_acceleration", "certificates", "ssl_reencrypt"), open=False),
+    Part("kind", "Type and TLS", ("service_type", "ssl_acceleration", "certificates", "ssl_reencrypt")),
 )
+_BY_PORT = "by-port"
+
+
+def _new_values() -> dict[str, Any]:
+    found: dict[str, Any] = {name: one.default for name, one in VirtualService.declared().items()}
+    return {**found, "address": "", "port": 80, "service_type": _BY_PORT}
+
+
+def _types() -> Offer:
+    built = VirtualService.declared()["service_type"].setting
+    kinds = tuple((kind, label) for kind, label in built.choices.items() if kind not in built.unbuilt)
+    return Offer(((_BY_PORT, "by port: HTTP on 80, generic on others"), *kinds))
+
+
+def _new_outlook(changes: Changes) -> Outlook:
+    values = thought(_new_values(), changes)
+    if values["service_type"] == _BY_PORT:
+        values["service_type"] = "http"
+    return Outlook(idle=without_effect(values))
 
 
 async def add(visit: Visit) -> Response:
     """Make a virtual service; its page follows."""
-    configuration = visit.snapshot.configuration
-    declared = VirtualService.declared()
-    values: dict[str, Any] = {name: one.default for name, one in declared.items()}
-    values |= {"address": "", "port": 80, "service_type": "http"}
 
     def command(changes: Changes) -> AddService:
-        # the type follows the port unless somebody has chosen one
-        kind = changes.get("service_type")
-        settings = {name: value for name, value in changes.items() if name != "service_type"}
-        return AddService({**settings, "service_type": kind} if kind and kind != "auto" else settings)
+        chosen = {name: value for name, value in changes.items() if (name, value) != ("service_type", _BY_PORT)}
+        return AddService(chosen)
 
     editor = Editor(
         model=VirtualService,
-        values=values,
+        values=_new_values(),
         parts=_NEW,
         command=command,
         done=lambda key: visit.url("service", index=key),
-        offers={
-            **offers_for(configuration, None),
-            "service_type": _types(),
-        },
-        outlook=lambda changes: _new_outlook(changes),
+        offers={**offers_for(visit.snapshot.configuration, None), "service_type": _types()},
+        outlook=_new_outlook,
         fresh=True,
         noun="virtual service",
         apply_label="Add this Virtual Service",
         always=("address", "port"),
     )
-    return await edited(visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("service_add.html", drawn=drawn)))
+    context = {
+        "title": "Add New",
+        "sub": "Please specify the parameters for the virtual service",
+        "back": visit.url("services"),
+        "above": ("Virtual Services", visit.url("services")),
+    }
+    return await edited(
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("editor.html", context, drawn=drawn))
+    )
+
+
+_COPIED = Part("copy", "Where the copy listens", ("address", "port"))
+
+
+async def duplicate(visit: Visit) -> Response:
+    """Copy a service with its real servers and sub-services to another address or port."""
+    index: int = visit.request.path_params["index"]
+    service = visit.snapshot.configuration.service(index)
+    if service.is_sub:
+        question = Question(
+            f"Duplicate {service.title}",
+            "Duplicate",
+            visit.url("service", index=index),
+            visit.url("service", index=service.parent),
+            "Copied",
+            "The copy is another sub-service of the same parent, with everything this one has.",
+            danger=False,
+        )
+        return await confirmed(visit, DuplicateService(index), question)
+    editor = Editor(
+        model=VirtualService,
+        values=values_of(service),
+        parts=(_COPIED,),
+        command=lambda changes: DuplicateService(index, changes.get("address"), changes.get("port")),
+        done=lambda key: visit.url("service", index=key),
+        fresh=True,
+        noun="virtual service",
+        apply_label="Duplicate",
+        always=("address", "port"),
+    )
+    context = {
+        "title": f"Duplicate {service.title}",
+        "sub": "Everything is copied, its real servers and sub-services too",
+        "back": visit.url("service", index=index),
+        "above": (service.title, visit.url("service", index=index)),
+    }
+    return await edited(
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("editor.html", context, drawn=drawn))
+    )
+
+
+async def remove(visit: Visit) -> Response:
+    """Ask, and remove a service for good."""
+    index: int = visit.request.path_params["index"]
+    service = visit.snapshot.configuration.service(index)
+    then = visit.url("service", index=service.parent) if service.is_sub else visit.url("services")
+    text = "Its settings and real servers go with it; History can bring them back."
+    if service.slots:
+        text = f"Its {len(service.slots)} sub-services with their real servers go with it; History can bring them back."
+    question = Question(
+        f"Delete {service.title}?",
+        "Delete",
+        visit.url("service", index=index),
+        then,
+        f"{service.title} was deleted",
+        text,
+    )
+    return await confirmed(visit, RemoveService(index), question)
+
+
+# ------------------------------------------------------------------------------------------------------------- rules
+
+
+async def change_rules(visit: Visit) -> Response:
+    """Attach, detach or move one rule of a service, a real server or a slot, at once."""
+    index: int = visit.request.path_params["index"]
+    member = visit.field("member")
+    which: Any = visit.field("list")
+    place = RulePlace(index, None, int(member)) if member.isdecimal() else RulePlace(index, which)
+    rule, doing = visit.field("rule"), visit.field("do")
+    names = place.names(visit.snapshot.configuration)
+    command: Command
+    if doing == "detach":
+        command = DetachRule(place, rule)
+    elif doing in ("up", "down") and rule in names:
+        position = names.index(rule) + (0 if doing == "up" else 2)
+        command = MoveRule(place, rule, max(1, min(len(names), position)))
+    else:
+        command = AttachRule(place, rule)
+    outcome = await visit.execute(command)
+    if outcome.applied != "unchanged":
+        words = {"detach": "was detached", "up": "was moved", "down": "was moved"}.get(doing, "was attached")
+        visit.session.say(f"Rule {rule} {words}: revision {outcome.revision} is in effect.")
+    back = visit.field("back")
+    if back == "member":
+        return visit.go("server", index=index, server=int(member))
+    if back == "slot":
+        return visit.go("slot", index=index, slot=int(member))
+    return visit.go_to(visit.url("service", index=index) + "#rules")
+
+
+BOTH = ("GET", "POST")
+ROUTES = [
+    page("/virtual-services/add", add, name="add-service", methods=BOTH),
+    page("/virtual-services/{index:int}", show, name="service", belongs="services", methods=BOTH),
+    page("/virtual-services/{index:int}/copy", duplicate, name="copy-service", belongs="services", methods=BOTH),
+    page("/virtual-services/{index:int}/remove", remove, name="remove-service", belongs="services", methods=BOTH),
+    page("/virtual-services/{index:int}/rules", change_rules, name="service-rules", methods=("POST",)),
+]

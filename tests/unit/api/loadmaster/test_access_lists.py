@@ -102,6 +102,8 @@ def test_the_filter_is_switched(api: Api) -> None:
     refused = api.v1_error("aclcontrol", drop="1")
     assert refused == (422, "drop can only be set while the packet filter is on. Set enable=1 first")
     api.v1("aclcontrol", enable="1")
+    api.v1("aclcontrol", wuiblock="1")
+    assert api.v2("aclcontrol.iswuiblock")["aclwuiblock"] == "Block"
     assert api.appliance.configuration.access.enabled
 
 
@@ -116,7 +118,6 @@ def test_the_filter_is_switched(api: Api) -> None:
         ({"addvs": "block", "vsip": "9", "addr": "10.0.0.1"}, 422, "Unknown VS"),
         ({"add": "block", "addr": "10.0.0.1", "comment": "x" * 128}, 422, "The comment is too long"),
         ({"ifblock": "1"}, 422, "not built"),
-        ({"wuiblock": "1"}, 422, "not built"),
         ({"enable": ""}, 400, "enable: Boolean Value missing"),
         ({}, 422, "aclcontrol needs one of"),
     ],

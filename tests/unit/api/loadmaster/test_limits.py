@@ -60,7 +60,24 @@ def test_parameters_and_settings_of_services(api: Api) -> None:
     api.v1("set", param="MaxCPSLimit", value=100)
     assert api.v1("get", param="maxcpslimit") == {"maxcpslimit": "100"}
     assert api.v2("getall")["MaxCPSLimit"] == 100
-    assert "LimitLogging" in api.v1_error("set", param="LimitLogging", value=1)[1]
+    assert "RateLimitFail" in api.v1_error("set", param="RateLimitFail", value=1)[1]
+    api.v1("set", param="LimitLogging", value=1)
+    api.v2("set", param="ClientRepeatDelay", value=20)
+    assert "10 to 86400" in api.v1_error("set", param="ClientRepeatDelay", value=9)[1]
+    limits = api.appliance.configuration.limits
+    assert (limits.logging, limits.repeat_delay) == (True, 20)
+
+
+def test_the_old_name_of_the_limit_of_clients(api: Api) -> None:
+    api.v1("set", param="l7limitinput", value=25)
+    assert api.v1("get", param="ClientCPSLimit") == {"ClientCPSLimit": "25"}
+    assert api.v1("get", param="LimitInput") == {"LimitInput": "25"}
+    found = api.v2("getall")
+    assert found["l7limitinput"] == found["ClientCPSLimit"] == 25
+
+
+def test_limits_of_services(api: Api) -> None:
+    api.v1("set", param="MaxCPSLimit", value=100)
     shown = api.v1("addvs", vs="10.0.0.1", port=80, prot="tcp", vstype="http", connspersecLimit=50, maxconnslimit=9)
     assert (shown["ConnsPerSecLimit"], shown["MaxConnsLimit"], shown["RequestsPerSecLimit"]) == ("50", "9", "0")
     assert "MaxCPSLimit 100" in api.v1_error("modvs", vs=1, connspersecLimit=101)[1]

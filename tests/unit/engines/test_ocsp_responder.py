@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from tests.support.ports import free_port
 
-from steelyard.observe.ocsp_responder import NoAnswer, ask_responder
+from steelyard.engines.ocsp_responder import NoAnswer, ask_responder
 
 
 @contextmanager

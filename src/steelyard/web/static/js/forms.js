@@ -1,0 +1,27 @@
+// What forms gain from scripts: lists whose order counts are put in order, and nobody leaves with unsaved changes
+// unasked. Everything else is plain forms, and htmx where it is there.
+"use strict";
+(() => {
+  const form = () => document.getElementById("editor");
+  const touched = () => form() && form().querySelector(".field.changed") !== null;
+  let leaving = false;
+
+  const showMovers = () => document.querySelectorAll(".mover[hidden]").forEach((one) => { one.hidden = false; });
+
+  document.addEventListener("click", (event) => {
+    const mover = event.target.closest("[data-move]");
+    if (!mover) return;
+    const row = mover.closest(".pick");
+    const above = row.previousElementSibling;
+    if (!above || !above.matches(".pick")) return;
+    row.parentElement.insertBefore(row, above);
+    mover.focus();
+    row.querySelector("input").dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  document.addEventListener("submit", (event) => { if (event.target === form()) leaving = true; });
+  document.addEventListener("click", (event) => { if (event.target.closest(".bar a")) leaving = true; });
+  document.addEventListener("htmx:afterSwap", () => { leaving = false; showMovers(); });
+  window.addEventListener("beforeunload", (event) => { if (!leaving && touched()) event.preventDefault(); });
+  showMovers();
+})();
