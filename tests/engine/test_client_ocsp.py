@@ -59,8 +59,8 @@ def test_revoked_and_unknown_clients_are_refused_and_nobody_else(rig: Rig, one: 
         assert let_in(service, ann)
         assert not let_in(service, bob), "revoked"
         assert not let_in(service, eve), "the responder does not know it"
-        with Http2Client(service.address, service.port, context=context_of(ann)) as client:
-            assert [client.get("/").status for _ in range(3)] == [200] * 3
+        with Http2Client(context=context_of(ann)) as client:
+            assert [client.request(f"{service.url}/").status for _ in range(3)] == [200] * 3
         # what was said is remembered, also by a new process of HAProxy: the responder is not needed again
         responder.stop()
         service.change(name="reloaded", client_certificates_optional=True)

@@ -42,8 +42,7 @@ def test_a_reload_does_not_show(rig: Rig, one: Origin) -> None:
     record()
     for key in ((service.index, 0), (service.index, service.server(one).index)):
         readings = rig.wait_for(recorder.read(key, "hour", NOON + 60)).values()
-        carried = [
-            reading.mean[0] * (end - begin) for reading, begin, end in zip(readings, taken, taken[1:], strict=True)
-        ]
+        spans = [end - begin for begin, end in pairwise(taken)]
+        carried = [reading.mean[0] * span for reading, span in zip(readings, spans, strict=True)]
         assert [round(connections) for connections in carried] == [10, 10]
     recorder.close()

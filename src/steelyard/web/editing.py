@@ -241,7 +241,7 @@ def _drawn(
         sections,
         json.dumps(originals, separators=(",", ":")),
         revision or _number(visit.field(REVISION)) or visit.snapshot.revision,
-        visit.request.url.path,
+        visit.request.url.path + (f"?{visit.request.url.query}" if visit.request.url.query else ""),
         visit.may(editor.permission),
         review,
         complaint,

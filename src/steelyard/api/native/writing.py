@@ -47,7 +47,7 @@ def checked_reason(reason: str) -> str:
     return reason
 
 
-def revision_named(
+async def revision_named(
     if_match: Annotated[
         str | None, Header(description='The revision the change is based on, as the ETag gave it: "7".')
     ] = None,
@@ -108,7 +108,7 @@ def stale_or_same(failure: ConflictError, appliance: ApplianceApi, based_on: int
     return Stale(failure.message, field="If-Match", with_what=failure.with_what)
 
 
-def write_options(
+async def write_options(
     appliance: Appliance,
     actor: Caller,
     based_on: BasedOn,

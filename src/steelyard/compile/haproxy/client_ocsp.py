@@ -1,7 +1,7 @@
 """Clients whose certificates an OCSP responder is asked about, once the handshake is over (OCSP Verify).
 
 HAProxy cannot ask anybody. A Lua action asks the checking process, which asks the responder and judges its answer
-(`health/client_ocsp.py`); each HAProxy thread remembers answers for some minutes. What was said stands in a variable of
+(`health/client_ocsp.py`); HAProxy remembers answers for some minutes. What was said stands in a variable of
 the connection, which anything but a good answer closes. Without the checking process nobody answers, and that is a
 failure like that of a responder.
 """

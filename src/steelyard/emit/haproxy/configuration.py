@@ -50,6 +50,8 @@ class EnginePaths:
     state: str
     socket: str
     peers: str
+    #: scripts of which all threads share one
+    shared_lua: tuple[str, ...] = ()
 
     @property
     def ticket_keys(self) -> str:
@@ -99,6 +101,8 @@ def _globals(settings: Globals, paths: EnginePaths) -> Iterator[str]:
     yield _line(["httpclient.ssl.verify", "none"])
     for script in paths.lua:
         yield _line(["lua-load-per-thread", script])
+    for script in paths.shared_lua:
+        yield _line(["lua-load", script])
     for item in settings.directives:
         yield _line(item.words)
     yield _section("backend", SYNC_TABLE)

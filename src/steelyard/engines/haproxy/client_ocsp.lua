@@ -1,5 +1,5 @@
 -- Whether a client's certificate still holds: steelyard-health knows, or asks an OCSP responder. Its answer is a word and
--- for how many seconds that may be remembered. Each thread remembers by itself (lua-load-per-thread).
+-- for how many seconds that may be remembered. All threads share what is remembered (lua-load).
 local SOCKET = debug.getinfo(1, "S").source:match("^@(.*)/engine/[^/]*$") .. "/run/ocsp.sock"
 local SECONDS = 6
 local MOST = 20000

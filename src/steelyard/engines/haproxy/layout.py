@@ -16,7 +16,9 @@ _LONGEST_SOCKET_PATH = 90
 _STRANGE = re.compile(r"[^A-Za-z0-9_./:,@%=+-]")
 #: the end of a file's name while it is written; a killed process leaves one behind
 _HALF = ".new"
-SCRIPTS = ("persistence.lua", "body_replacement.lua", "starttls.lua", "client_ocsp.lua")
+SCRIPTS = ("persistence.lua", "body_replacement.lua", "starttls.lua")
+#: what one thread of HAProxy has found out the others know
+SHARED_SCRIPTS = ("client_ocsp.lua",)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Layout:
     @property
     def scripts(self) -> tuple[Path, ...]:
         """HAProxy's Lua scripts, copied from the package."""
-        return tuple(self.engine / name for name in SCRIPTS)
+        return tuple(self.engine / name for name in (*SCRIPTS, *SHARED_SCRIPTS))
 
     def paths(self, *, lua: bool, staged: bool = False) -> EnginePaths:
         """The paths the configuration names. A staged one has files of its own."""
@@ -95,10 +97,11 @@ class Layout:
             run=str(self.run),
             certificates=str(base / "certificates"),
             lists=str(base / "lists"),
-            lua=tuple(str(script) for script in self.scripts) if lua else (),
+            lua=tuple(str(self.engine / name) for name in SCRIPTS) if lua else (),
             state=str(self.state),
             socket=str(self.socket),
             peers=str(self.run / "peers.sock"),
+            shared_lua=tuple(str(self.engine / name) for name in SHARED_SCRIPTS) if lua else (),
         )
 
     def make(self) -> None:

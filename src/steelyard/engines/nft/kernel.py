@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from steelyard.engines.nft import messages as m
 from steelyard.model.errors import EngineRefused, HostLacks
@@ -42,8 +43,7 @@ _TCP, _TCP_STATE = 1, 1
 _ENDED = frozenset({6, 7, 8})
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """A counter: packets and bytes."""
 
     packets: int

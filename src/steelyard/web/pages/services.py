@@ -1,17 +1,131 @@
-"""Virtual services: the list."""
+"""Virtual services: the list, live, with filter and sort. Rows come in pieces as they are scrolled to."""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+from urllib.parse import urlencode
+
 from starlette.responses import Response
 
-from steelyard.web.frame import Visit, page
-from steelyard.web.live import Topic
+from steelyard.observe.status import ServiceState
+from steelyard.web.frame import Site, Visit, page
+from steelyard.web.live import Topic, Value, Values
+from steelyard.web.service_list import FALLING, ORDERS, Row, Rows, Seen, chosen, ordered
+from steelyard.web.traffic import Traffic
+from steelyard.web.wording import bits, look
+
+#: rows of a piece: more than fit on a large screen, few enough to be drawn in some hundredths of a second
+PIECE = 60
+_MOST_ROWS = 2000
+
+
+class _List:
+    """What the list shows, reckoned for everybody who looks."""
+
+    def __init__(self) -> None:
+        self._rows = Rows()
+        self._traffic = Traffic()
+
+    async def look(self, site: Site) -> list[Seen]:
+        """Every row as it is now."""
+        await self._traffic.look(site.appliance)
+        states = site.appliance.states()
+        return [self._seen(row, states) for row in self._rows.all(site.appliance.snapshot().configuration)]
+
+    def _seen(self, row: Row, states: Any) -> Seen:
+        state = states.get(row.index) or ServiceState(row.index, "Unknown", "no state is known yet")
+        return Seen(row, state, self._traffic.of(row.index), tuple(self._seen(sub, states) for sub in row.subs))
+
+    async def values(self, site: Site) -> Values:
+        """The values that change by themselves, of every row."""
+        seen = await self.look(site)
+        counts = Counter(one.status for one in seen)
+        found: dict[str, Value] = {
+            "revision": str(site.appliance.snapshot().revision),
+            "services.list": str(self._rows.signature),
+        }
+        for status in _STATUSES:
+            found[f"count.{status}"] = {"text": f"{counts[status]:,} {status.lower()}", "hidden": not counts[status]}
+        for one in seen:
+            _put(found, one)
+            for sub in one.subs:
+                _put(found, sub)
+        return found
+
+
+_STATUSES = ("Up", "Down", "Sorry", "Redirect", "Fail Message", "Unchecked", "Disabled")
+
+
+def _put(found: dict[str, Value], seen: Seen) -> None:
+    index, state, rate = seen.row.index, seen.state, seen.rate
+    found[f"vs{index}"] = {"text": state.status, "look": look(state.status), "title": state.reason}
+    found[f"vs{index}.c"] = f"{rate.active:,}"
+    found[f"vs{index}.b"] = throughput(rate.bytes)
+    for member in seen.row.members:
+        one = seen.member_state(member)
+        found[f"vs{index}.{member.index}"] = {
+            "look": look(one.status),
+            "title": f"{member.label}: {one.status}{f' – {one.reason}' if one.reason else ''}",
+            "said": f", {one.status}",
+        }
+
+
+def throughput(bytes_per_second: float) -> str:
+    """As it stands in a column: nothing is a dash, for the eye to pass over."""
+    return bits(bytes_per_second) if bytes_per_second else "–"
 
 
 async def services(visit: Visit) -> Response:
-    """Every virtual service."""
-    return visit.render("pages/services.html")
+    """The list, a part of it, or its card when a filter changed."""
+    text, status = visit.query("q").strip(), visit.query("status")
+    by = visit.query("sort") if visit.query("sort") in ORDERS else "address"
+    falling = visit.query("order", "down" if by in FALLING else "up") == "down"
+    start = _number(visit.query("from"), 0)
+    kept: _List = visit.site.kept("services", _List)
+    # drawn from the values as they are, named as of the moment before: a change in between is sent once more
+    moment = await visit.site.live.now("services")
+    every = await kept.look(visit.site)
+    found = ordered(chosen(every, text, status), by, falling=falling)
+    length = min(max(PIECE, _number(visit.query("rows"), PIECE)), _MOST_ROWS)
+    shown = found[start : start + length]
+    choice = {"q": text, "status": status, "sort": by if visit.query("sort") else "", "order": visit.query("order")}
+    context = {
+        "rows": shown,
+        "following": start + len(shown) if start + len(shown) < len(found) else 0,
+        "left": len(found) - start - len(shown),
+        "total": len(every),
+        "matching": len(found),
+        "counts": Counter(one.status for one in every),
+        "servers": len(
+            {member.label for one in every for sub in (one, *one.subs) for member in sub.row.members if not member.sub}
+        ),
+        "text": text,
+        "status": status,
+        "by": by,
+        "falling": falling,
+        "expanded": bool(text),
+        "address": lambda **changes: _address(visit, {**choice, **changes}),
+        "falls_first": FALLING.__contains__,
+        "signature": moment.values["services.list"],
+        "throughput": throughput,
+        "statuses": _STATUSES,
+    }
+    if visit.by_htmx and start:
+        return visit.render("pages/services_rows.html", context)
+    if visit.by_htmx:
+        return visit.render("pages/services_card.html", context)
+    return visit.render("pages/services.html", context, live="services", live_since=moment.mark)
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else otherwise
+
+
+def _address(visit: Visit, choice: dict[str, Any]) -> str:
+    said = urlencode({name: value for name, value in choice.items() if value})
+    return visit.url("services") + (f"?{said}" if said else "")
 
 
 ROUTES = [page("/virtual-services", services, name="services")]
-LIVE: tuple[Topic, ...] = ()
+LIVE: tuple[Topic, ...] = (Topic("services", lambda site: site.kept("services", _List).values(site)),)

@@ -29,6 +29,7 @@
     } else if (place.textContent !== text) place.textContent = text;
   };
   const show = (place, value) => {
+    if (place.dataset.list !== undefined) return undefined;
     if (typeof value === "string") return setText(place, value);
     if ("text" in value) setText(place, value.text);
     if ("said" in value) setText(place.querySelector(".for-readers"), value.said);
@@ -55,6 +56,7 @@
       known.set(key, value);
       for (const place of places.get(key) || []) show(place, value);
     }
+    document.dispatchEvent(new CustomEvent("steelyard:live", { detail: changed }));
     document.body.dataset.liveTook = (performance.now() - began).toFixed(1);
     document.body.dataset.liveCount = String(Number(document.body.dataset.liveCount || 0) + 1);
   };
