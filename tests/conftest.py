@@ -30,6 +30,7 @@ PACKAGES = {
     "dovecot": "dovecot-imapd",
     "h2load": "nghttp2-client",
     "ip": "iproute2",
+    "iptables-legacy": "iptables",
     "knotd": "knot",
     "leafnode": "leafnode",
     "linux.uml": "user-mode-linux",

@@ -163,8 +163,9 @@ class Site:
     def root(self) -> Path:
         return self.steelyard.state_dir
 
-    def load(self, kind: Any = "http1", **options: Any) -> Load:
-        return Load(kind, "127.0.0.1", options.pop("port", self.port), **options)
+    def load(self, kind: Any = "http1", *, pause: float = 0.02, **options: Any) -> Load:
+        """Some 150 requests a second: enough to fall into any gap, and most of the processor is left to what is tested."""
+        return Load(kind, "127.0.0.1", options.pop("port", self.port), pause=pause, **options)
 
     def status(self, server: int, service: int | None = None) -> dict[str, Any]:
         """One real server as the API tells it."""

@@ -7,7 +7,7 @@ very same service object is in the configuration and the context is equal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steelyard.compile.check_trust import check_trust, with_trust
 from steelyard.compile.haproxy.access import SharedAccess, refusal
@@ -20,6 +20,7 @@ from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
 from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_servers
 from steelyard.compile.health import compile_health_service, verdict_leaders
+from steelyard.compile.network.host import compile_network
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate
@@ -32,6 +33,7 @@ from steelyard.model.parameters import CheckParameters
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
 from steelyard.plan.health import HealthPlan, Service
+from steelyard.plan.kernel import KernelPlan
 from steelyard.plan.limits import counted_listeners, max_connections
 from steelyard.plan.trust import TrustFile, TrustNeed
 
@@ -42,6 +44,7 @@ class Plan:
 
     haproxy: HaproxyPlan
     health: HealthPlan
+    kernel: KernelPlan = field(default_factory=KernelPlan)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Compiler:
     def __init__(self, facts: EngineFacts) -> None:
         self._facts = facts
         self._last_settings = Globals(0, 0)
+        self._last_kernel = KernelPlan()
         self._last_context: _Context | None = None
         self._services: dict[int, _Compiled] = {}
         self._files: dict[str, tuple[Certificate, Authorities, CertificateFile]] = {}
@@ -126,7 +130,18 @@ class Compiler:
                 drain_seconds=configuration.layer7.drain_time,
                 drop_at_drain_end=configuration.layer7.drop_at_drain_end,
             ),
+            self._kernel(configuration),
         )
+
+    def _kernel(self, configuration: Configuration) -> KernelPlan:
+        """What the kernel must have. What came out the same stays the same object."""
+        network = compile_network(configuration)
+        before = self._last_kernel
+        if before.network == network:
+            network = before.network
+        if network is not before.network:
+            self._last_kernel = KernelPlan.model_construct(layer4={}, network=network)
+        return self._last_kernel
 
     def _note_challenge_services(self, configuration: Configuration) -> None:
         if configuration.acme_certificates is not self._ordered:

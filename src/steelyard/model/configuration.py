@@ -27,6 +27,7 @@ from steelyard.model.intermediate import Intermediate
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitEntries, LimitParameters
+from steelyard.model.network import HostParameters, HostsEntry, Interface, StaticRoute
 from steelyard.model.notification import (
     EmailParameters,
     EventParameters,
@@ -89,6 +90,11 @@ class Configuration:
     adaptive: AdaptiveParameters = field(default_factory=AdaptiveParameters)
     acme: AcmeParameters = field(default_factory=AcmeParameters)
     administration: AdministrationParameters = field(default_factory=AdministrationParameters)
+    host: HostParameters = field(default_factory=HostParameters)
+    #: the host's network, where Steelyard manages it: by name, by destination, by address
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    routes: Mapping[str, StaticRoute] = field(default_factory=dict)
+    hosts: Mapping[str, HostsEntry] = field(default_factory=dict)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
@@ -191,6 +197,7 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "adaptive": ("parameters", AdaptiveParameters),
     "acme": ("parameters", AcmeParameters),
     "administration": ("parameters", AdministrationParameters),
+    "host": ("parameters", HostParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
 }
@@ -207,6 +214,9 @@ _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "acme_accounts": ("acme_account", AcmeAccount),
     "dns_providers": ("dns_provider", DnsProvider),
     "acme_certificates": ("acme_certificate", AcmeCertificate),
+    "interfaces": ("interface", Interface),
+    "routes": ("route", StaticRoute),
+    "hosts": ("hosts_entry", HostsEntry),
 }
 
 #: the kind of the stored parts of access lists

@@ -12,6 +12,7 @@ from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.administration_parameters import AdministrationParameters
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.limits import LimitParameters
+from steelyard.model.network import HostParameters
 from steelyard.model.notification import (
     EmailParameters,
     EventParameters,
@@ -201,4 +202,5 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "adaptive": AdaptiveParameters,
     "acme": AcmeParameters,
     "administration": AdministrationParameters,
+    "host": HostParameters,
 }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from steelyard.engines.layer4.contract import Layer4Driver
+from steelyard.engines.nft.driver import NftDriver
 from steelyard.model.errors import HostLacks
 from steelyard.netd.layer4 import Factories
 
 
 def _nft() -> Layer4Driver:
-    raise HostLacks(
-        "Layer 4 by nftables is not built", lacks="a driver of layer 4", remedy="Set ForceL7 on the service"
-    )
+    return NftDriver()
 
 
 def _ipvs() -> Layer4Driver:

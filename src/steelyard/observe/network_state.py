@@ -13,8 +13,6 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pyroute2 import IPRoute
-
 from steelyard.model.errors import HostLacks
 
 InterfaceKind = Literal["port", "bond", "vlan", "vxlan", "bridge", "loopback", "other"]
@@ -103,6 +101,9 @@ class NetworkState:
 
 def read_network(resolver: Path = _RESOLVER, hosts: Path = _HOSTS) -> NetworkState:
     """The network of the namespace this process is in. Takes some milliseconds. Raises `HostLacks` without netlink."""
+    # a tenth of a second to import, which a start need not wait for
+    from pyroute2 import IPRoute
+
     try:
         with IPRoute() as netlink:
             links = list(netlink.get_links())

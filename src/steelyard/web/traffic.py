@@ -52,6 +52,11 @@ class Traffic:
             self._before = self._now if self._now.at else None
         self._now = sample
 
+    @property
+    def tls(self) -> int:
+        """TLS handshakes with clients a second."""
+        return self._now.tls_per_second
+
     def of(self, index: int) -> Rate:
         """What a service carries."""
         counters = self._now.services.get(index, _NONE)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from tests.support.certificates import Certified, authority, leaf
 
-from steelyard.model.ocsp import BadAnswer, issuer_of, judged, question, responder_of
+from steelyard.model.ocsp import BadAnswer, issuer_of, judged, question, responder_of, status_of
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 HOUR = datetime.timedelta(hours=1)
@@ -113,3 +113,35 @@ def test_the_certificate_says_whom_to_ask_and_the_chain_who_signed_it() -> None:
 
 def test_a_broken_certificate_names_nobody() -> None:
     assert responder_of(x509.load_pem_x509_certificate(ROOT.pem)) is None
+
+
+# --- about clients' certificates ------------------------------------------------------------------------------------
+
+
+def test_what_is_said_about_a_client_is_taken_once_it_is_proved() -> None:
+    def said(der: bytes) -> str:
+        return status_of(der, SHOP.certificate, MIDDLE.certificate, NOW).word
+
+    assert said(answer()) == "good"
+    assert said(answer(signer=DELEGATE, made=NOW, until=None)) == "good", "it need not say until when it holds"
+    assert said(answer(status=ocsp.OCSPCertStatus.UNKNOWN)) == "unknown"
+    revoked = status_of(answer(status=ocsp.OCSPCertStatus.REVOKED), SHOP.certificate, MIDDLE.certificate, NOW)
+    assert str(revoked) == f"revoked since {NOW - 2 * HOUR:%Y-%m-%d %H:%M} UTC" and revoked.until == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        b"nonsense",
+        answer(OTHER),
+        answer(signer=UNCHARGED),
+        answer(issuer=TWIN),
+        answer(until=NOW - HOUR, made=NOW - 2 * HOUR),
+        answer(until=None, made=NOW - 5 * HOUR),
+        answer(until=None, made=NOW + HOUR),
+        answer(status=ocsp.OCSPCertStatus.REVOKED, signer=FOREIGN),
+    ],
+)
+def test_what_is_not_proved_says_nothing_about_a_client(der: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        status_of(der, SHOP.certificate, MIDDLE.certificate, NOW)

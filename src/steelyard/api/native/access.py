@@ -50,8 +50,10 @@ async def appliance_of(request: Request) -> ApplianceApi:
 Appliance = Annotated[ApplianceApi, Depends(appliance_of)]
 
 
-async def identified(request: Request, appliance: Appliance) -> Actor:
+async def identified(request: Request) -> Actor:
     """The actor of a request. Raises `Unauthenticated` or `ForeignOrigin`."""
+    # by a call, not as a dependency: FastAPI would work that out again for each of 150 routes, at every start
+    appliance = await appliance_of(request)
     if request.app.state.trusted_local:
         return Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "cli")
     user = await _user(request, appliance)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 
-from steelyard.api.native.access import Appliance, Caller
+from steelyard.api.native.access import Caller, appliance_of
 from steelyard.api.native.faults import Stale
 from steelyard.api.native.objects import Json
 from steelyard.appliance.contract import Actor, ApplianceApi, ObjectDifference, Outcome, Preview
@@ -109,7 +109,7 @@ def stale_or_same(failure: ConflictError, appliance: ApplianceApi, based_on: int
 
 
 async def write_options(
-    appliance: Appliance,
+    request: Request,
     actor: Caller,
     based_on: BasedOn,
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
@@ -119,7 +119,7 @@ async def write_options(
     ] = None,
 ) -> Write:
     """The options of a write, from the query and If-Match."""
-    return Write(appliance, actor, dry_run, checked_reason(reason), wait, based_on)
+    return Write(await appliance_of(request), actor, dry_run, checked_reason(reason), wait, based_on)
 
 
 Writing = Annotated[Write, Depends(write_options)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from steelyard.engines.ipvs.virtual_server import Identity
 
-TABLE = Path("/proc/net/ip_vs_conn")
+TABLE = Path("/proc/thread-self/net/ip_vs_conn")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from steelyard.emit.ipvs.marks import Elements, MarkedService, changes, elements, removal, whole
+from steelyard.emit.ipvs.marks import MarkedService
 from steelyard.engines.ipvs.connections import Connection, read
 from steelyard.engines.ipvs.kernel import IpvsKernel, NetlinkIpvs
+from steelyard.engines.ipvs.marks import Marks, NftMarks
 from steelyard.engines.ipvs.settings import Settings
-from steelyard.engines.ipvs.tables import LibraryTables, Tables
 from steelyard.engines.ipvs.virtual_server import (
     Endpoint,
     Identity,
@@ -37,7 +37,7 @@ from steelyard.engines.layer4.contract import Record, ServiceTraffic, Traffic
 from steelyard.model.errors import EngineRefused, HostLacks
 from steelyard.plan.layer4 import ALL_PORTS, Layer4Service, ServerName, Standing, Standings
 
-LOADED = Path("/proc/net/ip_vs")
+LOADED = Path("/proc/thread-self/net/ip_vs")
 #: the kernel expires connections of a removed real server a moment later, in the background
 _CUT_SECONDS = 0.5
 
@@ -51,7 +51,6 @@ class _Work:
     """A change, ready to be carried out. `after` is what goes once nothing leads there any more."""
 
     before: tuple[Step, ...]
-    transaction: str
     after: tuple[Step, ...]
     states: Mapping[Identity, State | None]
     marked: Mapping[str, MarkedService | None]
@@ -63,7 +62,7 @@ class IpvsDriver:
     """See `engines.layer4.contract.Layer4Driver`."""
 
     kernel: IpvsKernel = field(default_factory=NetlinkIpvs)
-    tables: Tables = field(default_factory=LibraryTables)
+    marks: Marks = field(default_factory=NftMarks)
     settings: Settings = field(default_factory=Settings)
     connections: Callable[[], Iterator[Connection]] = read
     loaded: Callable[[], bool] = LOADED.exists
@@ -95,8 +94,7 @@ class IpvsDriver:
         work = self._work(services, self._standings)
         for virtual, _ in (state for state in work.states.values() if state is not None):
             self._try(virtual)
-        if work.transaction:
-            self.tables.check(work.transaction)
+        self._mark(work, trial=True)
 
     def apply(self, services: Mapping[str, Layer4Service | None], standings: Standings) -> None:
         """See the contract."""
@@ -156,7 +154,8 @@ class IpvsDriver:
     def describe(self, services: Mapping[str, Layer4Service | None]) -> tuple[str, ...]:
         """See the contract."""
         work = self._work(services, self._standings)
-        marks = ("nftables: change the marks of IPVS services",) if work.transaction else ()
+        differ = any(self._marked.get(key) != service for key, service in work.marked.items())
+        marks = ("nftables: change the marks of IPVS services",) if differ else ()
         return (*map(str, work.before), *marks, *map(str, work.after))
 
     def traffic(self) -> Mapping[str, ServiceTraffic]:
@@ -205,7 +204,7 @@ class IpvsDriver:
         if self.loaded():
             for one in self.kernel.ours().values():
                 self.kernel.do(Step("remove", one.state[0]))
-            self.tables.run(removal())
+            self.marks.remove()
             self.settings.put_back()
         self.__post_init__()
 
@@ -231,13 +230,7 @@ class IpvsDriver:
         for identity, state in states.items():
             for step in steps(self._states.get(identity), state):
                 (after if step.action == "remove" else before).append(step)
-        return _Work(tuple(before), self._transaction(marked), tuple(after), states, marked, wants)
-
-    def _transaction(self, marked: Mapping[str, MarkedService | None]) -> str:
-        if not self._table_known:
-            return whole(_elements({**self._marked, **marked}))
-        old = {key: self._marked[key] for key in marked if key in self._marked}
-        return changes(_elements(old), _elements(marked))
+        return _Work(tuple(before), tuple(after), states, marked, wants)
 
     def _try(self, virtual: VirtualServer) -> None:
         needs = (virtual.schedule, virtual.engine)
@@ -272,8 +265,7 @@ class IpvsDriver:
     def _run(self, work: _Work) -> None:
         for step in work.before:
             self._do(step)
-        if work.transaction:
-            self._transact(work.transaction)
+        self._mark(work)
         for key, service in work.marked.items():
             if service is None:
                 self._marked.pop(key, None)
@@ -296,17 +288,24 @@ class IpvsDriver:
                 self._do(step)
         if self._marked != marked or not self._table_known:
             self._marked = dict(marked)
-            self._transact(whole(_elements(marked)))
+            self.marks.replace(marked.values())
+            self._table_known = True
 
     def _read(self) -> dict[Identity, State]:
         return {identity: one.state for identity, one in self.kernel.ours().items()}
 
-    def _transact(self, transaction: str) -> None:
+    def _mark(self, work: _Work, *, trial: bool = False) -> None:
+        """The part of a change that the table of marks has in it."""
+        after = {**self._marked, **work.marked}
         try:
-            self.tables.run(transaction)
+            if self._table_known:
+                old = [self._marked[key] for key in work.marked if key in self._marked]
+                self.marks.change(old, _present(work.marked), trial=trial)
+            elif after:
+                self.marks.replace(_present(after), trial=trial)
         except EngineRefused as refusal:
             raise _TableRefused(str(refusal), words=refusal.words) from refusal
-        self._table_known = True
+        self._table_known = self._table_known or (bool(after) and not trial)
 
     def _do(self, step: Step) -> None:
         """One step, and what the kernel has after it."""
@@ -366,8 +365,8 @@ def _marked(service: Layer4Service, want: Wanted) -> MarkedService:
     )
 
 
-def _elements(marked: Mapping[str, MarkedService | None] | Mapping[str, MarkedService]) -> Elements:
-    return elements(one for one in marked.values() if one is not None)
+def _present(marked: Mapping[str, MarkedService | None]) -> list[MarkedService]:
+    return [one for one in marked.values() if one is not None]
 
 
 def _plus(one: Traffic, other: Traffic, *, sign: int = 1) -> Traffic:

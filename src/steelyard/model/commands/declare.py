@@ -24,11 +24,13 @@ from steelyard.model.commands.declared_limits import DeclaredLimit, with_declare
 from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
 from steelyard.model.commands.intermediates import declared_intermediates
 from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
+from steelyard.model.commands.network import refuse_unmanaged
 from steelyard.model.commands.parameter_secrets import put_away, with_kept
 from steelyard.model.commands.rules import declared_rules
 from steelyard.model.commands.services import AddService, new_server, with_service
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError, located
+from steelyard.model.network import HostParameters
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer, checked_address
 from steelyard.model.virtual_service import VirtualService
@@ -135,9 +137,14 @@ class Declare:
         secrets: dict[str, bytes] = {}
         for section, model in models.items():
             before = getattr(configuration, section)
+            if section == "host" and section not in self.parameters:
+                # whoever declares services does not mean to give up the network they are reached by
+                continue
             with located(f"parameters.{section}"):
                 given = model.make(with_kept(before, dict(self.parameters.get(section, {}))))
                 made, more = put_away(section, before, given, self.place)
+            if isinstance(before, HostParameters) and isinstance(made, HostParameters):
+                refuse_unmanaged(before, made)
             parts[section] = before if made == before else made
             secrets |= more
         return replace(configuration, **parts), secrets

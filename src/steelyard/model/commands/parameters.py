@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Literal
 
 from steelyard.model.commands.cipher_sets import check_admin_cipher_set
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.network import refuse_unmanaged
 from steelyard.model.commands.parameter_secrets import put_away
 from steelyard.model.configuration import Configuration
 from steelyard.model.limits import LimitParameters, refuse_above_global
+from steelyard.model.network import HostParameters
 from steelyard.model.setting import Settings
 
 Section = Literal[
@@ -23,6 +25,7 @@ Section = Literal[
     "adaptive",
     "acme",
     "administration",
+    "host",
     "syslog",
     "email",
     "snmp",
@@ -49,6 +52,8 @@ class SetParameters:
         after, secrets = put_away(self.section, before, before.changed(self.changes), self.place)
         if after == before:
             return Change(configuration, self.section)
+        if isinstance(before, HostParameters) and isinstance(after, HostParameters):
+            refuse_unmanaged(before, after)
         if isinstance(after, LimitParameters):
             for service in configuration.services.values():
                 refuse_above_global(after, service)

@@ -83,6 +83,7 @@ _RULES = (
             "client_certificates",
             "client_certificates_optional",
             "intermediate_certificates",
+            "ocsp_verify",
             "pass_cipher",
             "ssl_reencrypt",
             "pass_sni",
@@ -100,7 +101,7 @@ _RULES = (
     ),
     _Rule(("tls13_cipher_set",), _offers("TLSv1.3"), "TLS 1.3 is not offered"),
     _Rule(
-        ("client_certificates_optional", "intermediate_certificates"),
+        ("client_certificates_optional", "intermediate_certificates", "ocsp_verify"),
         lambda v: v["client_certificates"] != 0,
         "clients are not asked for certificates",
     ),

@@ -10,13 +10,15 @@ import hmac
 import json
 import socket
 import time
-
-import httpx
+from typing import TYPE_CHECKING
 
 from steelyard import __version__
 from steelyard.observe.events.channel import Undelivered
 from steelyard.observe.events.gathering import Batch
 from steelyard.observe.events.trust import Trust, why_not
+
+if TYPE_CHECKING:
+    import httpx
 
 _TIMEOUT = 10.0
 SIGNATURE, MOMENT = "X-Steelyard-Signature", "X-Steelyard-Timestamp"
@@ -43,6 +45,9 @@ class WebhookSender:
 
     def deliver(self, batch: Batch) -> None:
         """Send one request. Raises `Undelivered` unless the answer is 2xx."""
+        # a tenth of a second to import, for those who have a webhook
+        import httpx
+
         body = written(batch, self._name)
         at = str(int(time.time()))
         headers = {"Content-Type": "application/json", "User-Agent": f"steelyard/{__version__}", MOMENT: at}
@@ -67,6 +72,8 @@ class WebhookSender:
 
     def _connected(self) -> httpx.Client:
         if self._client is None:
+            import httpx
+
             self._client = httpx.Client(
                 verify=self._trust.context(), timeout=_TIMEOUT, follow_redirects=False, trust_env=False
             )

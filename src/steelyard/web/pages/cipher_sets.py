@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from steelyard.model.cipher_set import BUILT_IN, CipherSet, members
+from steelyard.model.ciphers import CIPHERS
 from steelyard.model.commands import PutCipherSet, RemoveCipherSet
 from steelyard.model.configuration import Configuration
 from steelyard.web.confirming import Question, confirmed
@@ -20,10 +21,9 @@ _PARTS = (Part("set", "Cipher Set", ("name", "ciphers")),)
 
 def _known(visit: Visit) -> Offer:
     """Every cipher that a set may have, those first that HAProxy's library has."""
-    names = list(dict.fromkeys(name for each in BUILT_IN.values() for name in each))
     has = visit.appliance.ciphers()
     labels = [
-        (name, name if has is None or name in has else f"{name} (not in this host's TLS library)") for name in names
+        (name, name if has is None or name in has else f"{name} (not in this host's TLS library)") for name in CIPHERS
     ]
     return Offer(tuple(sorted(labels, key=lambda pair: pair[0] != pair[1])))
 

@@ -16,13 +16,13 @@ from steelyard.model.certificate_expiry import expiry_warnings
 from steelyard.model.configuration import Configuration
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.events.log import Query
-from steelyard.observe.recording.readings import EVERYTHING, HOST, Key, Reading
+from steelyard.observe.recording.readings import EVERYTHING, HOST, Reading
 from steelyard.observe.recording.tiers import FINEST
 from steelyard.observe.status import ServerState, ServiceState
 from steelyard.web.frame import Site, Visit, page
 from steelyard.web.live import Topic, Value, Values
 from steelyard.web.traffic import Traffic, together
-from steelyard.web.wording import duration, kilobytes, plural, scaled, thousands
+from steelyard.web.wording import duration, kilobytes, look, plural, scaled, thousands
 
 #: more than these are counted, not listed
 _MOST_ATTENTION = 12
@@ -79,14 +79,14 @@ class _Home:
             "rate.active": f"{rate.active:,} open now",
             "rate.bits": bits,
             "rate.unit": unit,
+            "rate.tls": f"{thousands(self._traffic.tls)} TLS handshakes/s",
             "host.cpu": f"{100 - figures.cpu.idle - figures.cpu.waiting}%",
-            "host.memory": f"{100 * memory.used // memory.total if memory.total else 0}%",
+            "host.memory": f"· {100 * memory.used // memory.total if memory.total else 0}%",
             "host.memory.of": f"{kilobytes(memory.used)} of {kilobytes(memory.total)}",
             "graph.connections": {"points": _points(recorded, 0)},
             "graph.requests": {"points": _points(recorded, 1)},
             "graph.bits": {"points": _points(recorded, 2, 3)},
             "graph.cpu": {"points": _points(of_host, 0, most=100)},
-            "graph.memory": {"points": _points(of_host, 1, most=100)},
         }
         found |= _counts(configuration, states)
         attention = tuple(_attention(site, configuration, states))
@@ -109,6 +109,8 @@ def _counts(configuration: Configuration, states: Mapping[int, ServiceState]) ->
     return {
         "services.up": f"{services['Up'] + services['Unchecked']:,}",
         "services.of": _rest(services, ("Up", "Unchecked")),
+        "services.share": {"html": _share(services)},
+        "servers.share": {"html": _share(servers)},
         "servers.up": f"{servers['Up'] + servers['Unchecked'] + servers['Standby']:,}",
         "servers.of": _rest(servers, ("Up", "Unchecked", "Standby")),
     }
@@ -118,6 +120,25 @@ def _rest(counts: Counter[str], well: tuple[str, ...]) -> str:
     """Beside how many are up: of how many, and what the others are."""
     others = [f"{count:,} {status.lower()}" for status, count in sorted(counts.items()) if status not in well]
     return " · ".join((f"of {counts.total():,}", *others))
+
+
+def _share(counts: Counter[str]) -> str:
+    """A bar that shows how many of all are up, in trouble, down and switched off."""
+    widths: Counter[str] = Counter()
+    for status, count in counts.items():
+        kind = look(status)
+        widths[{"unchecked": "up", "standby": "up", "instead": "drain"}.get(kind, kind)] += count
+    parts, at = [], 0.0
+    for kind in ("up", "drain", "down", "off"):
+        wide = 100 * widths[kind] / (widths.total() or 1)
+        if wide:
+            parts.append(f'<rect class="{kind}" x="{at:.2f}" y="0" width="{wide:.2f}" height="6"/>')
+        at += wide
+    if not parts:
+        parts.append('<rect class="off" x="0" y="0" width="100" height="6"/>')
+    return (
+        f'<svg class="share" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}</svg>'
+    )
 
 
 def _overall(
@@ -153,9 +174,9 @@ def _attention(site: Site, configuration: Configuration, states: Mapping[int, Se
             yield Attention(one.status, where, _why(one, now), site.link("service", index=service.index), "Why?")
     for warning in expiry_warnings(configuration, datetime.now(UTC)):
         left = "Expired" if warning.days_left < 0 else plural(warning.days_left, "day")
-        look = "down" if warning.days_left < 7 else "drain"
+        grave = "down" if warning.days_left < 7 else "drain"
         page_name = "certificates" if warning.kind == "certificate" else "intermediates"
-        yield Attention(left, warning.certificate, warning.text, site.link(page_name), look=look)
+        yield Attention(left, warning.certificate, warning.text, site.link(page_name), look=grave)
 
 
 def _why(state: ServerState, now: float) -> str:

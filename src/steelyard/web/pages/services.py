@@ -66,14 +66,14 @@ def _put(found: dict[str, Value], seen: Seen) -> None:
         one = seen.member_state(member)
         found[f"vs{index}.{member.index}"] = {
             "look": look(one.status),
-            "title": f"{member.label}: {one.status}{f' – {one.reason}' if one.reason else ''}",
+            "title": f"{member.label}: {one.status}{f': {one.reason}' if one.reason else ''}",
             "said": f", {one.status}",
         }
 
 
 def throughput(bytes_per_second: float) -> str:
     """As it stands in a column: nothing is a dash, for the eye to pass over."""
-    return bits(bytes_per_second) if bytes_per_second else "–"
+    return bits(bytes_per_second) if bytes_per_second else "-"
 
 
 async def services(visit: Visit) -> Response:

@@ -37,7 +37,8 @@ def test_client_certificates_are_set_and_shown(api: Api, version: int) -> None:
     assert "IntermediateCerts" not in call("showvs", vs="1")
     assert "names 'nobody'" in error("modvs", vs="1", intermediatecerts="nobody")[1]
     assert "is not one of the choices" in error("modvs", vs="1", clientcert=7)[1]
-    assert "OCSPVerify" in error("modvs", vs="1", ocspverify=1)[1]
+    call("modvs", vs="1", ocspverify=1)
+    assert str(call("showvs", vs="1")["OCSPVerify"]) in ("Y", "True")
     call("modvs", vs="1", clientcert=0)
     assert str(call("showvs", vs="1")["ClientCert"]) == "0"
 
@@ -60,4 +61,15 @@ def test_stapling_and_verification_of_real_servers_are_parameters(api: Api) -> N
         api.v1("set", param=name, value=value)
         assert str(api.v1("get", param=name)[name]) == shown
     assert "3600 to 86400" in api.v2_error("set", param="SSLRefreshInterval", value=60)[1]
-    assert "revocation lists" in api.v1_error("set", param="OCSPServer", value="ocsp.example")[1]
+    for name, value, shown in (
+        ("OCSPServer", "ocsp.example", "ocsp.example"),
+        ("OCSPPort", 8080, "8080"),
+        ("OCSPUrl", "/ask", "/ask"),
+        ("OCSPUseSSL", 1, "yes"),
+        ("OCSPOnServerFail", 1, "yes"),
+    ):
+        api.v1("set", param=name, value=value)
+        assert str(api.v2("get", param=name)[name]).replace("True", "yes") == shown
+    assert api.appliance.configuration.tls.responder == "https://ocsp.example:8080/ask"
+    assert "host name" in api.v1_error("set", param="OCSPServer", value="a b")[1]
+    assert "OCSPVerify" in api.v1_error("set", param="OCSPcertChecking", value=1)[1]

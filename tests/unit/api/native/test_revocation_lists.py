@@ -88,7 +88,10 @@ async def test_services_say_whom_they_accept_and_are_relied_on(api: httpx.AsyncC
         ({"client_certificates": 7}, "is not one of the choices"),
         ({"server_authorities": ["nobody"]}, "server_authorities names 'nobody'"),
         ({"server_verification": "maybe"}, "is not one of the choices"),
-        ({"ocsp_verify": True}, "is not built"),
+        (
+            {"ocsp_verify": True, "client_certificates": 1, "service_type": "tls", "starttls_mode": 2},
+            "cannot be asked about by OCSP",
+        ),
     ):
         refused = await api.post("/virtual-services", json={**service, **wrong})
         assert refused.status_code == 422
