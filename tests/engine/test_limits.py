@@ -24,6 +24,7 @@ from steelyard.engines.host import LocalHost
 from steelyard.explain.request import Request
 from steelyard.model.commands import (
     AddLimitRule,
+    AddRule,
     AddServer,
     ChangeLimitRule,
     CreateSubService,
@@ -486,3 +487,31 @@ def test_a_limiting_rule_holds_beside_limits_of_clients(limited: Rig, one: Origi
     eventually(agrees, "explain says so too")
     assert set(outcomes(service, 10, "/dear", source=ONE_CLIENT)[0]) == {200}
     assert set(outcomes(service, 10, "/", source=ONE_CLIENT)[0]) == {200}
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_sub_services_that_rules_choose_have_their_limits_each_for_itself(
+    limited: Rig, one: Origin, two: Origin, everywhere: bool
+) -> None:
+    """Beside limits of their parent, and of everything and of clients, which take up all of HAProxy's trackers."""
+    for name in ("one", "two"):
+        limited.do(AddRule({"name": name, "match_type": "prefix", "pattern": f"/{name}"}))
+    more = {"requests_per_second": 100_000, "client_requests_per_second": 100_000} if everywhere else {}
+    set_limits(limited, answer=1, **more)
+    parent = limited.http(check_type="none", requests_per_second=100_000)
+    subs = []
+    for name, origin, limit in (("one", one, 1), ("two", two, 1000)):
+        data = {"service_type": "http", "check_type": "none", "servers": [member(origin)], "requests_per_second": limit}
+        made = limited.do(CreateSubService(parent.index, data, {"rules": [name]}))
+        subs.append(Service(limited, int(str(made.key))))
+    eventually(lambda: outcome(lambda: parent.fetch("/two")) == 200, "the parent leads to its sub-services")
+    quiet()
+    blocked = Blocked(limited)
+    # what the other carries does not count
+    assert set(outcomes(parent, 10, "/two")[0]) == {200}
+    found, seconds = outcomes(parent, 30, "/one")
+    assert 1 <= found[200] <= seconds
+    assert set(found) == {200, 429}
+    assert set(outcomes(parent, 10, "/two")[0]) == {200}
+    assert blocked.of(subs[0]) == (0, 0, found[429])
+    assert blocked.of(parent, subs[1]) == (0, 0, 0)

@@ -53,3 +53,8 @@ class RefusingHaproxy:
             marker.touch()
         else:
             marker.unlink(missing_ok=True)
+
+    def refuse_nothing(self) -> None:
+        """Be HAProxy itself again."""
+        for what in ("refuse", "refuse-last", "spoil"):
+            self.set(what, on=False)

@@ -98,6 +98,7 @@ class Site:
         self.index = 0
         self.origins: list[Origin] = []
         self._number = servers
+        self._declared: dict[str, Any] = {}
         self.steelyard = SteelyardProcess(state_dir, haproxy=haproxy)
 
     def __enter__(self) -> Self:
@@ -108,6 +109,7 @@ class Site:
             self.patch("/parameters/checks", QUICK_CHECKS)
             if self._with_service:
                 self.index = self.add_service(self.port, **self._settings)
+            self._declared = self.configuration()
             self._stack = stack.pop_all()
         return self
 
@@ -117,6 +119,21 @@ class Site:
     def restart(self) -> None:
         """Start the control plane again, stopping it first if it runs."""
         self.steelyard.restart(START_SECONDS)
+
+    def renew(self) -> None:
+        """Make it what it was after its start, for the next test. `AssertionError` when what runs is not well."""
+        for origin in self.origins:
+            origin.health_status, origin.delay, origin.silent = 200, 0.0, False
+            origin.statuses.clear()
+        self._ok("PUT", "/configuration?wait=true", self._declared)
+        for server in range(1, len(self.origins) + 1):
+            self.wait_for_status(server, "Up")
+            self.wait_for_running(f"vs{self.index}/rs{server}", takes_clients=True)
+        assert self.problems() == []
+        assert len(self.steelyard.haproxy_worker_pids()) >= 1
+        self.steelyard.health_pid()  # exactly one
+        for origin in self.origins:
+            origin.clear()
 
     # --- changes, each acknowledged or an AssertionError -------------------------------------------------------------
 
@@ -164,7 +181,7 @@ class Site:
         return self.steelyard.state_dir
 
     def load(self, kind: Any = "http1", *, pause: float = 0.02, **options: Any) -> Load:
-        """Some 150 requests a second: enough to fall into any gap, and most of the processor is left to what is tested."""
+        """Some 150 requests a second: enough to fall into any gap, and they leave the processor to what is tested."""
         return Load(kind, "127.0.0.1", options.pop("port", self.port), pause=pause, **options)
 
     def status(self, server: int, service: int | None = None) -> dict[str, Any]:

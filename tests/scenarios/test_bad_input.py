@@ -18,7 +18,9 @@ import pytest
 from tests.scenarios.site import Site
 from tests.support import certificates
 from tests.support.api_clients import Answer
+from tests.support.bad_values import CONTROLS, WRONG, in_turn
 from tests.support.clients import client_context
+from tests.support.load import Load
 from tests.support.ports import free_port
 
 from steelyard.model.real_server import RealServer
@@ -27,7 +29,6 @@ from steelyard.model.virtual_service import VirtualService
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.needs("haproxy"), pytest.mark.timeout(180)]
 
 JSON = {"Content-Type": "application/json"}
-CONTROLS = ["\n", "\r\nX-Evil: 1", "\x00", "\x1b[31m", "\x7f", "\u2028", "\u0085"]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +37,22 @@ def shared() -> Iterator[Site]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def traffic(shared: Site) -> Iterator[Load]:
+    with shared.load() as load:
+        yield load
+    load.result().assert_clean()
+
+
 @pytest.fixture
-def untouched(shared: Site) -> Iterator[Site]:
+def untouched(shared: Site, traffic: Load) -> Iterator[Site]:
     """The site, with traffic flowing; afterwards nothing may have changed and no request may have failed."""
     site = shared
     before, running, worker, pid = site.saved(), site.running(), site.worker(), site.steelyard.pid
-    with site.load() as load:
-        yield site
-        load.wait_for_more(20)
-    load.result().assert_clean(at_least=20)
+    failed = traffic.failed
+    yield site
+    traffic.wait_for_more(20)
+    assert traffic.failed == failed
     assert site.saved() == before
     assert (site.running(), site.worker(), site.steelyard.pid) == (running, worker, pid)
     assert site.problems() == []
@@ -89,12 +97,11 @@ def turned_down(answer: Answer, *says: str) -> None:
 
 
 def test_control_characters_in_every_setting(native: httpx.Client) -> None:
-    for name in VirtualService.declared():
-        for control in CONTROLS:
-            answer = native.patch("/virtual-services/1", json={name: f"a{control}b"})
-            error = refused(answer, 400, 422)
-            assert name in str(error), (name, error)
-            assert control not in str(error["message"]), error
+    for name, control in in_turn(VirtualService.declared(), CONTROLS):
+        answer = native.patch("/virtual-services/1", json={name: f"a{control}b"})
+        error = refused(answer, 400, 422)
+        assert name in str(error), (name, error)
+        assert control not in str(error["message"]), error
     for name in RealServer.declared():
         answer = native.patch("/virtual-services/1/real-servers/1", json={name: "a\nb"})
         assert name in str(refused(answer, 400, 422)), name
@@ -122,21 +129,17 @@ def test_control_characters_in_every_parameter_of_loadmaster(untouched: Site) ->
         turned_down(loadmaster.call("no%01such"))
 
 
-WRONG = [None, True, [], {}, [1], {"a": 1}, -1, 0, 10**30, 1.5, "1e3", "", " ", "x" * 100_000, "\ud800"]
-
-
 def test_wrong_types_and_ranges(native: httpx.Client) -> None:
     """Whatever is given for any setting: an answer below 500, and when it is refused the setting is named."""
     dry = {"dry_run": "true"}
-    for name in VirtualService.declared():
-        for value in WRONG:
-            body = json.dumps({name: value}).encode()
-            answer = native.patch("/virtual-services/1", params=dry, content=body, headers=JSON)
-            assert answer.status_code < 500, (name, value, answer.text)
-            if answer.status_code != 200:
-                named = (name, VirtualService.wire_name(name), "JSON")
-                assert any(word in answer.text for word in named), (name, value, answer.text)
-            assert "Traceback" not in answer.text
+    for name, value in in_turn(VirtualService.declared(), WRONG):
+        body = json.dumps({name: value}).encode()
+        answer = native.patch("/virtual-services/1", params=dry, content=body, headers=JSON)
+        assert answer.status_code < 500, (name, value, answer.text)
+        if answer.status_code != 200:
+            named = (name, VirtualService.wire_name(name), "JSON")
+            assert any(word in answer.text for word in named), (name, value, answer.text)
+        assert "Traceback" not in answer.text
 
 
 # --- addresses and ports

@@ -6,7 +6,6 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -17,12 +16,6 @@ from tests.support.ports import free_port
 from tests.support.steelyard_process import SteelyardProcess
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.needs("haproxy"), pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def on_each(each_haproxy: str) -> Iterator[Site]:
-    with Site(haproxy=each_haproxy) as made:
-        yield made
 
 
 def test_traffic_and_checks_go_on_and_a_restart_adopts_them(on_each: Site) -> None:
@@ -191,7 +184,7 @@ def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_eac
     known: dict[str, object] = {}
     changes = 0
     with site.load() as load:
-        for turn in range(5):
+        for turn in range(3):
             with Burst(site, rng) as burst:
                 time.sleep(rng.uniform(0.1, 1.6))  # the moment of the kill is what this test varies
                 site.steelyard.kill9()
@@ -212,38 +205,38 @@ def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_eac
             site.steelyard.haproxy_master_pid()  # exactly one
             site.steelyard.health_pid()  # exactly one
     assert changes > 8
-    load.result().assert_clean(at_least=500)
+    load.result().assert_clean(at_least=300)
     statuses = {entry["status"] for entry in site.get("/history?limit=500")}
     assert statuses == {"applied"}
 
 
-def test_killed_while_it_reloads_clients_stay_with_their_servers(each_haproxy: str) -> None:
+def test_killed_while_it_reloads_clients_stay_with_their_servers(on_each: Site) -> None:
     """The records pass from worker to worker; a control plane that dies in between must not hold clients up."""
-    rng = random.Random(5)
-    with Site(haproxy=each_haproxy, settings={"persistence": "src"}) as site:
-        sources = [f"127.0.0.{number}" for number in range(10, 22)]
+    site, rng = on_each, random.Random(5)
+    site.patch("/virtual-services/1?wait=true", {"persistence": "src"})
+    sources = [f"127.0.0.{number}" for number in range(10, 22)]
 
-        def servers() -> list[str]:
-            url = f"http://127.0.0.1:{site.port}/"
-            return [fetch(url, source=source, timeout=3).name for source in sources]
+    def servers() -> list[str]:
+        url = f"http://127.0.0.1:{site.port}/"
+        return [fetch(url, source=source, timeout=3).name for source in sources]
 
-        with site.load() as load:
-            before = servers()
-            assert len(set(before)) == 3
-            for _ in range(5):
-                with contextlib.suppress(httpx.HTTPError, RuntimeError), ThreadPoolExecutor(1) as pool:
-                    idle = {"idle_time": rng.randint(60, 600)}
-                    change = pool.submit(site.patch, "/virtual-services/1?wait=true", idle)
-                    time.sleep(rng.uniform(0.02, 0.3))  # the moment of the kill is what this test varies
-                    site.steelyard.kill9()
-                    change.result()
-                assert servers() == before
-                site.restart()
-                assert servers() == before
-        result = load.result()
-        result.assert_clean(at_least=200)
-        assert result.longest_gap < 2.0
-        assert site.problems() == []
+    with site.load() as load:
+        before = servers()
+        assert len(set(before)) == 3
+        for _ in range(3):
+            with contextlib.suppress(httpx.HTTPError, RuntimeError), ThreadPoolExecutor(1) as pool:
+                idle = {"idle_time": rng.randint(60, 600)}
+                change = pool.submit(site.patch, "/virtual-services/1?wait=true", idle)
+                time.sleep(rng.uniform(0.02, 0.3))  # the moment of the kill is what this test varies
+                site.steelyard.kill9()
+                change.result()
+            assert servers() == before
+            site.restart()
+            assert servers() == before
+    result = load.result()
+    result.assert_clean(at_least=200)
+    assert result.longest_gap < 2.0
+    assert site.problems() == []
 
 
 @pytest.mark.timeout(300)
@@ -252,7 +245,7 @@ def test_killed_while_services_are_added_every_acknowledged_one_serves(site: Sit
     acknowledged: dict[int, int] = {}
     rng = random.Random(3)
     with site.load() as load:
-        for _ in range(5):
+        for _ in range(4):
             stop = threading.Event()
 
             def add(stop: threading.Event = stop) -> None:

@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from tests.scenarios.site import Site, kill, serves, wait_until
@@ -18,12 +18,6 @@ from tests.scenarios.site import Site, kill, serves, wait_until
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.needs("haproxy"), pytest.mark.timeout(120)]
 
 BACK_SECONDS = 2.0
-
-
-@pytest.fixture
-def on_each(each_haproxy: str) -> Iterator[Site]:
-    with Site(haproxy=each_haproxy) as made:
-        yield made
 
 
 def _worker(site: Site) -> list[int]:

@@ -10,7 +10,7 @@ import ipaddress
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -112,12 +112,6 @@ def furnish(site: Site, entries: int) -> None:
     for member, rule in ((1, "default"), (2, "default"), (3, "shop")):
         site.post(f"/virtual-services/1/members/{member}/rules?wait=true", {"rule": rule})
     wait_until_equal(site, "at the beginning")
-
-
-@pytest.fixture
-def on_each(each_haproxy: str) -> Iterator[Site]:
-    with Site(haproxy=each_haproxy) as made:
-        yield made
 
 
 class Burst:

@@ -9,9 +9,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from pathlib import Path
 
 import pytest
+from tests.scenarios.conftest import Standing
 from tests.scenarios.refusing import RefusingHaproxy
 from tests.scenarios.site import Site, wait_until
 from tests.support.clients import fetch
@@ -20,15 +20,16 @@ from tests.support.ports import free_port
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.needs("haproxy"), pytest.mark.timeout(120)]
 
 
-@pytest.fixture
-def haproxy(tmp_path: Path) -> RefusingHaproxy:
-    return RefusingHaproxy(tmp_path)
+@pytest.fixture(scope="module")
+def haproxy(tmp_path_factory: pytest.TempPathFactory) -> RefusingHaproxy:
+    return RefusingHaproxy(tmp_path_factory.mktemp("refusing"))
 
 
 @pytest.fixture
-def wrapped(haproxy: RefusingHaproxy) -> Iterator[Site]:
-    with Site(haproxy=haproxy.path) as made:
-        yield made
+def wrapped(request: pytest.FixtureRequest, standing: Standing, haproxy: RefusingHaproxy) -> Iterator[Site]:
+    haproxy.refuse_nothing()
+    with standing.lend(request, str(haproxy.path)) as lent:
+        yield lent
 
 
 def test_refused_at_the_check_nothing_is_committed(wrapped: Site, haproxy: RefusingHaproxy) -> None:

@@ -182,7 +182,13 @@ class Appliance:
     # --- state
 
     def _states(self, configuration: Configuration) -> AllStates:
-        return AllStates(configuration, self._dataplane.verdicts.for_people(), self._dataplane.worker_began, time.time)
+        return AllStates(
+            configuration,
+            self._dataplane.verdicts.for_people(),
+            self._dataplane.worker_began,
+            time.time,
+            ipvs=self._compiler.facts.ipvs,
+        )
 
     def states(self) -> Mapping[int, ServiceState]:
         return self._states(self._writer.snapshot.configuration)

@@ -16,6 +16,7 @@ from typing import Any
 from steelyard.appliance.checking import RESTART_SECONDS, Checking
 from steelyard.appliance.explaining import explained
 from steelyard.appliance.follower import Follower, Nobody
+from steelyard.appliance.kernel_plane import KernelPlane, OnUndone
 from steelyard.appliance.problems import Problems
 from steelyard.appliance.reloads import Reloads
 from steelyard.appliance.standby import standby_comes_first
@@ -58,6 +59,7 @@ class DataPlane:
         health: HealthProcess,
         client: HealthClient,
         before_reload: Callable[[], Awaitable[None]],
+        kernel: KernelPlane | None = None,
     ) -> None:
         self._before_reload = before_reload
         self._haproxy = haproxy
@@ -70,6 +72,7 @@ class DataPlane:
         self._problems = Problems(self._tell_problem)
         self._checking = Checking(health, client, self._problems, lambda: self.follower)
         self.verdicts = self._checking.verdicts
+        self.kernel = kernel or KernelPlane(None, None)
         #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
         self.worker_began = 0.0
         self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
@@ -155,10 +158,18 @@ class DataPlane:
         # the follower may be another by then
         self.follower.problem(concern, words)
 
-    async def start(self, plan: Plan, revision: int, on_reload: OnReload, on_reload_failed: OnReloadFailed) -> None:
-        """Adopt or start both processes on that plan."""
+    async def start(
+        self,
+        plan: Plan,
+        revision: int,
+        on_reload: OnReload,
+        on_reload_failed: OnReloadFailed,
+        on_undone: OnUndone,
+    ) -> None:
+        """Adopt or start the processes on that plan. Addresses come first: HAProxy listens on them."""
         self._on_reload, self._on_reload_failed = on_reload, on_reload_failed
         self.wanted, self._revision = plan.haproxy, revision
+        await self.kernel.start(plan.kernel, revision, self._problems, on_undone)
         await self._checking.start(plan.health)
         same = await self._haproxy.adopt(self.wanted)
         if same:
@@ -230,6 +241,7 @@ class DataPlane:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.kernel.close(stop=stop_engines)
         if stop_engines:
             await self._haproxy.stop()
             await self._checking.stop()
@@ -243,6 +255,8 @@ class DataPlane:
         operations are then taken against what it has. None means that everything the command asked for is in force.
         Raises `EngineRefused` when HAProxy refuses an operation; the caller then calls `restore`.
         """
+        # new addresses before HAProxy listens on them
+        await self.kernel.apply(plan.kernel, revision, plan.confirm_seconds)
         if self._engine.locked() and todo.reload_reasons and not todo.operations:
             # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for
             # the one that runs now.
@@ -305,7 +319,8 @@ class DataPlane:
         return any(here.get(one.name) != one for one in self.wanted.all_lookups() if one.name in lookups)
 
     async def restore(self, plan: Plan, revision: int) -> None:
-        """Bring both engines back to a plan whatever they have now."""
+        """Bring the engines back to a plan whatever they have now."""
+        await self.kernel.restore(plan.kernel, revision)
         async with self._engine:
             self.wanted, self._checking.plan, self._revision = plan.haproxy, plan.health, revision
             try:
@@ -333,6 +348,7 @@ class DataPlane:
 
     async def go_back(self, plan: Plan, revision: int) -> None:
         """Return to a plan after a refused reload: at run time if possible, since reloads may be refused still."""
+        await self.kernel.restore(plan.kernel, revision)
         async with self._engine:
             back = difference(self.applied, plan.haproxy)
             self.wanted, self._checking.plan, self._revision = plan.haproxy, plan.health, revision

@@ -15,8 +15,10 @@ from steelyard.diff.haproxy import Difference, difference
 from steelyard.model.commands.command import Change, Command, required_permissions
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
+from steelyard.model.network_refusals import refuse_network_faults
 from steelyard.model.user import ADMINISTRATOR, ONLY_ADMINISTRATOR, PERMISSIONS
 from steelyard.plan.haproxy import Bind, HaproxyPlan, Lookup
+from steelyard.plan.kernel import KernelPlan
 from steelyard.plan.operations import LoadCertificate, Operation, ReplaceCertificate
 
 
@@ -60,9 +62,11 @@ def think_through(
     wanted: HaproxyPlan,
     compiler: Compiler,
     describe: Callable[[Sequence[Operation]], tuple[str, ...]],
+    describe_kernel: Callable[[KernelPlan], tuple[str, ...]] = lambda plan: (),
 ) -> Journey:
     """Apply a command to a configuration and find out what it takes. Raises the errors of `model.errors`."""
     change = command.apply(configuration)
+    refuse_network_faults(configuration, change.configuration)
     plan = compiler.compile(change.configuration)
     todo = difference(wanted, plan.haproxy)
     preview = Preview(
@@ -70,7 +74,7 @@ def think_through(
         configuration=change.configuration,
         key=change.key,
         differences=differences(configuration, change.configuration),
-        operations=describe(todo.operations),
+        operations=(*describe_kernel(plan.kernel), *describe(todo.operations)),
         reload=bool(todo.reload_reasons),
         reload_reasons=todo.reload_reasons,
     )

@@ -23,15 +23,18 @@ from steelyard.appliance.appliance import Appliance
 from steelyard.appliance.contract import Actor, Snapshot
 from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.journal import Journal
+from steelyard.appliance.kernel_plane import KernelPlane
 from steelyard.compile.compiler import Compiler, EngineFacts
 from steelyard.engines.haproxy.engine import RealHaproxy
 from steelyard.engines.haproxy.layout import Layout, write
 from steelyard.engines.health_process import HealthProcess
 from steelyard.engines.host import LocalHost
+from steelyard.engines.netd_process import NetdProcess
 from steelyard.health.client import HealthClient
 from steelyard.model.certificate import read_upload
 from steelyard.model.commands import AddUser, Batch, PutCertificate
 from steelyard.model.user import ADMINISTRATOR, User
+from steelyard.netd.client import NetdClient
 from steelyard.observe.collector import Collector
 from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
@@ -101,7 +104,11 @@ def admin_certificate(layout: Layout, address: str) -> Path:
 
 
 async def start_appliance(
-    state_dir: Path, *, haproxy: str | None = None, announce: Callable[[str], None] = lambda _: None
+    state_dir: Path,
+    *,
+    haproxy: str | None = None,
+    announce: Callable[[str], None] = lambda _: None,
+    netd_socket: Path | None = None,
 ) -> Started:
     """Everything up. `state_dir` is absolute. Raises `HostLacks`, `EngineRefused` or `OperatorError`.
 
@@ -125,6 +132,7 @@ async def start_appliance(
         engine=layout.engine,
         pid_file=layout.run / "health.pid",
         log=layout.log / "health.log",
+        netd=netd_socket or layout.run / "netd.sock",
     )
     started_here = not health.adopt()
     if started_here:
@@ -135,12 +143,14 @@ async def start_appliance(
         first, password = not snapshot.configuration.users, None
         if first:
             snapshot, password = await _first_configuration(journal, snapshot, given, announce)
-        collector = Collector(layout.socket)
+        kernel = _kernel_plane(layout, netd_socket)
+        collector = Collector(layout.socket, kernel=kernel.traffic)
         dataplane = DataPlane(
             RealHaproxy(capabilities.haproxy_path, layout, journal.secret, lua=capabilities.lua),
             health,
             HealthClient(health_socket, journal.secret),
             collector.before_reload,
+            kernel,
         )
     except BaseException:
         if started_here:
@@ -148,7 +158,13 @@ async def start_appliance(
         raise
     threads = min(len(os.sched_getaffinity(0)), 64) if capabilities.threads else 1
     compiler = Compiler(
-        EngineFacts(threads=threads, lua=capabilities.lua, open_files=open_files, ciphers=capabilities.ciphers)
+        EngineFacts(
+            threads=threads,
+            lua=capabilities.lua,
+            open_files=open_files,
+            ciphers=capabilities.ciphers,
+            ipvs=capabilities.ipvs,
+        )
     )
     announcer = Announcer(Bus(EventLog(layout.root / "events.db")), journal.secret)
     appliance = Appliance(
@@ -168,6 +184,17 @@ async def start_appliance(
         await appliance.close(stop_engines=first)
         raise
     return Started(appliance, layout, first, password)
+
+
+def _kernel_plane(layout: Layout, netd_socket: Path | None) -> KernelPlane:
+    """`steelyard-netd` as a child, unless somebody else runs one and says where it listens."""
+    if netd_socket is not None:
+        return KernelPlane(NetdClient(netd_socket), None)
+    socket, directory = layout.run / "netd.sock", layout.root / "netd"
+    process = NetdProcess(
+        socket=socket, directory=directory, pid_file=layout.run / "netd.pid", log=layout.log / "netd.log"
+    )
+    return KernelPlane(NetdClient(socket), process, directory)
 
 
 async def _first_configuration(

@@ -31,8 +31,10 @@ from steelyard.diff.haproxy import difference
 from steelyard.engines.host import Host
 from steelyard.model.commands.command import Command
 from steelyard.model.commands.declare import Restore
+from steelyard.model.commands.network import UndoNetwork
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, SteelyardError
+from steelyard.model.user import ADMINISTRATOR
 
 log = logging.getLogger("steelyard.appliance")
 
@@ -57,7 +59,9 @@ class Writer:
     async def start(self, snapshot: Snapshot) -> None:
         """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
         plan = self._compiler.compile(snapshot.configuration)
-        await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed)
+        await self._dataplane.start(
+            plan, snapshot.revision, self._reloaded, self._reload_failed, self.network_undone
+        )
 
     async def close(self) -> None:
         """Finish the change that is under way and take no other. A reload that fails later is still dealt with."""
@@ -120,6 +124,7 @@ class Writer:
             wanted=self._dataplane.wanted,
             compiler=self._compiler,
             describe=self._dataplane.describe,
+            describe_kernel=self._dataplane.kernel.describe,
         )
 
     def _stale(self, based_on: int) -> ConflictError:
@@ -137,9 +142,11 @@ class Writer:
         refuse_what_host_lacks(self.snapshot.configuration, journey.configuration, self._host.capabilities())
         wanted = self._dataplane.wanted
         for address, port in new_sockets(wanted, journey.plan.haproxy):
-            refusal = self._host.can_bind(address, port)
+            comes = address in journey.plan.kernel.network.held
+            refusal = self._host.can_bind(address, port, comes=True) if comes else self._host.can_bind(address, port)
             if refusal is not None and not self._held_by_us(address, port):
                 raise refusal
+        await self._dataplane.kernel.check(journey.plan.kernel)
         if journey.todo.reload_reasons or brings_certificates(journey.todo):
             await self._dataplane.check(changing_part(wanted, journey.plan.haproxy))
 
@@ -216,6 +223,11 @@ class Writer:
             await self._journal.refused(actor, command.summary, refusal)
             raise
         return await self._await_reload(outcome, reload, None)
+
+    async def network_undone(self, revision: int) -> None:
+        """A change of the host's network has gone back; the configuration follows it."""
+        command = UndoNetwork(revision, self._journal.configuration_at(revision - 1))
+        await self.execute(command, Actor(self.snapshot.configuration.users[ADMINISTRATOR], "system"))
 
     async def show_challenges(self, challenges: Mapping[str, str]) -> None:
         """Have HAProxy answer exactly these challenges. They are of the moment and so are no revision."""

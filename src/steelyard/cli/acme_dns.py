@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 from rich.table import Table
 
-from steelyard.cli import output, values
-from steelyard.cli.connection import read_secret
+from steelyard.cli import output
+from steelyard.cli.secret_holders import SecretHolders
 from steelyard.cli.session import Session, command
 from steelyard.model.acme_dns import HOOK, DnsProvider
 
 app = typer.Typer(no_args_is_help=True, help="DNS providers: programs of yours (hooks), or DNS UPDATE.")
 
 KEY_VARIABLE = "STEELYARD_TSIG_KEY"
+_PROVIDERS = SecretHolders("/acme/dns-providers", DnsProvider, "key", "Secret of the TSIG key", KEY_VARIABLE)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is referred to by.", show_default=False)]
 Pairs = Annotated[
@@ -34,7 +33,7 @@ AskKey = Annotated[bool, typer.Option("--ask-key", help="Ask for the secret of t
 @command(app, "list")
 def list_providers(session: Session) -> None:
     """Show every DNS provider."""
-    found = session.api.get("/acme/dns-providers")
+    found = session.api.get(_PROVIDERS.path)
     session.show(found, lambda: _table(found))
 
 
@@ -55,7 +54,7 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Table:
 @command(app, "show")
 def show(session: Session, name: Name) -> None:
     """Show one DNS provider."""
-    found = session.api.get(_path(name))
+    found = session.api.get(_PROVIDERS.place(name))
     rows = [(key, output.setting_value(value)) for key, value in found.items()]
     session.show(found, lambda: output.table(("setting", "value"), rows))
 
@@ -63,8 +62,7 @@ def show(session: Session, name: Name) -> None:
 @command(app, "add", change=True)
 def add(session: Session, name: Name, pairs: Pairs = None, key: KeyFile = None, ask: AskKey = False) -> None:
     """Make one: steelyard acme dns add ns kind=rfc2136 server=192.0.2.53 key_name=steelyard --key-file tsig."""
-    body = {"name": name, **values.settings(DnsProvider, pairs or ()), **_key(key, ask)}
-    session.report(session.write("POST", "/acme/dns-providers", body), f"DNS provider {name} made")
+    _PROVIDERS.add(session, name, pairs, key, ask=ask)
 
 
 @command(app, "set", change=True)
@@ -72,20 +70,10 @@ def change_settings(
     session: Session, name: Name, pairs: Pairs = None, key: KeyFile = None, ask: AskKey = False
 ) -> None:
     """Change one: steelyard acme dns set ns check_seconds=300."""
-    body = {**values.settings(DnsProvider, pairs or ()), **_key(key, ask)}
-    session.report(session.write("PATCH", _path(name), body), f"DNS provider {name} changed")
+    _PROVIDERS.change(session, name, pairs, key, ask=ask)
 
 
 @command(app, "remove", change=True)
 def remove(session: Session, name: Name) -> None:
     """Remove a DNS provider that no certificate uses."""
-    session.report(session.write("DELETE", _path(name)), f"DNS provider {name} removed")
-
-
-def _key(file: Path | None, ask: bool) -> dict[str, str]:
-    found = getpass("Secret of the TSIG key: ") if ask else read_secret(file, KEY_VARIABLE)
-    return {} if found is None else {"key": found}
-
-
-def _path(name: str) -> str:
-    return f"/acme/dns-providers/{quote(name, safe='')}"
+    _PROVIDERS.remove(session, name)

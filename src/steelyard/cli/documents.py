@@ -45,7 +45,7 @@ def load(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Misuse(f"{file} holds no configuration", "Write services:, certificates: and parameters:")
     directory = Path() if str(file) == "-" else file.parent
-    for kind in ("certificates", "intermediates"):
+    for kind in ("certificates", "intermediates", "revocation_lists"):
         declared = found.get(kind)
         if isinstance(declared, list):
             found[kind] = [_with_content(item, directory) for item in declared]

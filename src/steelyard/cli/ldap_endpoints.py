@@ -1,24 +1,23 @@
-"""`steelyard ldap`: LDAP endpoints. A password comes from a file, the environment or the keyboard, never as a word."""
+"""`steelyard ldap`: LDAP endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 from rich.table import Table
 
-from steelyard.cli import output, values
-from steelyard.cli.connection import read_secret
+from steelyard.cli import output
+from steelyard.cli.secret_holders import SecretHolders
 from steelyard.cli.session import Session, command
 from steelyard.model.ldap_endpoint import SECURITY, LdapEndpoint
 
 app = typer.Typer(no_args_is_help=True, help="LDAP endpoints: how health checks sign in to a directory.")
 
 PASSWORD_VARIABLE = "STEELYARD_LDAP_PASSWORD"
+_ENDPOINTS = SecretHolders("/ldap-endpoints", LdapEndpoint, "password", "Password of the user", PASSWORD_VARIABLE)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is referred to by.", show_default=False)]
 Pairs = Annotated[
@@ -34,7 +33,7 @@ AskPassword = Annotated[bool, typer.Option("--ask-user-password", help="Ask for 
 @command(app, "list")
 def list_endpoints(session: Session) -> None:
     """Show every LDAP endpoint."""
-    found = session.api.get("/ldap-endpoints")
+    found = session.api.get(_ENDPOINTS.path)
     session.show(found, lambda: _table(found))
 
 
@@ -56,7 +55,7 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Table:
 @command(app, "show")
 def show(session: Session, name: Name) -> None:
     """Show one LDAP endpoint."""
-    found = session.api.get(_path(name))
+    found = session.api.get(_ENDPOINTS.place(name))
     session.show(found, lambda: _table([found]))
 
 
@@ -65,8 +64,7 @@ def add(
     session: Session, name: Name, pairs: Pairs = None, password: PasswordFile = None, ask: AskPassword = False
 ) -> None:
     """Make an endpoint: steelyard ldap add office user=cn=probe,dc=example,dc=com --ask-user-password."""
-    body = {"name": name, **values.settings(LdapEndpoint, pairs or ()), **_password(password, ask)}
-    session.report(session.write("POST", "/ldap-endpoints", body), f"LDAP endpoint {name} made")
+    _ENDPOINTS.add(session, name, pairs, password, ask=ask)
 
 
 @command(app, "set", change=True)
@@ -74,20 +72,10 @@ def change_settings(
     session: Session, name: Name, pairs: Pairs = None, password: PasswordFile = None, ask: AskPassword = False
 ) -> None:
     """Change an endpoint: steelyard ldap set office security=1."""
-    body = {**values.settings(LdapEndpoint, pairs or ()), **_password(password, ask)}
-    session.report(session.write("PATCH", _path(name), body), f"LDAP endpoint {name} changed")
+    _ENDPOINTS.change(session, name, pairs, password, ask=ask)
 
 
 @command(app, "remove", change=True)
 def remove(session: Session, name: Name) -> None:
     """Remove an endpoint that no service uses."""
-    session.report(session.write("DELETE", _path(name)), f"LDAP endpoint {name} removed")
-
-
-def _password(file: Path | None, ask: bool) -> dict[str, str]:
-    found = getpass("Password of the user: ") if ask else read_secret(file, PASSWORD_VARIABLE)
-    return {} if found is None else {"password": found}
-
-
-def _path(name: str) -> str:
-    return f"/ldap-endpoints/{quote(name, safe='')}"
+    _ENDPOINTS.remove(session, name)

@@ -87,8 +87,8 @@ def moment(at: str | None) -> str:
 
 def endpoint(thing: Mapping[str, Any]) -> str:
     """Address and port as they are typed."""
-    address = str(thing["address"])
-    return f"[{address}]:{thing['port']}" if ":" in address else f"{address}:{thing['port']}"
+    address, port = str(thing["address"]), thing["port"] or "*"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def differences(found: Iterable[Mapping[str, Any]]) -> Text:

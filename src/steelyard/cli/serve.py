@@ -14,6 +14,7 @@ from steelyard.cli.service import running, told_to_stop
 from steelyard.engines.stopping import stop_engines
 from steelyard.model.errors import SteelyardError
 from steelyard.model.user import ADMINISTRATOR
+from steelyard.netd.stopping import stop_netd
 
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Where everything is kept.", envvar="STEELYARD_STATE_DIR")
@@ -35,18 +36,29 @@ def serve(
     admin_address: Annotated[str, typer.Option(help="Address of the administration interface.")] = "127.0.0.1",
     admin_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the administration interface.")] = 8443,
     haproxy: Annotated[str | None, typer.Option(help="HAProxy binary to use.", envvar="STEELYARD_HAPROXY")] = None,
+    netd_socket: Annotated[
+        Path | None,
+        typer.Option(
+            help="Socket of a steelyard-netd that somebody else runs; without it one is started when needed.",
+            envvar="STEELYARD_NETD_SOCKET",
+        ),
+    ] = None,
 ) -> None:
     """Run the appliance. Traffic and checks go on when this process ends; `steelyard stop` ends them too."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_serve((state_dir or default_state_dir()).resolve(), admin_address, admin_port, haproxy))
+        asyncio.run(_serve((state_dir or default_state_dir()).resolve(), admin_address, admin_port, haproxy, netd_socket))
     except SteelyardError as failure:
         raise fail(failure) from failure
 
 
-async def _serve(state_dir: Path, address: str, port: int, haproxy: str | None) -> None:
+async def _serve(
+    state_dir: Path, address: str, port: int, haproxy: str | None, netd_socket: Path | None
+) -> None:
     stop = told_to_stop()
-    async with running(state_dir, address, port, haproxy=haproxy, announce=_announce) as started:
+    async with running(
+        state_dir, address, port, haproxy=haproxy, announce=_announce, netd_socket=netd_socket
+    ) as started:
         if started.first_start and started.password is None:
             typer.echo(f"First start. The administrator is {ADMINISTRATOR!r}, with the password given.")
         typer.echo(f"Serving on https://{address}:{port}, state in {started.layout.root}")
@@ -61,5 +73,8 @@ def _announce(password: str) -> None:
 
 def stop(state_dir: StateDir = None) -> None:
     """End the control plane, and HAProxy and the health checks that would go on without it."""
-    ended = stop_engines((state_dir or default_state_dir()).resolve())
+    root = (state_dir or default_state_dir()).resolve()
+    ended = stop_engines(root)
+    if stop_netd(root):
+        ended.append("steelyard-netd")
     typer.echo("Ended: " + ", ".join(ended) if ended else "Nothing was running.")

@@ -68,6 +68,7 @@ async def running(
     haproxy: str | None = None,
     stop_engines: bool = False,
     announce: Callable[[str], None] = lambda _: None,
+    netd_socket: Path | None = None,
 ) -> AsyncIterator[Started]:
     """Everything up while the context lasts. The engines go on after it unless `stop_engines`.
 
@@ -81,7 +82,9 @@ async def running(
     take(layout.root)
     listening = listen(address, port)
     try:
-        started = await start_appliance(state_dir, haproxy=haproxy, announce=announce)
+        started = await start_appliance(
+            state_dir, haproxy=haproxy, announce=announce, netd_socket=netd_socket
+        )
     except BaseException:
         listening.close()
         raise

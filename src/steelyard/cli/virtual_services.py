@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,14 +12,15 @@ from rich.text import Text
 
 from steelyard.cli import find, output, values
 from steelyard.cli.real_servers import server_table
-from steelyard.cli.remarks import remarks
 from steelyard.cli.session import Session, command
 from steelyard.cli.sub_services import names_of, slot_table
 from steelyard.model.virtual_service import VirtualService
 
 app = typer.Typer(no_args_is_help=True, help="Virtual services: what clients connect to.")
 
-_LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers,slots,parent"
+_LISTED = (
+    "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers,slots,parent,layer"
+)
 _AVAILABLE = frozenset({"Up", "Unchecked", "Standby", "Redirect", "Fail Message"})
 
 Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.", show_default=False)]
@@ -33,7 +34,7 @@ Pairs = Annotated[
 def list_services(session: Session) -> None:
     """Show every virtual service."""
     found = session.api.get("/virtual-services", fields=_LISTED)
-    columns = ("index", "status", "name", "address", "type", "schedule", "persistence", "servers")
+    columns = ("index", "status", "name", "address", "layer", "type", "schedule", "persistence", "servers")
     session.show(found, lambda: output.table(columns, map(_row, found), right=("index",)))
 
 
@@ -46,6 +47,7 @@ def _row(service: Mapping[str, Any]) -> tuple[Text | str, ...]:
         output.state(service["status"]),
         service["name"],
         f"in {service['parent']}" if service["parent"] else f"{service['protocol']}/{output.endpoint(service)}",
+        str(service["layer"]["number"]),
         service["service_type"],
         service["schedule"],
         service["persistence"],
@@ -86,15 +88,23 @@ def _page(service: Mapping[str, Any], all_settings: bool, members: Table) -> Gro
     known_as = f"sub-service of {service['parent']}" if service["parent"] else output.endpoint(service)
     head = Text(f"{service['index']} {service['name'] or known_as}  ", style="bold")
     head.append_text(output.state(service["status"]))
-    head.append(f"  {service['reason']}", style="not bold")
+    layer = service["layer"]
+    head.append(f"  {service['reason']}\n", style="not bold")
+    head.append(f"{layer['title']}, carried by {layer['carried_by']}: {layer['reason']}", style="not bold dim")
     declared = VirtualService.declared()
     rows = [
         (name, output.setting_value(value), declared[name].setting.label)
         for name, value in service.items()
         if name in declared and (all_settings or not declared[name].is_default(_comparable(value)))
     ]
-    warned = [Text(f"! {remark}", style="yellow") for remark in remarks(service)]
+    warned = list(_warnings(service))
     return Group(head, *warned, "", output.table(("setting", "value", ""), rows), "", members)
+
+
+def _warnings(service: Mapping[str, Any]) -> Iterator[Text]:
+    """What works as it is set, but hardly as it is meant."""
+    for one in service["warnings"]:
+        yield Text(f"! {one['message']}. Remedy: {one['remedy']}", style="yellow")
 
 
 def _comparable(value: Any) -> Any:
@@ -106,14 +116,20 @@ def add(
     session: Session,
     where: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where clients connect.", show_default=False)],
     pairs: Pairs = None,
+    udp: Annotated[bool, typer.Option("--udp", help="For UDP in place of TCP.")] = False,
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     service_type: Annotated[str | None, typer.Option("--type", help="http, gen or ts.")] = None,
     servers: Annotated[
         list[str] | None, typer.Option("--rs", metavar="ADDRESS:PORT", help="A real server; may be repeated.")
     ] = None,
 ) -> None:
-    """Make a virtual service: steelyard vs add 127.0.0.1:8080 --type http --rs 10.0.0.5:80 schedule=lc."""
+    """Make a virtual service: steelyard vs add 127.0.0.1:8080 --type http --rs 10.0.0.5:80 schedule=lc.
+
+    With --udp it is one for UDP, and the port * is every port that no other service of the address has.
+    """
     body = {**values.endpoint(where), **values.settings(VirtualService, pairs or ())}
+    if udp:
+        body["protocol"] = "udp"
     if name is not None:
         body["name"] = name
     if service_type is not None:
@@ -129,8 +145,8 @@ def _report(session: Session, change: Mapping[str, Any], done: str) -> None:
     """Say what a change of one service did, and what the service lacks now."""
     session.report(change, done)
     if not session.json and change["object"]:
-        for remark in remarks(change["object"]):
-            output.console().print(Text(f"! {remark}", style="yellow"))
+        for warning in _warnings(change["object"]):
+            output.console().print(warning)
 
 
 @command(app, "set", change=True)

@@ -6,8 +6,8 @@ very same service object is in the configuration and the context is equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from steelyard.compile.check_trust import check_trust, with_trust
 from steelyard.compile.haproxy.access import SharedAccess, refusal
@@ -20,6 +20,7 @@ from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
 from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_servers
 from steelyard.compile.health import compile_health_service, verdict_leaders
+from steelyard.compile.layer4.service import compile_layer4
 from steelyard.compile.network.host import compile_network
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
@@ -28,12 +29,14 @@ from steelyard.model.certificate_chain import Authorities, chain_pem, complete_c
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.intermediate import Intermediate
+from steelyard.model.layer import layer_of
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.parameters import CheckParameters
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.kernel import KernelPlan
+from steelyard.plan.layer4 import Layer4Service
 from steelyard.plan.limits import counted_listeners, max_connections
 from steelyard.plan.trust import TrustFile, TrustNeed
 
@@ -45,6 +48,8 @@ class Plan:
     haproxy: HaproxyPlan
     health: HealthPlan
     kernel: KernelPlan = field(default_factory=KernelPlan)
+    #: how long a change of the host's network that may cut an administrator off waits to be confirmed; 0: not at all
+    confirm_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class EngineFacts:
     open_files: int
     #: the names of ciphers that HAProxy's TLS library has, None when nobody has asked it
     ciphers: frozenset[str] | None = None
+    #: whether the kernel has IPVS
+    ipvs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,16 @@ class _Context:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """One service with its plans and what the whole plan sums up over services."""
+    """One service with its plans and what the whole plan sums up over services.
+
+    Either HAProxy (`engine`) or the kernel (`layer4`) carries it.
+    """
 
     service: VirtualService
     family: Family
     context: _Context
-    engine: ServicePlan
+    engine: ServicePlan | None
+    layer4: Layer4Service | None
     health: Service
     listeners: int
     certificates: tuple[str, ...]
@@ -88,7 +99,7 @@ class Compiler:
     """Compiles configurations; the same one twice gives equal plans, whatever was compiled between."""
 
     def __init__(self, facts: EngineFacts) -> None:
-        self._facts = facts
+        self.facts = facts
         self._last_settings = Globals(0, 0)
         self._last_kernel = KernelPlan()
         self._last_context: _Context | None = None
@@ -111,17 +122,18 @@ class Compiler:
         compiled = [self._service(service, configuration, context) for service in configuration.services.values()]
         self._rules = configuration.rules
         self._services = {one.service.index: one for one in compiled}
+        carried = self._carried(configuration, compiled)
         return Plan(
             HaproxyPlan(
                 self._settings(sum(one.listeners for one in compiled), configuration),
-                {one.engine.key: one.engine for one in compiled},
+                {one.engine.key: one.engine for one in compiled if one.engine is not None},
                 self._certificates(configuration, {name for one in compiled for name in one.certificates}),
                 lookups=(
-                    *self._access.lookups(configuration),
-                    *limit_lookups(configuration),
+                    *self._access.lookups(configuration, carried.services),
+                    *limit_lookups(carried),
                     *challenge_lookups(configuration, self._challenge_services, self.challenges),
                 ),
-                sections=limit_sections(configuration),
+                sections=limit_sections(carried),
                 ticket_key_seconds=configuration.tls.ticket_key_hours * 3600,
                 trust=self._trust(configuration, frozenset(need for one in compiled for need in one.trust)),
             ),
@@ -130,17 +142,28 @@ class Compiler:
                 drain_seconds=configuration.layer7.drain_time,
                 drop_at_drain_end=configuration.layer7.drop_at_drain_end,
             ),
-            self._kernel(configuration),
+            self._kernel(configuration, compiled),
+            configuration.host.confirm_seconds,
         )
 
-    def _kernel(self, configuration: Configuration) -> KernelPlan:
+    def _carried(self, configuration: Configuration, compiled: Sequence[_Compiled]) -> Configuration:
+        """The configuration with those services alone that HAProxy carries."""
+        if all(one.engine is not None for one in compiled):
+            return configuration
+        return replace(
+            configuration, services={one.service.index: one.service for one in compiled if one.engine is not None}
+        )
+
+    def _kernel(self, configuration: Configuration, compiled: Sequence[_Compiled]) -> KernelPlan:
         """What the kernel must have. What came out the same stays the same object."""
         network = compile_network(configuration)
+        layer4 = {one.layer4.key: one.layer4 for one in compiled if one.layer4 is not None}
         before = self._last_kernel
         if before.network == network:
             network = before.network
-        if network is not before.network:
-            self._last_kernel = KernelPlan.model_construct(layer4={}, network=network)
+        same = len(layer4) == len(before.layer4) and all(before.layer4.get(key) is one for key, one in layer4.items())
+        if network is not before.network or not same:
+            self._last_kernel = KernelPlan.model_construct(layer4=before.layer4 if same else layer4, network=network)
         return self._last_kernel
 
     def _note_challenge_services(self, configuration: Configuration) -> None:
@@ -164,7 +187,7 @@ class Compiler:
                 always_check_persistence=configuration.layer7.always_check_persistence,
                 drain_seconds=configuration.layer7.drain_time,
                 temporary_certificate=next((n for n, c in configuration.certificates.items() if c.temporary), None),
-                lua=self._facts.lua,
+                lua=self.facts.lua,
                 cache_megabytes=configuration.layer7.cache_size,
                 via_in_cache=configuration.layer7.add_via_in_cache,
                 empty_posts=configuration.layer7.allow_empty_posts,
@@ -180,7 +203,7 @@ class Compiler:
                 limits=limit_plan(configuration),
                 log_user_agent=configuration.layer7.log_user_agent,
                 slow_start=configuration.layer7.slow_start,
-                ciphers=self._facts.ciphers,
+                ciphers=self.facts.ciphers,
                 session_tickets=configuration.tls.session_tickets,
                 verify_servers=configuration.network.verify_servers,
                 revocations=bool(configuration.revocation_lists),
@@ -197,8 +220,8 @@ class Compiler:
 
     def _settings(self, listeners: int, configuration: Configuration) -> Globals:
         settings = Globals(
-            max_connections(self._facts.open_files, counted_listeners(listeners)),
-            self._facts.threads,
+            max_connections(self.facts.open_files, counted_listeners(listeners)),
+            self.facts.threads,
             stapling=configuration.tls.stapling,
             directives=session_directives(
                 configuration.tls,
@@ -246,10 +269,19 @@ class Compiler:
             and cached.family.same(family)
         ):
             return cached
-        engine = compile_service(service, family, context.engine)
+        layer = layer_of(service, ipvs=self.facts.ipvs)
+        engine = compile_service(service, family, context.engine) if layer.number == 7 else None
+        layer4 = compile_layer4(service, layer) if layer.number == 4 else None
         leaders = verdict_leaders(service, configuration)
         health = compile_health_service(
-            service, context.layer7, context.checks, engine, family.ldap_endpoint, leaders, context.adaptive
+            service,
+            context.layer7,
+            context.checks,
+            engine,
+            family.ldap_endpoint,
+            leaders,
+            context.adaptive,
+            in_kernel=engine is None,
         )
         trust = check_trust(service, family.parent, context.engine, context.authorities)
         if trust is not None:
@@ -257,17 +289,19 @@ class Compiler:
         if cached is not None:
             # what came out the same stays the same object: diff and the emitter look at identity first
             engine = cached.engine if cached.engine == engine else engine
+            layer4 = cached.layer4 if cached.layer4 == layer4 else layer4
             health = cached.health if cached.health == health else health
-        binds = engine.frontend.binds if engine.frontend is not None else ()
+        binds = engine.frontend.binds if engine is not None and engine.frontend is not None else ()
         return _Compiled(
             service,
             family,
             context,
             engine,
+            layer4,
             health,
             sum(len(bind.ports) for bind in binds),
-            engine.certificates(),
-            trust_needs(engine),
+            engine.certificates() if engine is not None else (),
+            trust_needs(engine) if engine is not None else frozenset(),
         )
 
     def _trust(self, configuration: Configuration, needs: frozenset[TrustNeed]) -> dict[str, TrustFile]:

@@ -99,12 +99,14 @@ def compile_health_service(
     endpoint: LdapEndpoint | None = None,
     leaders: Mapping[int, str] = MappingProxyType({}),
     adaptive: AdaptiveParameters | None = None,
+    *,
+    in_kernel: bool = False,
 ) -> Service:
     """One service's part of the health plan.
 
     `engine` says which backends have which members; None: its own has all. `endpoint` is that of its LDAP checks.
     `leaders` are whose verdicts its members take, by their index. `adaptive` has the load agent of services without
-    one of their own.
+    one of their own. `in_kernel`: it runs at layer 4.
     """
     further = service.further_checks if service.check_type != "none" and not service.slots else ()
     own = (service.engine_name,)
@@ -146,7 +148,9 @@ def compile_health_service(
     return Service(
         key=service.engine_name,
         check=check,
-        persistent=service.persistence != "none",
+        # what is disabled gets no client at layer 4, whatever its record says
+        persistent=service.persistence != "none" and not in_kernel,
+        in_kernel=in_kernel,
         fixed=service.schedule == "fixed",
         drop_on_failure=layer7.drop_on_failure,
         targets=tuple(targets),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from steelyard.plan.kernel import KernelPlan
+from steelyard.plan.kernel import KernelPlan, changed
 from steelyard.plan.network import HostNetwork, NetworkPlan
 
 _NOTHING = HostNetwork()
@@ -98,12 +98,14 @@ def _names(old: HostNetwork, new: HostNetwork) -> Iterator[str]:
 def may_cut_off(old: KernelPlan, new: KernelPlan) -> bool:
     """Whether an administrator may be unable to reach this host afterwards.
 
-    What is only added takes nothing away, but a route does: packets that went elsewhere follow it. Taking the network
-    over, or giving it up, changes nothing.
+    What is only added takes nothing away, but a route does: packets that went elsewhere follow it. Giving the network
+    up changes nothing; taking it over may, when it was another at that time.
     """
     was, becomes = old.network.host, new.network.host
-    if was is None or becomes is None or was is becomes:
+    if becomes is None or was is becomes:
         return False
+    if was is None:
+        return True
     if was.routes != becomes.routes:
         return True
     for name, link in was.links.items():
@@ -118,3 +120,13 @@ def may_cut_off(old: KernelPlan, new: KernelPlan) -> bool:
         if not set(link.addresses) <= set(after.addresses):
             return True
     return any(link.members for name, link in becomes.links.items() if name not in was.links)
+
+
+def describe_layer4(old: KernelPlan, new: KernelPlan) -> Iterator[str]:
+    """The changes of layer-4 services, in words."""
+    for key, service in changed(old, new).layer4.items():
+        if service is None:
+            yield f"remove layer-4 service {key} from the kernel ({old.layer4[key].driver})"
+        else:
+            word = "change" if key in old.layer4 else "add"
+            yield f"{word} layer-4 service {key} in the kernel ({service.driver})"

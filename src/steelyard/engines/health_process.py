@@ -13,7 +13,16 @@ class HealthProcess(OwnProcess):
     """Starts, adopts, watches and ends `steelyard-health`."""
 
     def __init__(
-        self, *, socket: Path, worker: Path, master: Path, directory: Path, engine: Path, pid_file: Path, log: Path
+        self,
+        *,
+        socket: Path,
+        worker: Path,
+        master: Path,
+        directory: Path,
+        engine: Path,
+        pid_file: Path,
+        log: Path,
+        netd: Path | None = None,
     ) -> None:
         super().__init__(
             "steelyard-health",
@@ -29,6 +38,7 @@ class HealthProcess(OwnProcess):
                 str(directory),
                 "--engine",
                 str(engine),
+                *([] if netd is None else ["--netd-socket", str(netd)]),
             ],
             directory=directory,
             pid_file=pid_file,

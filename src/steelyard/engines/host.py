@@ -115,8 +115,13 @@ class Host(Protocol):
         """The addresses that can be listened on now, without the wildcards."""
         ...
 
-    def can_bind(self, address: str, port: int, transport: Transport = "tcp") -> Refusal | None:
-        """None when the address and port can be listened on now, else the error to give to the operator."""
+    def can_bind(
+        self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False
+    ) -> Refusal | None:
+        """None when the address and port can be listened on now, else the error to give to the operator.
+
+        `comes`: the address is about to be the host's, and need not be yet.
+        """
         ...
 
     def port_holder(self, address: str, port: int, transport: Transport = "tcp") -> Holder | None:
@@ -158,12 +163,14 @@ class LocalHost:
         """See `Host.addresses`. Read anew at each call: addresses come and go."""
         return host_addresses(self._proc)
 
-    def can_bind(self, address: str, port: int, transport: Transport = "tcp") -> Refusal | None:
+    def can_bind(
+        self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False
+    ) -> Refusal | None:
         """See `Host.can_bind`. Binds for a moment, without listening."""
         parsed = parse_endpoint(address, port)
         if isinstance(parsed, OperatorError):
             return parsed
-        error = bind_errno(parsed, port, transport)
+        error = bind_errno(parsed, port, transport, comes=comes)
         if error is None:
             return None
         return explain(
@@ -237,14 +244,16 @@ class FakeHost:
         """See `Host.addresses`."""
         return self.local
 
-    def can_bind(self, address: str, port: int, transport: Transport = "tcp") -> Refusal | None:
+    def can_bind(
+        self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False
+    ) -> Refusal | None:
         """See `Host.can_bind`."""
         parsed = parse_endpoint(address, port)
         if isinstance(parsed, OperatorError):
             return parsed
         lowest = self.described.kernel.lowest_port
         listener = self.port_holder(address, port, transport)
-        mine = parsed.is_unspecified or (parsed.version == 4 and parsed.is_loopback)
+        mine = comes or parsed.is_unspecified or (parsed.version == 4 and parsed.is_loopback)
         if not mine and parsed not in {ip_address(local) for local in self.local}:
             error = errno.EADDRNOTAVAIL
         elif port < lowest:

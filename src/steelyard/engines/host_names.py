@@ -10,14 +10,24 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from steelyard.model.errors import HostLacks
-from steelyard.plan.network import HostEntry, HostNetwork
+from steelyard.plan.network import HostEntry as WantedEntry
+from steelyard.plan.network import HostNetwork
 
 _BEGIN, _END = "# Steelyard: begin", "# Steelyard: end"
 _WRITTEN = "# Written by Steelyard; `steelyard network set` changes it."
+
+
+@dataclass(frozen=True)
+class HostEntry:
+    """A line of the hosts file."""
+
+    address: str
+    names: tuple[str, ...]
 
 
 class HostNames(Protocol):
@@ -52,7 +62,7 @@ class LocalHostNames:
             done.append(f"name the host {wanted.host_name}")
         if wanted.name_servers is not None or wanted.search_domains is not None:
             text = resolver_text(wanted.name_servers or (), wanted.search_domains or ())
-            if self._read(self._resolver) != text:
+            if parse_resolver(self._read(self._resolver)) != (wanted.name_servers or (), wanted.search_domains or ()):
                 self._keep_first()
                 self._write(self._resolver, text)
                 done.append(f"use the name servers {', '.join(wanted.name_servers or ()) or 'none'}")
@@ -129,7 +139,7 @@ def resolver_text(servers: Sequence[str], search: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_entries(text: str, entries: Sequence[HostEntry]) -> str:
+def with_entries(text: str, entries: Sequence[WantedEntry]) -> str:
     """A hosts file with these entries between our comments, and everything else as it was."""
     kept: list[str] = []
     ours = False
@@ -143,3 +153,26 @@ def with_entries(text: str, entries: Sequence[HostEntry]) -> str:
     if entries:
         kept += [_BEGIN, *(f"{one.address} {' '.join(one.names)}" for one in entries), _END]
     return "\n".join(kept) + "\n" if kept else ""
+
+
+def parse_resolver(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name servers and search domains of a resolv.conf; of several search lines the last counts."""
+    servers: list[str] = []
+    search: tuple[str, ...] = ()
+    for line in text.splitlines():
+        words = line.partition("#")[0].partition(";")[0].split()
+        if len(words) > 1 and words[0] == "nameserver":
+            servers.append(words[1])
+        elif len(words) > 1 and words[0] in ("search", "domain"):
+            search = tuple(words[1:])
+    return tuple(servers), search
+
+
+def parse_hosts(text: str) -> tuple[HostEntry, ...]:
+    """The lines of a hosts file that have an address and a name."""
+    found = []
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if len(words) > 1:
+            found.append(HostEntry(words[0], tuple(words[1:])))
+    return tuple(found)

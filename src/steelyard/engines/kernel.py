@@ -88,7 +88,7 @@ def probe_kernel(proc: Path = PROC) -> Kernel:
         open_files_hard=hard,
         nft_path=nft_path,
         nft_refusal="the program nft is not installed" if nft_path is None else _nft_refusal(nft_path),
-        ipvs=_has_ipvs(proc, Path("/lib/modules") / release),
+        ipvs=has_ipvs(proc),
     )
 
 
@@ -116,8 +116,9 @@ def _nft_refusal(path: str) -> str:
     return next(iter(answer.stdout.strip().splitlines()), f"it ended with status {answer.returncode}")
 
 
-def _has_ipvs(proc: Path, modules: Path) -> bool:
+def has_ipvs(proc: Path = PROC, modules: Path | None = None) -> bool:
     """Loaded, built in, or a module: the kernel loads it by itself when IPVS is first asked for over netlink."""
+    modules = modules or Path("/lib/modules") / os.uname().release
     if (proc / "net/ip_vs").exists():
         return True
     return any("/ip_vs.ko" in _text(modules / index) for index in ("modules.builtin", "modules.dep"))

@@ -27,6 +27,9 @@ _ADDRESSES_NAMED = 12
 
 _BACKLOG = 128
 
+#: binding to an address that is not there yet, which needs no privilege (ip(7)); Python has no names for these
+_FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
+
 #: `st` in /proc/net/{tcp,udp}: TCP_LISTEN, and TCP_CLOSE, which is what an unconnected UDP socket shows.
 _HELD = {"tcp": "0A", "udp": "07"}
 
@@ -115,8 +118,10 @@ def explain(
     )
 
 
-def bind_errno(address: IPv4Address | IPv6Address, port: int, transport: Transport) -> int | None:
-    """Bind and let go. The kernel's errno when it refuses, else None."""
+def bind_errno(
+    address: IPv4Address | IPv6Address, port: int, transport: Transport, *, comes: bool = False
+) -> int | None:
+    """Bind and let go. The kernel's errno when it refuses, else None. `comes`: the address need not be there yet."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
     try:
@@ -125,6 +130,8 @@ def bind_errno(address: IPv4Address | IPv6Address, port: int, transport: Transpo
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if comes:
+                probe.setsockopt(*_FREEBIND[family], 1)
             probe.bind((str(address), port))
     except OSError as refused:
         return refused.errno if refused.errno is not None else errno.EINVAL

@@ -22,7 +22,7 @@ log = logging.getLogger("steelyard.own_process")
 
 
 class OwnProcess:
-    """Starts, adopts, watches and ends one. `program` is a module; `directory`, one of its arguments, tells it apart."""
+    """Starts, adopts, watches and ends one. `program` is a module; `directory`, an argument of it, tells it apart."""
 
     def __init__(
         self, name: str, program: str, arguments: Sequence[str], *, directory: Path, pid_file: Path, log: Path
@@ -71,6 +71,12 @@ class OwnProcess:
         except HostLacks as failure:
             # the file is for people; the process is found by its command line
             log.warning("%s", failure.message)
+
+    def alive(self) -> bool:
+        """Whether it has not ended. A child that has is reaped."""
+        if self._child is not None and self._child.poll() is not None and self._child.pid == self.pid:
+            self.pid = None
+        return self.pid is not None
 
     async def wait_for_end(self) -> None:
         """Return when the process has ended, whoever started it."""

@@ -43,7 +43,8 @@ def _location(visit: Visit, url: str) -> str:
     request = visit.request
     listener = visit.family.parent or visit.service
     host = request.last_line("host") or ""
-    host = listener.host if re.fullmatch(_HOST, host) is None else re.sub(":[0-9]*$", "", host)
+    # HAProxy's `host_only` writes it in small letters
+    host = listener.host if re.fullmatch(_HOST, host) is None else re.sub(":[0-9]*$", "", host).lower()
     target = "/"
     if request.path_and_query.startswith("/"):
         target = re.sub("[^!-~]", "", request.path_and_query)

@@ -111,7 +111,7 @@ def _selected(visit: Visit, name: str) -> Place | VirtualService:
     members = tuple(member for member in service.members if name in member.rules)
     if len(members) == 1 and isinstance(members[0], Slot):
         sub = visit.situation.configuration.service(members[0].service)
-        if not is_balanced(sub, visit.situation.family(sub)):
+        if not is_balanced(sub, visit.situation.family(sub), visit.situation.context):
             on = members[0].enabled and sub.enabled
             return sub if on else Place(visit, f"{service.engine_name}-none", ())
     groups = compile_switching(service, family, visit.situation.context).groups

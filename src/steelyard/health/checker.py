@@ -6,12 +6,13 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from steelyard.health.board import Board, Changes, Known, Probe, TargetName
 from steelyard.health.effects import Place
 from steelyard.health.files import PlanFile, VerdictFile
+from steelyard.health.netd_pusher import NetdPusher
 from steelyard.health.probe import cycle
 from steelyard.health.pusher import Pusher
 from steelyard.health.recent import RecentEvents
@@ -56,7 +57,7 @@ def concurrency() -> int:
 class Checker:
     """All parts of the process but its control socket. Made and used inside a running loop."""
 
-    def __init__(self, directory: Path, worker: Path, master: Path) -> None:
+    def __init__(self, directory: Path, worker: Path, master: Path, netd: Sequence[Path] = ()) -> None:
         self._plan_file = PlanFile(directory)
         self._verdict_file = VerdictFile(directory)
         remembered, drops = self._verdict_file.load()
@@ -67,6 +68,7 @@ class Checker:
         self.weighing.serve(self.board, self._reweighed)
         self.pusher = Pusher(worker, master)
         self.pusher.want({}, drops)
+        self._netd_pusher = NetdPusher(netd)
         self._scheduler: Scheduler[Probe] = Scheduler()
         self._plan_saver = Saver(self._plan_file.path, self._plan_content)
         self._verdict_saver = Saver(self._verdict_file.path, self._verdict_content)
@@ -89,7 +91,10 @@ class Checker:
         """Check until cancelled, then write the files."""
         try:
             async with asyncio.TaskGroup() as group:
-                for part in (self._schedule, self._end_drains, self.pusher.run, self.weighing.run):
+                for part in (
+                    *(self._schedule, self._end_drains, self.weighing.run),
+                    *(self.pusher.run, self._netd_pusher.run),
+                ):
                     group.create_task(part())
                 group.create_task(self._plan_saver.run())
                 group.create_task(self._verdict_saver.run())
@@ -133,6 +138,7 @@ class Checker:
             # The caller asked for no more; the servers stay unknown, which the answer says.
             pass
         await self.pusher.flush(0.5)
+        await self._netd_pusher.flush(0.5)
 
     async def transcripts(self, known: Known) -> list[Transcript]:
         """The last transcripts of what decides a target, newest first, those of processes before this one too."""
@@ -236,7 +242,7 @@ class Checker:
 
     def _apply(self, changes: Changes, *, afresh: bool = False) -> None:
         if changes.wanted or changes.drops:
-            self.pusher.want(changes.wanted, changes.drops, afresh=afresh)
+            self._tell(changes, afresh=afresh)
             self._verdict_file.note(changes.touched)
             self._verdict_saver.soon()
             self._drains.set()
@@ -254,7 +260,19 @@ class Checker:
         if changes.events or changes.drops:
             self._apply(changes)
         elif changes.wanted:
-            self.pusher.want(changes.wanted)
+            self._tell(changes)
+
+    def _tell(self, changes: Changes, *, afresh: bool = False) -> None:
+        """Tell each engine what is its own. What goes from one to the other is forgotten there."""
+        kernel = {place: want for place, want in changes.wanted.items() if self._in_kernel(place)}
+        drops = [place for place in changes.drops if self._in_kernel(place)]
+        self._netd_pusher.want({place: kernel.get(place) for place in changes.wanted}, drops)
+        others = {place: None if place in kernel else want for place, want in changes.wanted.items()}
+        self.pusher.want(others, [place for place in changes.drops if place not in drops], afresh=afresh)
+
+    def _in_kernel(self, place: Place) -> bool:
+        service = self.board.services.get(service_key(place[0]))
+        return service is not None and service.in_kernel
 
     def _plan_content(self) -> list[str]:
         return self._plan_file.content(self.board.drain_seconds, self.board.drop_at_drain_end)

@@ -13,7 +13,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from steelyard.health.checker import Checker
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--master-socket", type=Path, required=True, help="socket of HAProxy's master")
     parser.add_argument("--directory", type=Path, required=True, help="directory of its durable files")
     parser.add_argument("--engine", type=Path, help="directory of HAProxy's files, to answer about certificates")
+    parser.add_argument(
+        "--netd-socket", type=Path, action="append", default=[], help="where steelyard-netd may listen; several times"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s health %(message)s")
     try:
@@ -43,19 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as failure:
         log.error("%s cannot be used: %s", options.directory, failure)
         return 1
-    asyncio.run(
-        _serve(options.socket, options.haproxy_socket, options.master_socket, options.directory, options.engine)
+    checker = partial(
+        Checker, options.directory, options.haproxy_socket, options.master_socket, tuple(options.netd_socket)
     )
+    asyncio.run(_serve(options.socket, checker, options.engine))
     return 0
 
 
-async def _serve(socket: Path, worker: Path, master: Path, directory: Path, engine: Path | None) -> None:
+async def _serve(socket: Path, make_checker: Callable[[], Checker], engine: Path | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    checker = Checker(directory, worker, master)
+    checker = make_checker()
     parts = {asyncio.create_task(checker.run()), asyncio.create_task(ControlServer(checker, socket).run())}
     if engine is not None:
         parts.add(asyncio.create_task(ClientOcsp(socket.with_name("ocsp.sock"), engine).run()))

@@ -99,9 +99,17 @@ class LimitParameters(Settings):
             choices={_DROP: "close the connection", _TOO_MANY: "429", _UNAVAILABLE: "503"},
         ),
     ] = _DROP
-    fail_on_rate_limit: Annotated[bool, Setting("RateLimitFail", _SECTION, "Fail on rate limit", "", built=False)] = (
-        False
-    )
+    fail_on_rate_limit: Annotated[
+        bool,
+        Setting(
+            "RateLimitFail",
+            _SECTION,
+            "Fail on RS/Sub-VS Rate Limiting",
+            "Refuse a request whose real server has reached its rate, in place of choosing another one.",
+            built=False,
+            why_unbuilt="it is about rate limits of real servers, which are not built",
+        ),
+    ] = False
     logging: Annotated[
         bool,
         Setting(

@@ -377,10 +377,10 @@ def own_addresses(interfaces: Iterable[Interface]) -> dict[str, str]:
     return {str(ip_interface(one).ip): interface.name for interface in interfaces for one in interface.addresses}
 
 
-def is_loopback(address: str) -> bool:
-    """Whether every host has that address."""
+def needs_no_network(address: str) -> bool:
+    """Whether every host has that address: loopback, or the one that stands for all."""
     parsed: Any = ip_address(address)
-    return any(parsed.version == network.version and parsed in network for network in _LOOPBACK)
+    return int(parsed) == 0 or any(parsed.version == network.version and parsed in network for network in _LOOPBACK)
 
 
 def networks_said(interfaces: Mapping[str, Interface]) -> str:

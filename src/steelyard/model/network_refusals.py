@@ -14,7 +14,7 @@ from steelyard.model.network import (
     AnyNetwork,
     Interface,
     interface_of,
-    is_loopback,
+    needs_no_network,
     networks_said,
     own_addresses,
 )
@@ -175,7 +175,7 @@ def _reaches(destination: str, gateway: str, new: Configuration) -> bool:
 
 def _service(service: VirtualService, new: Configuration, *, moved: bool, was: Configuration) -> None:
     address = service.address
-    if service.is_sub or not address or ip_address(address).is_unspecified or is_loopback(address):
+    if service.is_sub or not address or needs_no_network(address):
         return
     for gateway in _all_gateways(new):
         if gateway == address:

@@ -63,7 +63,20 @@ class RealServer(Settings):
             pattern_says="an IPv4 or IPv6 address",
         ),
     ]
-    port: Annotated[int, Setting("rsport", _SECTION, "Port", "Port of the real server.", answer="Port", ge=1, le=65535)]
+    port: Annotated[
+        int,
+        Setting(
+            "rsport",
+            _SECTION,
+            "Port",
+            "Port of the real server; in a service of the wildcard port 0, or *, is the one the client asked for.",
+            answer="Port",
+            ge=1,
+            le=65535,
+            or_zero=True,
+            wildcard=True,
+        ),
+    ]
     dns_name: Annotated[
         str,
         Setting(None, _SECTION, "DNS name", "The name it was added by, when it was added by name.", answer="DnsName"),
@@ -115,6 +128,7 @@ class RealServer(Settings):
             ge=0,
             le=1_000_000,
             built=False,
+            why_unbuilt="HAProxy chooses a server after all rules that could count what it gets",
         ),
     ] = 0
     enabled: Annotated[
@@ -161,8 +175,8 @@ class RealServer(Settings):
             "non_local",
             _SECTION,
             "Allow Remote Addresses",
-            "Allow a server that is on no attached network.",
-            built=False,
+            "Says that the server is on no attached network. Steelyard reaches it by the routes of its host, with or"
+            " without this.",
         ),
     ] = False
 

@@ -37,7 +37,8 @@ class Setting:
     differs. `choices` maps each allowed value to what it means. `unbuilt` holds choices whose behaviour is not built
     yet; `why_unbuilt` says what stands in the way. `filled` says that a text may not be empty. `separator` joins a list
     on the wire. `text_number` marks a number that API v2 answers as a string. `explains` gives reason and remedy for a
-    number that range or choices refuse, or None where there is no more to say than what is allowed.
+    number that range or choices refuse, or None where there is no more to say than what is allowed. `wildcard` marks a
+    port whose 0 is every port, which LoadMaster writes as `*`.
     """
 
     wire: str | None
@@ -60,6 +61,7 @@ class Setting:
     unbuilt: frozenset[Any] = frozenset()
     secret: bool = False
     text_number: bool = False
+    wildcard: bool = False
     explains: Callable[[int], tuple[str, str] | None] | None = None
 
     @property

@@ -58,6 +58,7 @@ class Slot(Settings):
             ge=0,
             le=1_000_000,
             built=False,
+            why_unbuilt="HAProxy chooses a server after all rules that could count what it gets",
         ),
     ] = 0
     follow: Annotated[

@@ -48,9 +48,10 @@ class NetdClient:
         dumped = change.model_dump(mode="json")
         await self._ask({"op": "change", "base": base, "change": dumped, "generation": generation, "confirm": confirm})
 
-    async def check(self, plan: KernelPlan) -> tuple[str, ...]:
-        """What having that plan would do, in words. Raises when it would be refused."""
-        return tuple((await self._ask({"op": "check", "plan": plan.model_dump(mode="json")}))["operations"])
+    async def check(self, base: str, change: KernelChange) -> tuple[str, ...]:
+        """What that change would do, in words. Raises when it would be refused, and `SendWhole` as `change`."""
+        dumped = change.model_dump(mode="json")
+        return tuple((await self._ask({"op": "check", "base": base, "change": dumped}))["operations"])
 
     async def tell(self, standings: Standings, *, whole: bool = False) -> None:
         """Say what the checks found; `whole` says that servers not named have no verdict."""
@@ -90,6 +91,10 @@ class NetdClient:
     async def status(self) -> NetdStatus:
         """How it is."""
         return NetdStatus.from_json(await self._ask({"op": "status"}))
+
+    async def rest(self) -> None:
+        """End what services have, layer 4 and their addresses; the host's own network stays."""
+        await self._ask({"op": "rest"})
 
     async def clear(self) -> None:
         """Remove all that is ours from the kernel, and nothing else."""

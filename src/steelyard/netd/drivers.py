@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from steelyard.engines.ipvs.driver import IpvsDriver
+from steelyard.engines.ipvs.kernel import REMEDY as IPVS_REMEDY
+from steelyard.engines.kernel import has_ipvs
 from steelyard.engines.layer4.contract import Layer4Driver
 from steelyard.engines.nft.driver import NftDriver
 from steelyard.model.errors import HostLacks
@@ -13,7 +16,9 @@ def _nft() -> Layer4Driver:
 
 
 def _ipvs() -> Layer4Driver:
-    raise HostLacks("Layer 4 by IPVS is not built", lacks="a driver of layer 4", remedy="Set ForceL7 on the service")
+    if not has_ipvs():
+        raise HostLacks("This host's kernel has no IPVS", lacks="ipvs", remedy=IPVS_REMEDY)
+    return IpvsDriver()
 
 
 FACTORIES: Factories = {"nft": _nft, "ipvs": _ipvs}

@@ -81,11 +81,20 @@ class Keeper:
     def start(self) -> None:
         """Bring the kernel to what was kept. What cannot be done is a problem, and the rest is done."""
         kept = self.load()
+        before = self._before()
         if self._notes.pending is not None and self._overdue(self._notes.pending):
+            before = self.plan.network
             self._go_back(self._notes.pending)
-        self._attempt("network", lambda: self._settle(self.plan.network, self.plan.network))
+        self._attempt("network", lambda: self._settle(before, self.plan.network))
         self._attempt("names", lambda: self._write_names(self.plan.network))
         self._attempt("layer4", lambda: self._layer4.start(self.plan.layer4, kept.standings, self._notes.drivers))
+
+    def _before(self) -> NetworkPlan:
+        """The plan before this one, as far as it is known: a process killed within a change leaves addresses of it."""
+        pending = self._notes.pending
+        if pending is None or pending.before is None:
+            return self.plan.network
+        return self.plan.network.model_copy(update={"host": pending.before})
 
     def _attempt(self, concern: str, action: Callable[[], object]) -> None:
         try:
@@ -110,14 +119,21 @@ class Keeper:
     ) -> None:
         """Have these objects in place of those of `base`. Raises `UnknownBase` too."""
         self._refuse_unknowing(knows_undone)
-        if base != self.generation:
-            raise UnknownBase(f"The change is based on {base!r}, and {self.generation!r} is in force here")
+        self._require_base(base)
         self._take(change.applied(self.plan), change, generation, confirm, whole=False)
 
-    def check(self, plan: KernelPlan) -> tuple[str, ...]:
-        """What having this plan would do, in words. Raises when it would be refused."""
-        steps = reconcile(self._network.read(), self.plan.network, plan.network)
-        return (*map(str, steps), *self._layer4.check(changed(self.plan, plan).layer4))
+    def check(self, base: str, change: KernelChange) -> tuple[str, ...]:
+        """What a change would do, in words. Raises when it would be refused."""
+        self._require_base(base)
+        steps: list[Step] = []
+        if change.network is not None:
+            found = held_only(self.plan.network, change.network)
+            steps = reconcile(self._network.read(), self.plan.network, change.network) if found is None else found
+        return (*map(str, steps), *self._layer4.check(change.layer4))
+
+    def _require_base(self, base: str) -> None:
+        if base != self.generation:
+            raise UnknownBase(f"The change is based on {base!r}, and {self.generation!r} is in force here")
 
     def _refuse_unknowing(self, knows_undone: str) -> None:
         if self._notes.undone and self._notes.undone != knows_undone:
@@ -135,25 +151,32 @@ class Keeper:
                 self._files.save_plan(generation, plan)
             else:
                 self._files.add_change(generation, change, plan)
-            self._bring(old, plan, change, whole=whole)
+            differed = self._bring(old, plan, change, whole=whole)
         except SteelyardError:
             self._files.save_plan(old_generation, old)
             self._put_back(plan, old)
             self._save_notes(old_notes)
             raise
         self.plan, self.generation = plan, generation
+        if old.network.host is None and not differed and old_notes.pending is None:
+            # the network was taken over as it was: there is nothing to go back to
+            self._save_notes(replace(self._notes, pending=None))
         self._forget_sysctls(plan.network)
 
-    def _bring(self, old: KernelPlan, new: KernelPlan, change: KernelChange, *, whole: bool) -> None:
+    def _bring(self, old: KernelPlan, new: KernelPlan, change: KernelChange, *, whole: bool) -> bool:
+        """Change what differs, layer 4 last; whether the network was another."""
+        differed = False
         if whole or change.network is not None:
             steps = None if whole else held_only(old.network, new.network)
             if steps is None:
-                self._settle(old.network, new.network)
-            else:
+                differed = self._settle(old.network, new.network)
+            elif steps:
+                differed = True
                 self._run(steps)
             self._set_sysctls(new.network)
             self._write_names(new.network)
         self._layer4.apply(change.layer4)
+        return differed
 
     def _put_back(self, refused: KernelPlan, old: KernelPlan) -> None:
         """Layer 4 is as it was: its change is the last step, and its driver takes it back itself."""
@@ -167,13 +190,14 @@ class Keeper:
 
     # --- the network
 
-    def _settle(self, old: NetworkPlan, new: NetworkPlan) -> None:
-        """Bring the kernel to a plan whatever it has."""
-        for _ in range(_ROUNDS):
+    def _settle(self, old: NetworkPlan, new: NetworkPlan) -> bool:
+        """Bring the kernel to a plan whatever it has; whether it had something else."""
+        for number in range(_ROUNDS):
             steps = reconcile(self._network.read(), old, new)
             if not steps:
-                return
+                return number > 0
             self._run(steps)
+        return True
 
     def _run(self, steps: list[Step]) -> None:
         for step in steps:
@@ -270,7 +294,11 @@ class Keeper:
         refused = self.plan
         self._go_back(pending)
         log.warning("the host's network of %s was not confirmed and goes back", pending.generation)
-        self._attempt("network", lambda: self._settle(refused.network, self.plan.network))
+        now = self.plan.network
+        # An empty network of the host's in place of none: what was made since the host's was taken over goes, too.
+        taken_back = now if now.host is not None else now.model_copy(update={"host": HostNetwork()})
+        before = refused.network if now.host is not None else taken_back
+        self._attempt("network", lambda: self._settle(before, taken_back))
         self._attempt("names", lambda: self._write_names(self.plan.network))
 
     def _go_back(self, pending: Pending) -> None:
@@ -328,6 +356,11 @@ class Keeper:
             drivers=self._layer4.states(),
             problems=tuple(self._problems.values()),
         )
+
+    def rest(self) -> None:
+        """End what services have; the host's own network stays."""
+        left = KernelPlan(network=NetworkPlan(host=self.plan.network.host))
+        self._take(left, changed(self.plan, left), f"{self.generation}+rest", None, whole=True)
 
     def clear(self) -> None:
         """Remove all that is ours from the kernel and from the host's files, and nothing else."""

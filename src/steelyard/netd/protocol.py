@@ -49,10 +49,11 @@ class ChangePlan(Request):
     knows_undone: str = ""
 
 
-class CheckPlan(Request):
+class CheckChange(Request):
     """`check`: say what would be refused, and what would be done; nothing is changed."""
 
-    plan: KernelPlan
+    base: str
+    change: KernelChange
 
 
 class WireStanding(BaseModel):

@@ -23,7 +23,7 @@ from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
 from steelyard.netd.protocol import (
     LINE_BYTES,
     ChangePlan,
-    CheckPlan,
+    CheckChange,
     Drop,
     OfGeneration,
     OfService,
@@ -195,6 +195,7 @@ class NetdServer:
             "confirm": self._confirm,
             "undo": self._undo,
             "status": lambda request: self._keeper.status().as_json(),
+            "rest": self._rest,
             "clear": self._clear,
         }
 
@@ -211,7 +212,8 @@ class NetdServer:
         return {}
 
     def _check(self, request: Answer) -> Answer:
-        return {"operations": self._keeper.check(CheckPlan.model_validate(request).plan)}
+        asked = CheckChange.model_validate(request)
+        return {"operations": self._keeper.check(asked.base, asked.change)}
 
     def _tell(self, request: Answer) -> Answer:
         asked = Tell.model_validate(request)
@@ -242,6 +244,10 @@ class NetdServer:
 
     def _undo(self, request: Answer) -> Answer:
         self._keeper.undo(OfGeneration.model_validate(request).generation)
+        return {}
+
+    def _rest(self, request: Answer) -> Answer:
+        self._keeper.rest()
         return {}
 
     def _clear(self, request: Answer) -> Answer:

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from steelyard.engines.haproxy.runtime import ask, batches
+from steelyard.engines.layer4.contract import ServiceTraffic
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import EngineRefused
 from steelyard.observe.limit_counters import SHOW as SHOW_LIMITS
@@ -29,6 +31,8 @@ from steelyard.observe.limited_clients import SHOW as SHOW_LIMITED
 from steelyard.observe.limited_clients import LimitedClient, marked_clients, unmark
 from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.plan.haproxy import PEERS, service_key, table_name
+
+log = logging.getLogger("steelyard.collector")
 
 _FRESH_SECONDS = 1.0
 _PERIOD_SECONDS = 5.0
@@ -47,13 +51,14 @@ _NOTHING = TrafficCounters()
 
 
 class _Row(NamedTuple):
-    """A row of `show stat`: connections now, then what is counted. The names are HAProxy's."""
+    """A row of `show stat`: connections now, then what is counted. The names are HAProxy's, but for that of packets."""
 
     scur: int = 0
     stot: int = 0
     bin: int = 0
     bout: int = 0
     req_tot: int = 0
+    packets: int = 0
 
     def after(self, base: _Row) -> _Row:
         """This row with what was counted before."""
@@ -65,13 +70,23 @@ class _Row(NamedTuple):
 
 
 _IDLE = _Row()
+#: the columns of HAProxy's that are read
+_COLUMNS = ("scur", "stot", "bin", "bout", "req_tot")
+
+#: asks for the counters of layer-4 services
+AskKernel = Callable[[], Awaitable[Mapping[str, ServiceTraffic]]]
+
+
+async def _nothing_there() -> Mapping[str, ServiceTraffic]:
+    return {}
 
 
 class Collector:
     """Samples HAProxy, at most once a second for callers and every five seconds by itself, so that rates are known."""
 
-    def __init__(self, socket: Path, proc: Path = Path("/proc")) -> None:
+    def __init__(self, socket: Path, proc: Path = Path("/proc"), kernel: AskKernel = _nothing_there) -> None:
         self._socket = socket
+        self._kernel = kernel
         self._proc = proc
         self._base: dict[str, _Row] = {}
         self._last: dict[str, _Row] = {}
@@ -79,6 +94,7 @@ class Collector:
         self._sample: Statistics | None = None
         self._show = _SHOW
         self._limits = LimitCounters()
+        self._from_kernel: Mapping[str, ServiceTraffic] = {}
         self._lock = asyncio.Lock()
 
     def boot_time(self) -> float:
@@ -97,7 +113,7 @@ class Collector:
         """Take in what a worker has counted before it is replaced."""
         with contextlib.suppress(EngineRefused):
             async with self._lock:
-                self._grow(await _rows(await ask(self._socket, self._show)))
+                self._grow(await _rows(await ask(self._socket, self._show)) | _kernel_rows(self._from_kernel))
                 self._limits.grow(limit_rows(await ask(self._socket, SHOW_LIMITS)))
 
     async def sample(self, configuration: Configuration) -> Statistics:
@@ -108,9 +124,10 @@ class Collector:
                 return self._sample
             has_subs = any(service.is_sub for service in configuration.services.values())
             self._show = _SHOW_WITH_BACKENDS if has_subs else _SHOW
-            totals = self._grow(await _rows(await ask(self._socket, self._show)))
+            kernel = await self._carried_by_kernel()
+            totals = self._grow(await _rows(await ask(self._socket, self._show)) | _kernel_rows(kernel))
             info = _TLS_RATE.search(await ask(self._socket, "show info"))
-            records = await self._records()
+            records = await self._records() | _kernel_records(kernel)
             limits = self._limits.grow(limit_rows(await ask(self._socket, SHOW_LIMITS)))
             at, earlier = self._before or (now, totals)
             period = max(now - at, 0.001)
@@ -140,6 +157,14 @@ class Collector:
         self._last = rows
         return {key: rows.get(key, _IDLE).after(self._base.get(key, _IDLE)) for key in self._base.keys() | rows.keys()}
 
+    async def _carried_by_kernel(self) -> Mapping[str, ServiceTraffic]:
+        try:
+            self._from_kernel = await self._kernel()
+        except EngineRefused as refusal:
+            # the figures of before stand until it answers again; its absence is said elsewhere
+            log.info("no counters of layer 4 of this moment: %s", refusal.message)
+        return self._from_kernel
+
     async def _records(self) -> dict[str, int]:
         """Persistence records by "service/server", for tables small enough to be counted."""
         counts: dict[str, int] = {}
@@ -152,6 +177,29 @@ class Collector:
         return counts
 
 
+def _kernel_rows(kernel: Mapping[str, ServiceTraffic]) -> dict[str, _Row]:
+    """What layer-4 services and their servers have counted, under the names that HAProxy's rows have."""
+    found = {}
+    for key, service in kernel.items():
+        for name, one in ((key, service.whole), *((f"{key}/{each}", of) for each, of in service.servers.items())):
+            row = _Row(
+                *(one.active, one.connections, one.bytes_in, one.bytes_out),
+                packets=one.packets_in + one.packets_out,
+            )
+            if any(row):
+                found[name] = row
+    return found
+
+
+def _kernel_records(kernel: Mapping[str, ServiceTraffic]) -> dict[str, int]:
+    return {
+        f"{key}/{server}": one.records
+        for key, service in kernel.items()
+        for server, one in service.servers.items()
+        if one.records
+    }
+
+
 async def _rows(text: str) -> dict[str, _Row]:
     """What frontends ("vs1"), servers ("vs1/rs2") and backends ("vs1/BACKEND") have counted, if they have.
 
@@ -161,9 +209,9 @@ async def _rows(text: str) -> dict[str, _Row]:
     """
     header, *lines = text.lstrip("# ").splitlines() or [""]
     names = header.split(",")
-    if not {"pxname", "svname", *_Row._fields} <= set(names):
+    if not {"pxname", "svname", *_COLUMNS} <= set(names):
         return {}
-    px, sv, *columns = (names.index(name) for name in ("pxname", "svname", *_Row._fields))
+    px, sv, *columns = (names.index(name) for name in ("pxname", "svname", *_COLUMNS))
     # free text, which may hold commas, comes after all of these
     most = max(px, sv, *columns) + 1
     found: dict[str, _Row] = {}
@@ -203,6 +251,8 @@ def _statistics(
             bytes_per_second=round((total.bin + total.bout - before.bin - before.bout) / period),
             requests=total.req_tot,
             persistence_entries=entries,
+            packets=total.packets,
+            packets_per_second=round((total.packets - before.packets) / period),
         )
 
     services = {

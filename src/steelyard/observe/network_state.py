@@ -13,13 +13,26 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
+from steelyard.engines.host_names import HostEntry, parse_hosts, parse_resolver
 from steelyard.model.errors import HostLacks
+
+__all__ = [
+    "HostEntry",
+    "Interface",
+    "InterfaceKind",
+    "NetworkState",
+    "Route",
+    "parse_hosts",
+    "parse_resolver",
+    "read_network",
+]
 
 InterfaceKind = Literal["port", "bond", "vlan", "vxlan", "bridge", "loopback", "other"]
 
 _LOOPBACK, _UP = 0x8, 0x1
 _MAIN_TABLE = 254
 _LINK_SCOPE = 253
+_PERMANENT = 0x80
 #: kinds of the kernel (IFLA_INFO_KIND) that have a word of their own; a real port has none
 _KINDS: Mapping[str | None, InterfaceKind] = {
     None: "port",
@@ -53,6 +66,8 @@ class Interface:
     parent: str = ""
     member_of: str = ""
     gateway: bool = False
+    #: those of the addresses that end by themselves, as those from router advertisements do
+    passing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,14 +83,6 @@ class Route:
     def is_default(self) -> bool:
         """Whether it leads everywhere."""
         return self.destination in _EVERYWHERE.values()
-
-
-@dataclass(frozen=True)
-class HostEntry:
-    """A line of the hosts file."""
-
-    address: str
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -132,10 +139,13 @@ def _interfaces(
     links: list[Any], addresses: list[Any], names: Mapping[int, str], by_default: set[str]
 ) -> Iterable[Interface]:
     held: dict[int, list[str]] = {}
+    passing: dict[int, list[str]] = {}
     for one in addresses:
         if one["scope"] != _LINK_SCOPE:
             own = one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS")
             held.setdefault(one["index"], []).append(f"{own}/{one['prefixlen']}")
+            if not (one.get_attr("IFA_FLAGS") or one["flags"]) & _PERMANENT:
+                passing.setdefault(one["index"], []).append(held[one["index"]][-1])
     number = 0
     for link in links:
         loopback = bool(link["flags"] & _LOOPBACK)
@@ -156,6 +166,7 @@ def _interfaces(
             parent=names.get(link.get_attr("IFLA_LINK"), "") if kind in ("vlan", "vxlan") else "",
             member_of=names.get(link.get_attr("IFLA_MASTER"), ""),
             gateway=name in by_default,
+            passing=tuple(passing.get(link["index"], ())),
         )
         number += not loopback
 
@@ -176,29 +187,6 @@ def _routes(routes: list[Any], names: Mapping[int, str]) -> Iterable[Route]:
             names.get(hop["oif"] if hops else one.get_attr("RTA_OIF"), ""),
             one.get_attr("RTA_PRIORITY") or 0,
         )
-
-
-def parse_resolver(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name servers and search domains of a resolv.conf; of several search lines the last counts."""
-    servers: list[str] = []
-    search: tuple[str, ...] = ()
-    for line in text.splitlines():
-        words = line.partition("#")[0].partition(";")[0].split()
-        if len(words) > 1 and words[0] == "nameserver":
-            servers.append(words[1])
-        elif len(words) > 1 and words[0] in ("search", "domain"):
-            search = tuple(words[1:])
-    return tuple(servers), search
-
-
-def parse_hosts(text: str) -> tuple[HostEntry, ...]:
-    """The lines of a hosts file that have an address and a name."""
-    found = []
-    for line in text.splitlines():
-        words = line.partition("#")[0].split()
-        if len(words) > 1:
-            found.append(HostEntry(words[0], tuple(words[1:])))
-    return tuple(found)
 
 
 def _text(path: Path) -> str:

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class TrafficCounters:
-    """What one service or one real server of a service carried. Bytes in are from clients, bytes out are to clients."""
+    """What one service or one real server of a service carried. Bytes in are from clients, bytes out are to clients.
+
+    Packets, both ways together, are counted at layer 4 alone, where bytes are those of whole packets.
+    """
 
     active_connections: int = 0
     total_connections: int = 0
@@ -24,6 +27,8 @@ class TrafficCounters:
     connections_blocked: int = 0
     connection_rate_blocked: int = 0
     request_rate_blocked: int = 0
+    packets: int = 0
+    packets_per_second: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ Pure: built from a configuration and the checking process's verdicts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from steelyard.model.configuration import Configuration
+from steelyard.model.layer import Layer, layer_of
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
@@ -52,7 +53,7 @@ class ServerState:
 class ServiceState:
     """One virtual service. `status` is Up, Down, Disabled, Unchecked, Sorry, Redirect or Fail Message.
 
-    `slots` are those of its sub-services.
+    `slots` are those of its sub-services. `layer` is where it runs, and why.
     """
 
     index: int
@@ -60,6 +61,7 @@ class ServiceState:
     reason: str = ""
     servers: Mapping[int, ServerState] = field(default_factory=dict)
     slots: Mapping[int, ServerState] = field(default_factory=dict)
+    layer: Layer = Layer(7, "", "haproxy")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Relatives:
     """What the state of a service depends on besides itself: its sub-services, or its parent.
 
     `slow_start` is how many seconds a server grows into its share where it does. HAProxy's worker runs since `began`:
-    servers that were up then have their full share. Times are seconds since the epoch.
+    servers that were up then have their full share. Times are seconds since the epoch. `ipvs`: the kernel has it.
     """
 
     subs: tuple[VirtualService, ...] = ()
@@ -75,6 +77,7 @@ class Relatives:
     slow_start: int = 0
     began: float = 0.0
     now: float = 0.0
+    ipvs: bool = False
 
 
 _ALONE = Relatives()
@@ -95,6 +98,11 @@ def service_state(
     service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives = _ALONE
 ) -> ServiceState:
     """The state of one service, its real servers and its slots."""
+    state = _state(service, verdicts, relatives)
+    return replace(state, layer=layer_of(service, ipvs=relatives.ipvs))
+
+
+def _state(service: VirtualService, verdicts: Mapping[str, Verdict], relatives: Relatives) -> ServiceState:
     servers = {server.index: _server_state(service, server, verdicts, relatives) for server in service.servers}
     if not service.enabled:
         slots = {slot.index: _slot_state(service, slot, verdicts, relatives) for slot in service.slots}
@@ -235,6 +243,7 @@ class AllStates(Mapping[int, ServiceState]):
     """The state of every service, worked out when it is looked at.
 
     `began` is when HAProxy's worker did, `clock` tells the time; both in seconds since the epoch, for slow starts.
+    `ipvs`: the kernel has it.
     """
 
     def __init__(
@@ -243,7 +252,10 @@ class AllStates(Mapping[int, ServiceState]):
         verdicts: Mapping[str, Verdict],
         began: float = 0.0,
         clock: Callable[[], float] = lambda: 0.0,
+        *,
+        ipvs: bool = False,
     ) -> None:
+        self._ipvs = ipvs
         self._services = configuration.services
         self._slow_start = configuration.layer7.slow_start
         self._began = began
@@ -255,7 +267,8 @@ class AllStates(Mapping[int, ServiceState]):
         subs = tuple(self._services[slot.service] for slot in service.slots)
         parent = self._services.get(service.parent)
         slow_start = self._slow_start if service.schedule in LEAST_CONNECTION else 0
-        return service_state(service, self._verdicts, Relatives(subs, parent, slow_start, self._began, self._clock()))
+        relatives = Relatives(subs, parent, slow_start, self._began, self._clock(), self._ipvs)
+        return service_state(service, self._verdicts, relatives)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._services)

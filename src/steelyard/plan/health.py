@@ -137,6 +137,7 @@ class Service(_Frozen):
     fall: int = Field(1, ge=1, description="bad cycles in a row that take a target down")
     minimum: int = Field(0, ge=0, description="with fewer available targets the engine is told that there is none")
     weighting: Weighting | None = Field(None, description="what the weights follow; None: the configuration's stand")
+    in_kernel: bool = Field(False, description="it runs at layer 4: steelyard-netd is told, not HAProxy")
 
 
 class HealthPlan(_Frozen):

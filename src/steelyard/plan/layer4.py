@@ -101,6 +101,8 @@ class Layer4Service(_Frozen):
     )
     #: whether weights are the checking process's alone; the configured ones are then not used
     weights_by_health: bool = False
+    #: whether its servers are checked: one of which nothing has been told yet is then down
+    checked: bool = False
     servers: tuple[Layer4Server, ...] = ()
     sorry: Layer4Server | None = None
 
@@ -143,16 +145,20 @@ class Standing:
     """What the checking process says of a server.
 
     Only one that is `up` takes new connections; a record of another one is passed over. `weight` None leaves the
-    plan's, 0 leaves it only clients with a record. Nothing told means up with the plan's weight: no check, no verdict.
+    plan's, 0 leaves it only clients with a record.
     """
 
     up: bool = True
     weight: int | None = None
 
 
-#: what holds of a server of which nothing has been told
-UNTOLD = Standing()
 Standings = Mapping[ServerName, Standing]
+
+
+def standing_of(service: Layer4Service, server: Layer4Server, standings: Standings) -> Standing:
+    """What holds of a server, also when nothing has been told of it."""
+    told = standings.get((service.key, server.key))
+    return Standing(up=not service.checked or server.key == "sorry") if told is None else told
 
 
 def effective_weight(service: Layer4Service, server: Layer4Server, standing: Standing) -> int:

@@ -33,7 +33,6 @@ from steelyard.appliance.contract import Actor, ApplianceApi, Outcome, Preview, 
 from steelyard.model.commands import Command
 from steelyard.model.errors import ConflictError, SteelyardError
 from steelyard.model.user import User
-from steelyard.observe.host_figures import HostFigureSource
 from steelyard.web.failures import SignInAgain, failed
 from steelyard.web.guessing import Guessing
 from steelyard.web.menu import Entry, built
@@ -61,7 +60,7 @@ class Site:
     """What the pages of one appliance share."""
 
     appliance: ApplianceApi
-    host: HostFigureSource
+    host_name: Callable[[], str]
     templates: Environment
     static: StaticFiles
     sessions: Sessions = field(default_factory=Sessions)
@@ -187,7 +186,7 @@ def frame_context(request: Request, visit: Visit | None) -> dict[str, Any]:
         "url": site.url,
         "link": site.link,
         "is_built": site.pages.__contains__,
-        "host_name": site.host.host_name(),
+        "host_name": site.host_name(),
         "now": time.time(),
     }
 

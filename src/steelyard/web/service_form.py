@@ -28,7 +28,12 @@ _LIMITS = ("connections_per_second", "requests_per_second", "max_connections", "
 _FIRST: Mapping[str, tuple[str, ...]] = {
     "basic": ("name", "service_type", "enabled", "address", "port"),
     "ssl": ("ssl_acceleration", "certificates", "tls_type", "cipher_set", "tls13_cipher_set", "ssl_reencrypt"),
-    "standard": ("extra_ports", "persistence", "persistence_timeout", "cookie", "query_tag", "persistence_mask"),
+    "standard": (
+        *("force_l7", "force_l4", "transparent", "subnet_originating", "extra_ports"),
+        *("persistence", "persistence_timeout", "cookie", "query_tag", "persistence_mask", "refresh_persistence"),
+        *("schedule", "adaptive_interval", "adaptive_url", "adaptive_port", "adaptive_min_percent"),
+        *("idle_time", "server_init", "starttls_mode"),
+    ),
 }
 _TITLES: Mapping[str, str] = {
     "basic": "Basic Properties",
@@ -151,8 +156,16 @@ def service_outlook(configuration: Configuration, service: VirtualService, chang
     values = thought(values_of(service), changes)
     idle = without_effect({**values, "further_checks": service.further_checks})
     # what is barred because it would have no effect is left out, not greyed
-    settings = {name: why for name, why in found.settings.items() if name not in idle}
-    return Outlook(Bars(settings, found.choices), idle)
+    settings = {name: _said_here(service, why) for name, why in found.settings.items() if name not in idle}
+    choices = {
+        name: {one: _said_here(service, why) for one, why in all_.items()} for name, all_ in found.choices.items()
+    }
+    return Outlook(Bars(settings, choices), idle)
+
+
+def _said_here(service: VirtualService, why: str) -> str:
+    """A refusal as the page of the service says it, where what is refused is no fact."""
+    return why.removeprefix(f"{service.title} passes bytes, and its service type must be http: ")
 
 
 def service_editor(configuration: Configuration, service: VirtualService, done: str) -> Editor:

@@ -142,7 +142,7 @@ def test_what_comes_when_no_server_is_available() -> None:
     found = _explained(_configuration(), Engine({}, dead))
     assert (found.result.kind, found.result.status) == ("answered", 503)
     redirect = _configuration(error_code=302, error_url="https://%h:8443/down%s")
-    headers = (("Host", "shop.example:80"),)
+    headers = (("Host", "SHOP.example:80"),)
     found = _explained(redirect, Engine({}, dead), headers=headers, target="/a?b=%41")
     assert (found.result.status, found.result.location) == (302, "https://shop.example:8443/down/a?b=%41")
     found = _explained(redirect, Engine({}, dead), headers=(("Host", 'x"y'),))

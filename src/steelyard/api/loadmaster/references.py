@@ -37,7 +37,8 @@ def service_of(configuration: Configuration, parameters: Parameters) -> VirtualS
     address = address_or_none(named)
     if address is None:
         raise OperatorError("vs is neither the index nor the address of a virtual service", field="vs")
-    found = configuration.service_at(address, int(port), protocol) if _INDEX.fullmatch(port) else None
+    number = 0 if port == "*" else int(port) if _INDEX.fullmatch(port) else -1
+    found = configuration.service_at(address, number, protocol)
     if found is None:
         raise NotFound("VS", f"{protocol}/{named}:{port}")
     return found
@@ -98,6 +99,8 @@ def _port(parameters: Parameters) -> int | None:
     text = (parameters.text("rsport") or "").strip()
     if not text:
         return None
+    if text == "*":
+        return 0
     if not _INDEX.fullmatch(text):
         raise OperatorError("rsport is not a port; allowed: 1 to 65535", field="rsport", allowed="1 to 65535")
     return int(text)

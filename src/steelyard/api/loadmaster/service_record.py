@@ -118,8 +118,8 @@ ROWS: tuple[Row, ...] = (
     Row("Status", lambda s: s.state.status.replace(" ", "")),  # FailMessage is one word here
     Row("Index", lambda s: s.service.index),
     _when_set("VSAddress", "address"),
-    _always("VSPort", "port"),
-    Row("Layer", lambda s: 4 if s.service.force_l4 else 7),
+    Row("VSPort", lambda s: "0" if s.service.is_sub else _setting(s.service, "port"), "port"),
+    Row("Layer", lambda s: s.state.layer.number),
     _when_set("NickName", "name"),
     _always("Enable", "enabled"),
     _always("SSLReverse", "ssl_reverse"),

@@ -77,7 +77,7 @@ async def _weights(call: Call) -> dict[int, dict[str, Value]]:
 
 
 def _service(service: VirtualService, state: ServiceState | None, counters: TrafficCounters) -> Record:
-    """Numbers where the VS record has strings, the status in lower case (07, 7.3). Packets are not counted here."""
+    """Numbers where the VS record has strings, the status in lower case (07, 7.3). Packets are counted at layer 4."""
     total = counters.bytes_in + counters.bytes_out
     return {
         "VSAddress": service.address if not service.is_sub else ABSENT,
@@ -88,7 +88,7 @@ def _service(service: VirtualService, state: ServiceState | None, counters: Traf
         "ErrorCode": service.error_code,
         "Enable": int(service.enabled),
         "TotalConns": counters.total_connections,
-        "TotalPkts": 0,
+        "TotalPkts": counters.packets,
         "TotalBytes": total,
         "TotalBits": total * 8,
         "ActiveConns": counters.active_connections,
@@ -131,7 +131,7 @@ def _member(member: RealServer | Slot, counters: TrafficCounters) -> Record:
         "ActivConns": counters.active_connections,
         "Persist": counters.persistence_entries,
         "Conns": counters.total_connections,
-        "Pkts": 0,
+        "Pkts": counters.packets,
         "Bytes": total,
         "Bits": total * 8,
         "BytesRead": counters.bytes_in,
@@ -170,8 +170,8 @@ def _totals(services: Sequence[TrafficCounters]) -> Record:
         "TotalBits": total * 8,
         "BytesPerSec": rate,
         "TotalBytes": total,
-        "PktsPerSec": 0,
-        "TotalPackets": 0,
+        "PktsPerSec": sum(counters.packets_per_second for counters in services),
+        "TotalPackets": sum(counters.packets for counters in services),
     }
 
 

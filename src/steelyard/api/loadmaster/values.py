@@ -64,6 +64,8 @@ def shown(declared: Declared, value: Any) -> Value:
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
+        if setting.wildcard and value == 0:
+            return "*"
         return str(value) if setting.text_number else value
     return str(value)
 
@@ -106,8 +108,8 @@ def _integer(declared: Declared, raw: Any) -> int:
             return 1
         if text.lower() in FALSE_WORDS:
             return 0
-    if text == "*":
-        raise _wrong(declared, raw, "(the wildcard port) is not built in Steelyard yet")
+    if text == "*" and declared.setting.wildcard:
+        return 0
     raise _wrong(declared, raw, "is not a whole number")
 
 

@@ -20,6 +20,10 @@ def _object(properties: dict[str, Schema], *required: str) -> Schema:
     return {**found, "required": list(required)} if required else found
 
 
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
 def acme_schemas() -> dict[str, Schema]:
     """Every component by name."""
     pem = {
@@ -33,6 +37,8 @@ def acme_schemas() -> dict[str, Schema]:
     provider_changes["properties"].pop("name")
     services = object_schema(AcmeCertificate)["properties"]["challenge_services"]
     indexes = {"challenge_services": {**services, "items": {"type": "integer", "minimum": 0}}}
+    where = _object({"address": _TEXT, "port": _NUMBER, "protocol": _TEXT}, "address", "port")
+    answering = {**services, "items": {"oneOf": [where, {"type": "null"}]}}
     changes = object_schema(AcmeCertificate, changes=True, extra=indexes)
     changes["properties"].pop("name")
     state = {
@@ -70,5 +76,15 @@ def acme_schemas() -> dict[str, Schema]:
         "NewAcmeCertificate": object_schema(AcmeCertificate, extra=indexes),
         "AcmeCertificateChanges": changes,
         "AcmeCertificate": object_schema(AcmeCertificate, extra={**indexes, **state}),
+        "DeclaredAcme": {
+            **_object(
+                {
+                    "accounts": _list(object_schema(AcmeAccount, extra=pem)),
+                    "dns_providers": _list(object_schema(DnsProvider)),
+                    "certificates": _list(object_schema(AcmeCertificate, extra={"challenge_services": answering})),
+                }
+            ),
+            "description": "Left out: all of it stays as it is. Keys and registrations stay with those named again.",
+        },
         "AcmeRehearsal": _object({"directory_url": {**_TEXT, "description": "Where to try it."}}),
     }

@@ -6,6 +6,8 @@ the middle of sending sees a reset connection, not the answer, when the server s
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NoReturn
@@ -198,3 +200,20 @@ def _typed(data: Mapping[str, Any], name: str, kind: type[Any], secret: bool = F
             remedy=hint or f"Give {says}",
         )
     return value
+
+
+def uploaded(data: Mapping[str, Any], what: str, *, secret: bool = False) -> bytes:
+    """What is sent either as PEM text in `pem` or as base64 in `data`. Raises `OperatorError` that names the member."""
+    if ("pem" in data) == ("data" in data):
+        raise OperatorError(
+            f"{what} comes either as PEM text in 'pem' or as base64 in 'data'",
+            field="pem",
+            allowed="one of pem, data",
+            remedy="Give one of the two",
+        )
+    if "pem" in data:
+        return text(data, "pem", secret=secret).encode()
+    try:
+        return base64.b64decode(text(data, "data"), validate=True)
+    except (binascii.Error, ValueError):
+        raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None

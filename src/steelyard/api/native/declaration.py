@@ -6,6 +6,8 @@
      "rules": [{"name": ..., "pattern": ...}],
      "access_lists": [{"block": ["198.51.100.0/24 # scanners"]}, {"service": {"address": ..., "port": ...}, ...}],
      "client_limits": [...], "limit_rules": [...],
+     "revocation_lists": [{"name": ..., "pem": ...}],
+     "acme": {"accounts": [...], "dns_providers": [...], "certificates": [...]},
      "parameters": {"checks": {"interval": 5}}}
 
 Reading it back gives the same configuration: what `document` leaves out is exactly what `Declare` fills in.
@@ -23,6 +25,7 @@ from steelyard.api.native.bodies import mapping, objects, only, text, texts
 from steelyard.api.native.bodies import number as whole_number
 from steelyard.api.native.catalogue import PARAMETERS
 from steelyard.api.native.certificates import MATERIAL, material_of
+from steelyard.api.native.declared_acme import acme_document, declared_acme
 from steelyard.api.native.declared_limits import (
     client_limits_document,
     declared_client_limits,
@@ -31,6 +34,8 @@ from steelyard.api.native.declared_limits import (
 from steelyard.api.native.intermediates import MATERIAL as INTERMEDIATE_MATERIAL
 from steelyard.api.native.intermediates import certificates_of
 from steelyard.api.native.ldap_endpoints import declared_endpoint
+from steelyard.api.native.revocation_lists import CONTENT as LIST_CONTENT
+from steelyard.api.native.revocation_lists import sent_list
 from steelyard.api.native.services import new_service
 from steelyard.api.native.writing import settings_given
 from steelyard.model.access_list import EVERY_SERVICE, LISTS, Entries
@@ -73,6 +78,8 @@ def document(configuration: Configuration) -> Document:
         **_access_lists_document(configuration),
         **_limits_document(configuration),
         **_endpoints_document(configuration),
+        **_revocation_lists_document(configuration),
+        **acme_document(configuration, _differing),
         "parameters": {name: settings for name, settings in sections.items() if settings},
     }
 
@@ -130,6 +137,8 @@ def declared(data: Mapping[str, Any]) -> Declare:
             "limit_rules",
             "ldap_endpoints",
             "intermediates",
+            "revocation_lists",
+            "acme",
         ),
         "the configuration",
     )
@@ -148,6 +157,8 @@ def declared(data: Mapping[str, Any]) -> Declare:
         declared_limit_rules(data),
         ldap_endpoints=_endpoints(data),
         intermediates=_intermediates(data),
+        revocation_lists=_revocation_lists(data),
+        acme=declared_acme(data, _service_identity),
         place=secrets.token_hex(16),
     )
 
@@ -207,6 +218,26 @@ def _intermediates(data: Mapping[str, Any]) -> dict[str, x509.Certificate]:
     return found
 
 
+def _revocation_lists_document(configuration: Configuration) -> Document:
+    found = [{"name": one.name, "pem": one.pem} for one in configuration.revocation_lists.values()]
+    return {"revocation_lists": found} if found else {}
+
+
+def _revocation_lists(data: Mapping[str, Any]) -> dict[str, str] | None:
+    """Lists by name; None where the document does not speak of them, which leaves them as they are."""
+    if "revocation_lists" not in data:
+        return None
+    found: dict[str, str] = {}
+    for number, item in enumerate(objects(data, "revocation_lists")):
+        with located(f"revocation_lists[{number}]"):
+            only(item, ("name", *LIST_CONTENT), "a revocation list")
+            name = text(item, "name")
+            if name in found:
+                raise ConflictError(f"Revocation list {name!r} is declared twice", field="name", with_what=name)
+            found[name] = sent_list(item)
+    return found
+
+
 def _cipher_sets_document(configuration: Configuration) -> Document:
     """The operator's own cipher sets; nothing where there are none."""
     found = [_differing(one) for one in configuration.cipher_sets.values()]
@@ -257,7 +288,10 @@ def _access_lists(data: Mapping[str, Any]) -> list[DeclaredLists]:
 def _identity(item: Mapping[str, Any]) -> tuple[str, int, str] | None:
     if "service" not in item:
         return None
-    service = mapping(item, "service")
+    return _service_identity(mapping(item, "service"))
+
+
+def _service_identity(service: Mapping[str, Any]) -> tuple[str, int, str]:
     only(service, _IDENTITY, "the reference to a service")
     protocol = text(service, "protocol") if "protocol" in service else "tcp"
     given = text(service, "address")

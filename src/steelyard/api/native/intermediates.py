@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
-from steelyard.api.native.bodies import JsonObject, only, text
+from steelyard.api.native.bodies import JsonObject, only, text, uploaded
 from steelyard.api.native.certificate_objects import intermediates_json
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
@@ -36,22 +34,12 @@ def _rendered(configuration: Configuration, key: int | str | None) -> Any:
 
 def certificates_of(data: Mapping[str, Any]) -> list[x509.Certificate]:
     """The uploaded certificates. Raises `OperatorError` that names the member."""
-    if ("pem" in data) == ("data" in data):
-        raise OperatorError(
-            "An intermediate certificate comes either as PEM text in 'pem' or as base64 in 'data'",
-            field="pem",
-            allowed="one of pem, data",
-            remedy="Give one of the two",
-        )
-    if "data" in data:
-        try:
-            return read_certificates(base64.b64decode(text(data, "data"), validate=True))
-        except (binascii.Error, ValueError):
-            raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None
+    content = uploaded(data, "An intermediate certificate", secret=True)
     try:
-        return read_certificates(text(data, "pem", secret=True).encode())
+        return read_certificates(content)
     except OperatorError as failure:
-        failure.field = "pem" if failure.field == "data" else failure.field
+        if "pem" in data and failure.field == "data":
+            failure.field = "pem"
         raise
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from steelyard.model.errors import NotFound, OperatorError
+from steelyard.model.layer import Layer
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
 from steelyard.model.slot import Slot
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
-from steelyard.observe.status import ServerState, ServiceState
+from steelyard.model.virtual_service.remarks import remarks
+from steelyard.observe.status import ServerState, ServiceState, service_state
 
 Json = dict[str, Any]
 
@@ -51,26 +54,40 @@ def slot_json(slot: Slot, state: ServerState | None = None) -> Json:
 
 
 def service_json(service: VirtualService, state: ServiceState | None = None) -> Json:
-    """A virtual service with its real servers or slots; with its state on reads. `parent` is 0 without one."""
+    """A virtual service with its real servers or slots; with its state on reads. `parent` is 0 without one.
+
+    `warnings` say what is allowed and hardly meant.
+    """
     found = {"index": service.index, "parent": service.parent, **settings_json(service)}
     states: Mapping[int, ServerState] = {} if state is None else state.servers
     found["servers"] = [server_json(server, states.get(server.index)) for server in service.servers]
     slots: Mapping[int, ServerState] = {} if state is None else state.slots
     found["slots"] = [slot_json(slot, slots.get(slot.index)) for slot in service.slots]
     found["further_checks"] = [settings_json(check) for check in service.further_checks]
+    found["warnings"] = [{"field": one.field, "message": one.says, "remedy": one.remedy} for one in remarks(service)]
     if state is not None:
-        found |= {"status": state.status, "reason": state.reason}
+        found |= {"status": state.status, "reason": state.reason, "layer": layer_json(state.layer)}
     return found
+
+
+def layer_json(layer: Layer) -> Json:
+    """Where a service runs: 4 or 7, in LoadMaster's words, why, and what carries it."""
+    return {
+        "number": layer.number,
+        "title": layer.title,
+        "reason": layer.reason,
+        "carried_by": layer.carried_by,
+    }
 
 
 def state_of(states: Mapping[int, ServiceState], service: VirtualService) -> ServiceState:
     """The state of a service; what was made this moment has none yet, and says so."""
     found = states.get(service.index)
     if found is None:
-        found = ServiceState(service.index, UNKNOWN, "no state is known yet")
+        found = ServiceState(service.index, UNKNOWN, "no state is known yet", layer=service_state(service, {}).layer)
     servers = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.servers}
     slots = {s.index: ServerState(s.index, UNKNOWN, "no state is known yet") for s in service.slots}
-    return ServiceState(found.index, found.status, found.reason, {**servers, **found.servers}, {**slots, **found.slots})
+    return replace(found, servers={**servers, **found.servers}, slots={**slots, **found.slots})
 
 
 def server_of(service: VirtualService, index: int) -> RealServer:

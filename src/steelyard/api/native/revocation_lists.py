@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +10,7 @@ from cryptography import x509
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance
-from steelyard.api.native.bodies import JsonObject, only, text
+from steelyard.api.native.bodies import JsonObject, only, text, uploaded
 from steelyard.api.native.objects import Json, timestamp
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
@@ -31,7 +29,7 @@ CONTENT = ("pem", "data")
 
 def content_of(data: Mapping[str, Any]) -> str:
     """The list that was sent, PEM text or base64 of PEM or DER. Raises `OperatorError`, also for one too old."""
-    pem = _sent(data)
+    pem = sent_list(data)
     until = x509.load_pem_x509_crl(pem.encode()).next_update_utc
     if until is not None and until <= datetime.now(UTC):
         raise OperatorError(
@@ -43,21 +41,9 @@ def content_of(data: Mapping[str, Any]) -> str:
     return pem
 
 
-def _sent(data: Mapping[str, Any]) -> str:
-    if ("pem" in data) == ("data" in data):
-        raise OperatorError(
-            "A revocation list comes either as PEM text in 'pem' or as base64 in 'data'",
-            field="pem",
-            allowed="one of pem, data",
-            remedy="Give one of the two",
-        )
-    if "pem" in data:
-        return read_revocation_list(text(data, "pem").encode())
-    try:
-        content = base64.b64decode(text(data, "data"), validate=True)
-    except (binascii.Error, ValueError):
-        raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None
-    return read_revocation_list(content)
+def sent_list(data: Mapping[str, Any]) -> str:
+    """The list as PEM, however old. Raises `OperatorError`."""
+    return read_revocation_list(uploaded(data, "A revocation list"))
 
 
 def revocation_list_json(found: RevocationList, configuration: Configuration) -> Json:

@@ -47,6 +47,11 @@ def _configuration() -> dict[str, Schema]:
                 "client_limits": list_of("ClientLimit"),
                 "limit_rules": list_of("NewLimitRule"),
                 "ldap_endpoints": list_of("NewLdapEndpoint"),
+                "revocation_lists": {
+                    **list_of("NewRevocationList"),
+                    "description": "Left out: they stay as they are. A newer one that is here stays.",
+                },
+                "acme": ref("DeclaredAcme"),
                 "parameters": object_of({name: ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS}),
             }
         ),

@@ -18,6 +18,12 @@ from steelyard.model.virtual_service.further import FurtherCheck
 def _services() -> dict[str, Schema]:
     servers = {"type": "array", "items": ref("NewRealServer"), "description": "Its real servers."}
     state = {"status": TEXT, "reason": TEXT}
+    layer = {
+        "layer": {
+            **object_of({"number": NUMBER, "title": TEXT, "reason": TEXT, "carried_by": TEXT}),
+            "description": "Whether it runs at layer 4 or 7, why, and what carries it.",
+        }
+    }
     slot = {"slot": {**ref("NewSlot"), "description": "What the parent decides of it."}}
     subs = {**list_of("NewSubService"), "description": "Its sub-services, in place of real servers."}
     parent = {"type": "integer", "description": "Index of the service it is a sub-service of; 0 for none."}
@@ -44,6 +50,12 @@ def _services() -> dict[str, Schema]:
                 "slots": list_of("Slot"),
                 **checks,
                 **state,
+                **layer,
+                "warnings": {
+                    "type": "array",
+                    "items": object_of(dict.fromkeys(("field", "message", "remedy"), TEXT)),
+                    "description": "What works as it is set, but hardly as it is meant.",
+                },
             },
         ),
         "NewRealServer": object_schema(RealServer),

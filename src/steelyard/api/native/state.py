@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.catalogue import settings_data
 from steelyard.api.native.certificate_objects import expiry_json
-from steelyard.api.native.objects import Json, state_of, timestamp
+from steelyard.api.native.objects import Json, layer_json, state_of, timestamp
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import answers
 from steelyard.api.native.writing import read
@@ -31,6 +31,7 @@ def _service_state(service: VirtualService, state: ServiceState) -> Json:
         "protocol": service.protocol,
         "status": state.status,
         "reason": state.reason,
+        "layer": layer_json(state.layer),
         "servers": [
             {
                 "index": server.index,

@@ -55,9 +55,15 @@ class SharedAccess:
         self._services: Mapping[int, VirtualService] = {}
         self._lookups: tuple[Lookup, ...] = (Lookup(_REAL_SERVERS, (), is_map=False), Lookup(_EVERY_SERVICE, ()))
 
-    def lookups(self, configuration: Configuration) -> tuple[Lookup, ...]:
-        """The lookups of a configuration; real servers are listed when there is a list they could be in."""
-        if not refusal(configuration.access) or not any(_listens(one) for one in configuration.services.values()):
+    def lookups(
+        self, configuration: Configuration, carried: Mapping[int, VirtualService] | None = None
+    ) -> tuple[Lookup, ...]:
+        """The lookups of a configuration; real servers are listed when there is a list they could be in.
+
+        `carried` are the services that HAProxy carries; None: all.
+        """
+        listening = configuration.services if carried is None else carried
+        if not refusal(configuration.access) or not any(_listens(one) for one in listening.values()):
             return ()
         lists = configuration.access_lists.get(EVERY_SERVICE)
         services = configuration.services if configuration.access_lists else {}

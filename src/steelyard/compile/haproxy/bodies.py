@@ -19,7 +19,7 @@ FILTER = "lua.replace_in_body"
 
 def bodies_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
     """The filter of one service, with its rules in order: those of a sub-service before those of its parent."""
-    through = answered_through(service, family)
+    through = answered_through(service, family, context)
     rules = [family.rules[name] for one in through for name in one.body_rules if name in family.rules]
     if not rules or not service.is_http:
         return Part()

@@ -29,7 +29,7 @@ def caching_part(service: VirtualService, family: Family, context: ServiceContex
 
     A sub-service without a cache of its own uses its parent's.
     """
-    owner = next((one for one in answered_through(service, family) if one.cache), None)
+    owner = next((one for one in answered_through(service, family, context) if one.cache), None)
     if owner is None or not service.is_http:
         return Part()
     name = f"cache-{owner.engine_name}"

@@ -30,7 +30,7 @@ COMPRESSED_TYPES = (
 
 def compression_part(service: VirtualService, family: Family, context: ServiceContext) -> Part:
     """The compression of one service. Bodies that rules change must reach them uncompressed: it takes all work over."""
-    through = answered_through(service, family)
+    through = answered_through(service, family, context)
     if not service.is_http or not any(one.compress for one in through):
         return Part()
     rules: list[Directive] = [

@@ -6,9 +6,10 @@ each lets one in: a rate may be exceeded by one a thread. Concurrent connections
 so their limit is never exceeded. A rate is HAProxy's own: what came in this second and a part of what came in the last.
 
 Counters stand in tables that a client connection holds from its acceptance to its end, which takes all three trackers
-of HAProxy 2.6: the client in the first, the service in the second, everything in the third. A sub-service takes the
-second for a request, in its own backend; in the listener that would be passed over (2.6 and 2.8). So each limiting
-rule has a counter of its own in the client's entry.
+of HAProxy 2.6: the client in the first, the service in the second, everything in the third. A tracker that a connection
+holds cannot be used again by its requests: HAProxy passes over the second use (2.6 and 2.8). So each limiting rule has
+a counter of its own in the client's entry, and a sub-service whose backend its parent's listener leads to takes a
+tracker that this listener leaves free. Where it leaves none, the sub-service gets a listener of its own.
 
 The numbers are in lookups, so other numbers need no reload; the rules of a limit are there while it is set.
 
@@ -58,7 +59,7 @@ def limits_part(service: VirtualService, family: Family, context: ServiceContext
     lookup = Lookup(f"{service.engine_name}-limits", _numbers(service))
     bandwidth = _bandwidth(service, plan)
     if service.is_sub:
-        rules = _sub_rules(service, plan, lookup)
+        rules = _sub_rules(service, plan, lookup, _tracker_of_sub(service, family, plan))
     elif service.enabled:
         rules = _connection_rules(service, plan, lookup) + _request_rules(service, plan, lookup)
     else:
@@ -100,11 +101,11 @@ class _Stage:
             ),
         ]
 
-    def refuse(self, reasons: Iterable[BlockedBy], *answer: str) -> list[Directive]:
+    def refuse(self, reasons: Iterable[BlockedBy], *answer: str, tracker: int = _SERVICE) -> list[Directive]:
         """Count and turn away what is over a limit."""
         blocked = f"var({self.scope}.blocked)"
         found = [
-            self.rule(f"sc-inc-gpc({why.value},{_SERVICE})", "if", "{", blocked, "-m", "int", str(why.value), "}")
+            self.rule(f"sc-inc-gpc({why.value},{tracker})", "if", "{", blocked, "-m", "int", str(why.value), "}")
             for why in dict.fromkeys(reasons)
         ]
         found += [
@@ -243,7 +244,24 @@ def _request_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> 
     return rules
 
 
-def _sub_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> list[Directive]:
+def limited_apart(service: VirtualService, parent: VirtualService, context: ServiceContext) -> bool:
+    """Whether a sub-service has limits and its parent's listener has no tracker left for them."""
+    return bool(_numbers(service)) and not _free(parent, context.limits)
+
+
+def _free(parent: VirtualService, plan: LimitPlan) -> tuple[int, ...]:
+    """The trackers that the listener of a service does not use, the one for services first."""
+    used = _trackers(parent, plan, frozenset(name for name, _ in _numbers(parent)))
+    return tuple(tracker for tracker in (_SERVICE, _ALL, _CLIENT) if tracker not in used)
+
+
+def _tracker_of_sub(service: VirtualService, family: Family, plan: LimitPlan) -> int:
+    """The tracker that requests of a sub-service use; in a listener of its own all are free."""
+    free = _free(family.parent, plan) if family.parent is not None else ()
+    return free[0] if free else _SERVICE
+
+
+def _sub_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup, tracker: int) -> list[Directive]:
     """Rules in the backends of a sub-service.
 
     It knows requests, and counts a client's connection when that asks it for the first time.
@@ -255,17 +273,17 @@ def _sub_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> list
     answer = ANSWERS[plan.answer] if service.is_http else ("reject",)
     seen = f"sess.seen_{service.engine_name}"
     new = ("!{", f"var({seen})", "-m", "found", "}")
-    rules = [stage.rule(f"track-sc{_SERVICE}", f"int({service.index})", "table", LIMITS)]
+    rules = [stage.rule(f"track-sc{tracker}", f"int({service.index})", "table", LIMITS)]
     reasons: list[BlockedBy] = []
     if "connections" in own:
         rules += stage.is_over(
-            limit_words(lookup.name, "connections"), f"sc_conn_cur({_SERVICE})", "gt", BlockedBy.CONNECTIONS
+            limit_words(lookup.name, "connections"), f"sc_conn_cur({tracker})", "gt", BlockedBy.CONNECTIONS
         )
         reasons.append(BlockedBy.CONNECTIONS)
     if "connections_per_second" in own:
         look, verdict = stage.is_over(
             limit_words(lookup.name, "connections_per_second"),
-            f"sc_gpc_rate({ADMITTED_CONNECTIONS},{_SERVICE})",
+            f"sc_gpc_rate({ADMITTED_CONNECTIONS},{tracker})",
             "ge",
             BlockedBy.CONNECTION_RATE,
         )
@@ -274,17 +292,17 @@ def _sub_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> list
     if "requests_per_second" in own:
         rules += stage.is_over(
             limit_words(lookup.name, "requests_per_second"),
-            f"sc_gpc_rate({ADMITTED_REQUESTS},{_SERVICE})",
+            f"sc_gpc_rate({ADMITTED_REQUESTS},{tracker})",
             "ge",
             BlockedBy.REQUEST_RATE,
         )
         reasons.append(BlockedBy.REQUEST_RATE)
-    rules += stage.refuse(reasons, *answer)
+    rules += stage.refuse(reasons, *answer, tracker=tracker)
     rules += [
-        stage.rule(f"sc-inc-gpc({ADMITTED_CONNECTIONS},{_SERVICE})", "if", *new),
+        stage.rule(f"sc-inc-gpc({ADMITTED_CONNECTIONS},{tracker})", "if", *new),
         stage.rule(f"set-var({seen})", "bool(true)"),
     ]
-    return rules + stage.count(ADMITTED_REQUESTS, (_SERVICE,))
+    return rules + stage.count(ADMITTED_REQUESTS, (tracker,))
 
 
 def _bandwidth(service: VirtualService, plan: LimitPlan) -> list[Directive]:

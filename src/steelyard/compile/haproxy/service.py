@@ -132,7 +132,7 @@ def _frontend(
     directives: tuple[Directive, ...],
     last_of_connection: tuple[Directive, ...],
 ) -> Frontend | None:
-    if not service.enabled or (service.is_sub and not is_balanced(service, family)):
+    if not service.enabled or (service.is_sub and not is_balanced(service, family, context)):
         return None
     return Frontend(
         name=service.engine_name,

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 
 from steelyard.compile.haproxy.context import ServiceContext
+from steelyard.compile.haproxy.limits import limited_apart
 from steelyard.compile.haproxy.matching import flag, matches, prepared
 from steelyard.compile.haproxy.part import Family, Part
 from steelyard.compile.haproxy.rules import mark, pre_rules
@@ -70,26 +71,26 @@ def switches(service: VirtualService) -> bool:
     return service.switches_content
 
 
-def is_balanced(service: VirtualService, family: Family) -> bool:
+def is_balanced(service: VirtualService, family: Family, context: ServiceContext) -> bool:
     """Whether a sub-service is reached as a server of its parent, by a listener of its own."""
     parent = family.parent
     if parent is None:
         return False
-    if not switches(parent) or switches(service):
+    if not switches(parent) or switches(service) or limited_apart(service, parent, context):
         return True
     mine = next((slot for slot in parent.slots if slot.service == service.index), None)
     others = [slot for slot in parent.slots if slot is not mine]
     return mine is not None and any(rule in other.rules for rule in mine.rules for other in others)
 
 
-def answered_through(service: VirtualService, family: Family) -> tuple[VirtualService, ...]:
+def answered_through(service: VirtualService, family: Family, context: ServiceContext) -> tuple[VirtualService, ...]:
     """The services whose backend an answer of this service's real servers passes, in that order: no other has one.
 
     A sub-service that its parent selects alone is reached by its own backend, so what the parent does to answers in its
     backend has to be done there.
     """
     parent = family.parent
-    return (service,) if parent is None or is_balanced(service, family) else (service, parent)
+    return (service,) if parent is None or is_balanced(service, family, context) else (service, parent)
 
 
 def compile_switching(service: VirtualService, family: Family, context: ServiceContext) -> Switching:
@@ -100,7 +101,7 @@ def compile_switching(service: VirtualService, family: Family, context: ServiceC
     marks = tuple(line for rule in before for line in mark(rule))
     if not switches(service):
         return Switching(Part(frontend=(*prepared(before), *marks)), service.members)
-    targets = _Targets(service, family)
+    targets = _Targets(service, family, context)
     choices = [Choice(rule, "" if rule.must_fail else targets.of(rule.name)) for rule in _rules(service, family)]
     ready = prepared((*before, *(choice.rule for choice in choices)))
     lines, lookups = _decisions(service, choices, targets)
@@ -200,8 +201,9 @@ def _choose(rule: ContentRule, where: str, undecided: tuple[str, ...]) -> tuple[
 class _Targets:
     """The backends that rules select; a set of members is one backend, whatever number of rules selects it."""
 
-    def __init__(self, service: VirtualService, family: Family) -> None:
+    def __init__(self, service: VirtualService, family: Family, context: ServiceContext) -> None:
         self._service = service
+        self._context = context
         self._subs = {sub.index: sub for sub in family.subs}
         self._having: dict[str, list[RealServer | Slot]] = {}
         for member in service.members:
@@ -225,7 +227,7 @@ class _Targets:
     def _alone(self, slot: Slot) -> str | None:
         """The backend of a sub-service that is selected alone; None when it is reached as a server."""
         sub = self._subs.get(slot.service)
-        if sub is None or is_balanced(sub, Family(parent=self._service)):
+        if sub is None or is_balanced(sub, Family(parent=self._service), self._context):
             return None
         # always there, so that switching a slot off and on needs no reload
         nowhere = self._group(f"{self._service.engine_name}-none", ())

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from steelyard.compile.layer4.slots import hashed, interleaved
-from steelyard.plan.layer4 import UNTOLD, Layer4Server, Layer4Service, Standings, effective_weight
+from steelyard.plan.layer4 import Layer4Server, Layer4Service, Standings, effective_weight, standing_of
 from steelyard.plan.nft import (
     COUNTERS,
     MOST_SLOTS,
@@ -83,7 +83,7 @@ def program(service: Layer4Service | None, standings: Standings) -> Program:
 def slots_of(service: Layer4Service, standings: Standings) -> tuple[str, ...]:
     """The key of the server each slot leads to; empty when no server takes new clients."""
     weights = {
-        server.key: effective_weight(service, server, standings.get((service.key, server.key), UNTOLD))
+        server.key: effective_weight(service, server, standing_of(service, server, standings))
         for server in service.servers
     }
     live = [key for key, weight in weights.items() if weight]
@@ -98,7 +98,7 @@ def slots_of(service: Layer4Service, standings: Standings) -> tuple[str, ...]:
 
 def takes_recorded(server: Layer4Server, service: Layer4Service, standings: Standings) -> bool:
     """Whether a server takes clients that have a record of it."""
-    return server.enabled and standings.get((service.key, server.key), UNTOLD).up
+    return server.enabled and standing_of(service, server, standings).up
 
 
 def idle_timeouts(service: Layer4Service) -> IdleTimeouts | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from steelyard.model.configuration import Configuration
-from steelyard.model.network import BOND_MODES, Interface, interface_of, is_loopback, own_addresses
+from steelyard.model.network import BOND_MODES, Interface, interface_of, needs_no_network, own_addresses
 from steelyard.plan.network import HeldAddress, HostEntry, HostNetwork, Link, NetworkPlan, Route
 
 
@@ -26,7 +24,7 @@ def _held(configuration: Configuration) -> dict[str, HeldAddress]:
         address = service.address
         if service.is_sub or not address or address in own or address in found:
             continue
-        if ip_address(address).is_unspecified or is_loopback(address):
+        if needs_no_network(address):
             continue
         interface = interface_of(configuration.interfaces, address)
         if interface is not None:
@@ -41,14 +39,16 @@ def _host(configuration: Configuration) -> HostNetwork:
         *(Route(destination="::/0", gateway=one) for one in filter(None, [host.default_gateway6])),
         *(Route(destination=one.destination, gateway=one.gateway) for one in configuration.routes.values()),
     ]
-    names = bool(host.name_servers or host.search_domains)
     return HostNetwork(
         links={name: _link(one, configuration) for name, one in configuration.interfaces.items()},
         routes={route.key: route for route in routes},
         host_name=host.host_name or None,
-        name_servers=host.name_servers if names else None,
-        search_domains=host.search_domains if names else None,
-        hosts=tuple(HostEntry(address=one.address, names=one.names) for one in configuration.hosts.values()),
+        name_servers=host.name_servers,
+        search_domains=host.search_domains,
+        hosts=tuple(
+            HostEntry(address=one.address, names=one.names)
+            for one in sorted(configuration.hosts.values(), key=lambda one: one.address)
+        ),
     )
 
 

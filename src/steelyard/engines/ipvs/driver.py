@@ -104,24 +104,23 @@ class IpvsDriver:
         if wants:
             if not self.loaded():
                 self.kernel.ours()  # has the kernel load it
-            self.settings.need(source_nat=any(service.source_nat is not None for service in wants))
+            self.settings.need(wants, self.kernel)
         self._carry_out(lambda: self._work(services, remembered))
+        self._standings = remembered
         for key, service in services.items():
-            self._forget_counts(key, service)
+            self._forget(key, service)
             if service is None:
                 self._services.pop(key, None)
                 self._absent.pop(key, None)
             else:
                 self._services[key] = service
-        present = {(key, one.key) for key, service in self._services.items() for one in service.members()}
-        self._standings = {name: one for name, one in remembered.items() if name in present}
 
     def tell(self, standings: Standings) -> None:
         """See the contract."""
         known = {
             name: one
             for name, one in standings.items()
-            if name[0] in self._services and self._standings.get(name, Standing()) != one
+            if name[0] in self._services and self._standings.get(name) != one
         }
         if not known:
             return
@@ -146,8 +145,9 @@ class IpvsDriver:
                 self._await_cut(want, endpoint)
                 self._carried[key, endpoint] = _plus(self._carried.get((key, endpoint), Traffic()), before)
                 if there.weight:
-                    self._do(Step("add", virtual, there))
-                    self._came_back(key, want, endpoint)
+                    back = Step("add", virtual, there)
+                    self._do(back)
+                    self._begin_anew([back])
                 else:
                     self._absent[key] = self._absent.get(key, frozenset()) | {endpoint}
 
@@ -205,7 +205,7 @@ class IpvsDriver:
             for one in self.kernel.ours().values():
                 self.kernel.do(Step("remove", one.state[0]))
             self.marks.remove()
-            self.settings.put_back()
+            self.settings.put_back(self.kernel)
         self.__post_init__()
 
     # ------------------------------------------------------------------------------------------------- working it out
@@ -263,6 +263,7 @@ class IpvsDriver:
                 raise
 
     def _run(self, work: _Work) -> None:
+        there = set(self._states)
         for step in work.before:
             self._do(step)
         self._mark(work)
@@ -276,11 +277,10 @@ class IpvsDriver:
         for key, want in work.servers.items():
             if want is None:
                 self._wanted.pop(key, None)
-                continue
-            self._wanted[key] = want
-            for endpoint in self._absent.get(key, frozenset()) & want.destinations.keys():
-                self._absent[key] -= {endpoint}
-                self._came_back(key, want, endpoint)
+            else:
+                self._wanted[key] = want
+                self._absent[key] = self._absent.get(key, frozenset()) - want.destinations.keys()
+        self._begin_anew(step for step in work.before if step.virtual.identity in there)
 
     def _lead_back(self, states: Mapping[Identity, State], marked: Mapping[str, MarkedService]) -> None:
         for identity in {**self._states, **states}:
@@ -334,14 +334,25 @@ class IpvsDriver:
         ):
             self.sleep(0.005)
 
-    def _came_back(self, key: str, want: Wanted, endpoint: Endpoint) -> None:
-        """The kernel may still have the counters of a real server that was removed, and goes on with them."""
-        now = self.kernel.one(want.virtual).servers.get(endpoint, Traffic())
-        carried = self._carried.get((key, endpoint))
-        if carried is not None:
-            self._carried[key, endpoint] = _plus(carried, now, sign=-1)
+    def _begin_anew(self, done: Iterable[Step]) -> None:
+        """Note what counters say of real servers that were added: the kernel goes on with those it still has."""
+        added: dict[VirtualServer, list[Endpoint]] = {}
+        for step in done:
+            if step.action == "add" and step.destination is not None:
+                added.setdefault(step.virtual, []).append(step.destination.endpoint)
+        for virtual, endpoints in added.items():
+            now = self.kernel.one(virtual).servers
+            for endpoint in endpoints:
+                carried = self._carried.get((virtual.key, endpoint), Traffic())
+                self._carried[virtual.key, endpoint] = _plus(carried, now.get(endpoint, Traffic()), sign=-1)
 
-    def _forget_counts(self, key: str, service: Layer4Service | None) -> None:
+    def _forget(self, key: str, service: Layer4Service | None) -> None:
+        """What was known of real servers that the service has no more."""
+        kept = {one.key for one in service.members()} if service is not None else set()
+        before = self._services.get(key)
+        for one in before.members() if before is not None else ():
+            if one.key not in kept:
+                self._standings.pop((key, one.key), None)
         want = self._wanted.get(key) if service is not None else None
         for of, endpoint in [each for each in self._carried if each[0] == key]:
             if want is None or endpoint not in want.servers:

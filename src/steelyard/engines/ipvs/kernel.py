@@ -9,13 +9,16 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pyroute2 import IPVS
 from pyroute2.ipvs import IPVSDest, IPVSService
+from pyroute2.netlink import NLM_F_ACK, NLM_F_REQUEST
 from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.generic.ipvs import GENL_VERSION, IPVS_CMD_GET_CONFIG, IPVS_CMD_SET_CONFIG, ipvsmsg
 
 from steelyard.engines.ipvs.virtual_server import (
     HASHED,
@@ -47,6 +50,14 @@ class Counted:
     servers: Mapping[Endpoint, Traffic]
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds without a packet after which a connection is forgotten; the kernel's own are 900 and 300."""
+
+    tcp: int = 900
+    udp: int = 300
+
+
 class IpvsKernel(Protocol):
     """The table of virtual servers. Everything raises `EngineRefused` or `HostLacks`."""
 
@@ -60,6 +71,14 @@ class IpvsKernel(Protocol):
 
     def do(self, step: Step) -> None:
         """Carry out one step."""
+        ...
+
+    def timeouts(self) -> Timeouts:
+        """How long connections without packets are remembered."""
+        ...
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        """Change that. It holds for every virtual server, those of others too."""
         ...
 
 
@@ -111,6 +130,36 @@ class NetlinkIpvs:
                 self._ask(lambda ipvs: ipvs.dest(command, service=service, dest=destination))
         except NetlinkError as failure:
             raise _refused(step, failure) from None
+
+    def timeouts(self) -> Timeouts:
+        """See `IpvsKernel.timeouts`."""
+        (message,) = self._configure(IPVS_CMD_GET_CONFIG, [], NLM_F_REQUEST)
+        tcp, udp = (
+            int.from_bytes(
+                bytes.fromhex(message.get_attr(f"IPVS_CMD_ATTR_TIMEOUT_{of}").replace(":", "")), sys.byteorder
+            )
+            for of in ("TCP", "UDP")
+        )
+        return Timeouts(tcp, udp)
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        """See `IpvsKernel.set_timeouts`."""
+        # the one of closing connections has to come with the others; 0 leaves it
+        numbers = (("TCP", timeouts.tcp), ("TCP_FIN", 0), ("UDP", timeouts.udp))
+        attributes = [(f"IPVS_CMD_ATTR_TIMEOUT_{of}", struct.pack("=I", seconds)) for of, seconds in numbers]
+        self._configure(IPVS_CMD_SET_CONFIG, attributes, NLM_F_REQUEST | NLM_F_ACK)
+
+    def _configure(self, command: int, attributes: list[tuple[str, bytes]], flags: int) -> list[Any]:
+        message = ipvsmsg()
+        message["cmd"], message["version"], message["attrs"] = command, GENL_VERSION, attributes
+
+        def request(ipvs: IPVS) -> list[Any]:
+            return list(ipvs._run_with_cleanup(ipvs.asyncore._do_request, message, msg_flags=flags))
+
+        try:
+            return self._ask(request)
+        except NetlinkError as failure:
+            raise EngineRefused("The kernel refused time-outs of IPVS", words=os.strerror(failure.code)) from None
 
     def _ask(self, question: Any) -> list[Any]:
         try:
@@ -265,6 +314,7 @@ class MemoryIpvs:
     counters: dict[tuple[Identity, Endpoint], Traffic] = field(default_factory=dict)
     schedulers: frozenset[str] = frozenset({"rr", "wrr", "lc", "wlc", "sh"})
     engines: frozenset[str] = frozenset({"sip"})
+    times: Timeouts = Timeouts()
     done: list[str] = field(default_factory=list)
     #: refuse the step whose words contain this
     refuse: str = ""
@@ -296,6 +346,14 @@ class MemoryIpvs:
         if code:
             raise _refused(step, NetlinkError(code))
         self.done.append(str(step))
+
+    def timeouts(self) -> Timeouts:
+        """See `IpvsKernel.timeouts`."""
+        return self.times
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        """See `IpvsKernel.set_timeouts`."""
+        self.times = timeouts
 
     def _virtual(self, step: Step) -> int:
         identity = step.virtual.identity

@@ -1,14 +1,17 @@
 """What IPVS has to be told for all its services: net.ipv4.vs.*, each with its reason.
 
 They are the network namespace's and hold for virtual servers of others too. They are there while the module is loaded.
+IPVS has one time-out for all TCP and one for all UDP, so that is the longest any service asks for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from steelyard.engines.ipvs.kernel import IpvsKernel, Timeouts
 from steelyard.model.errors import HostLacks
+from steelyard.plan.layer4 import Layer4Service
 
 DIRECTORY = Path("/proc/sys/net/ipv4/vs")
 
@@ -23,29 +26,54 @@ ALWAYS: Mapping[str, str] = {
 }
 
 
+#: an idle time of UDP up to this one is no time: 1 expects no answer, 2 one
+_WORDS_OF_UDP = 2
+
+
 class Settings:
     """Sets what is needed and puts back what was there before."""
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
         self._directory = directory
         self._before: dict[str, str] = {}
+        self._timeouts_before: Timeouts | None = None
 
-    def need(self, *, source_nat: bool) -> None:
-        """Have IPVS work as the services expect it.
-
-        `source_nat`: only packets that connection tracking knows can be given another source; otherwise IPVS keeps its
-        packets away from it, which is faster.
-        """
-        wanted = {**ALWAYS, "conntrack": "1"} if source_nat else ALWAYS
-        for name, value in wanted.items():
+    def need(self, services: Iterable[Layer4Service], kernel: IpvsKernel) -> None:
+        """Have IPVS work as these services expect it."""
+        tcp = udp = 0
+        source_nat = False
+        for service in services:
+            source_nat = source_nat or service.source_nat is not None
+            if service.protocol == "tcp":
+                tcp = max(tcp, service.idle)
+            elif service.idle > _WORDS_OF_UDP:
+                udp = max(udp, service.idle)
+        for name, value in ALWAYS.items():
             self._set(name, value)
-        if not source_nat and "conntrack" in self._before:
+        # Only packets that connection tracking knows can be given another source; otherwise IPVS keeps its packets away
+        # from it, which is faster.
+        if source_nat:
+            self._set("conntrack", "1")
+        elif "conntrack" in self._before:
             self._put_back("conntrack")
+        self._need_timeouts(tcp, udp, kernel)
 
-    def put_back(self) -> None:
+    def put_back(self, kernel: IpvsKernel) -> None:
         """Undo, as far as this process did it."""
         for name in tuple(self._before):
             self._put_back(name)
+        self._need_timeouts(0, 0, kernel)
+
+    def _need_timeouts(self, tcp: int, udp: int, kernel: IpvsKernel) -> None:
+        before = self._timeouts_before
+        if before is None and not (tcp or udp):
+            return
+        now = kernel.timeouts()
+        before = before or now
+        wanted = Timeouts(tcp or before.tcp, udp or before.udp)
+        if wanted != now:
+            kernel.set_timeouts(wanted)
+        self._timeouts_before = before if tcp or udp else None
 
     def _set(self, name: str, value: str) -> None:
         path = self._directory / name

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steelyard.model.errors import EngineRefused
-from steelyard.plan.layer4 import UNTOLD, Layer4Server, Layer4Service, Standings, effective_weight
+from steelyard.plan.layer4 import Layer4Server, Layer4Service, Standings, effective_weight, standing_of
 
 Endpoint = tuple[str, int]
 
@@ -169,8 +169,17 @@ def wanted(service: Layer4Service, standings: Standings, absent: frozenset[Endpo
 def _weight(service: Layer4Service, server: Layer4Server, standings: Standings) -> int:
     if not service.enabled:
         return 0
-    weight = effective_weight(service, server, standings.get((service.key, server.key), UNTOLD))
-    return weight if service.schedule in ("wrr", "wlc") else min(weight, 1)
+    weight = effective_weight(service, server, standing_of(service, server, standings))
+    return weight if _scheduler(service) in ("wrr", "wlc") else min(weight, 1)
+
+
+def _scheduler(service: Layer4Service) -> str:
+    """The kernel's. Weights that move have to count, whatever the configured ones do."""
+    return (
+        {"rr": "wrr", "lc": "wlc"}.get(service.schedule, service.schedule)
+        if service.weights_by_health
+        else (service.schedule)
+    )
 
 
 def _identity(service: Layer4Service, index: int) -> Identity:
@@ -208,7 +217,7 @@ def _virtual(service: Layer4Service, identity: Identity, index: int) -> VirtualS
     return VirtualServer(
         identity=identity,
         index=index,
-        schedule=service.schedule,
+        schedule=_scheduler(service),
         flags=flags,
         timeout=0 if persistence is None else persistence.seconds,
         prefix=prefix,

@@ -46,7 +46,7 @@ def reconcile(present: Present, old: NetworkPlan, new: NetworkPlan) -> list[Step
     steps += _fewer_rules(present, new)
     steps += _fewer_routes(present, old, new)
     steps += _fewer_addresses(present, old, new, wanted)
-    steps += _fewer_links(present, new.host)
+    steps += _fewer_links(present, old.host, new.host)
     return steps
 
 
@@ -117,11 +117,12 @@ def _same_link(link: Link, now: object) -> bool:
     return bool(kind == "bond" and mode == link.mode)
 
 
-def _fewer_links(present: Present, host: HostNetwork | None) -> Iterator[Step]:
+def _fewer_links(present: Present, old: HostNetwork | None, host: HostNetwork | None) -> Iterator[Step]:
     if host is None:
         return
+    before = {name for name, link in old.links.items() if link.kind != "port"} if old is not None else set()
     # what lies on another interface goes before that
-    gone = [one for one in present.links.values() if one.ours and one.name not in host.links]
+    gone = [one for one in present.links.values() if (one.ours or one.name in before) and one.name not in host.links]
     for link in sorted(gone, key=lambda one: one.kind != "vlan"):
         yield RemoveLink(link.name)
 

@@ -19,6 +19,7 @@ from steelyard.model.commands.access_lists import DeclaredLists, with_declared
 from steelyard.model.commands.certificates import PutCertificate
 from steelyard.model.commands.cipher_sets import check_admin_cipher_set, declared_sets
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.declared_acme import DeclaredAcme, with_declared_acme
 from steelyard.model.commands.declared_follows import with_follows, without_follows
 from steelyard.model.commands.declared_limits import DeclaredLimit, with_declared_limits
 from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
@@ -26,6 +27,7 @@ from steelyard.model.commands.intermediates import declared_intermediates
 from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
 from steelyard.model.commands.network import refuse_unmanaged
 from steelyard.model.commands.parameter_secrets import put_away, with_kept
+from steelyard.model.commands.revocation_lists import declared_revocation_lists
 from steelyard.model.commands.rules import declared_rules
 from steelyard.model.commands.services import AddService, new_server, with_service
 from steelyard.model.configuration import Configuration
@@ -54,6 +56,9 @@ class Declare:
     limit_rules: Sequence[Mapping[str, Any]] = ()
     ldap_endpoints: Sequence[DeclaredEndpoint] = field(default=(), repr=False)
     intermediates: Mapping[str, x509.Certificate] = field(default_factory=dict)
+    #: None leaves these as they are
+    revocation_lists: Mapping[str, str] | None = field(default=None, repr=False)
+    acme: DeclaredAcme | None = field(default=None, repr=False)
     #: made up at random for the secrets among the parameters; those that are not declared stay
     place: str = field(default="", repr=False)
     permission: ClassVar[str] = "root"
@@ -80,6 +85,9 @@ class Declare:
             intermediates=declared_intermediates(configuration, self.intermediates),
             ldap_endpoints=endpoints,
         )
+        if self.revocation_lists is not None:
+            lists = declared_revocation_lists(wanted, self.revocation_lists)
+            wanted = replace(wanted, revocation_lists=lists)
         check_admin_cipher_set(wanted)
         known = {_identity(s.address, s.port, s.protocol): s for s in old.services.values() if not s.is_sub}
         families: list[DeclaredSubs] = []
@@ -98,7 +106,11 @@ class Declare:
         for number, service in fresh:
             with located(f"services[{number}]"):
                 wanted = AddService(_plain(service)).apply(wanted).configuration
-        return Change(with_declared(self._followings(wanted), self.access_lists), None, secrets)
+        wanted = self._followings(wanted)
+        forget: tuple[str, ...] = ()
+        if self.acme is not None:
+            wanted, forget = with_declared_acme(wanted, old, self.acme)
+        return Change(with_declared(wanted, self.access_lists), None, secrets, forget)
 
     def _refuse_own_ciphers(self) -> None:
         """What is declared is all there is, and `ciphers` would make a set that is not."""
@@ -151,10 +163,11 @@ class Declare:
 
     def _certificates(self, configuration: Configuration) -> tuple[Configuration, dict[str, bytes]]:
         secrets: dict[str, bytes] = {}
+        ordered = configuration.acme_certificates.keys() if self.acme is None else self.acme.ordered()
         kept = {
             name: certificate
             for name, certificate in configuration.certificates.items()
-            if name in self.certificates or certificate.temporary or name in configuration.acme_certificates
+            if name in self.certificates or certificate.temporary or name in ordered
         }
         # what the certificates are for is declared later
         result = replace(configuration, certificates=kept, services={})

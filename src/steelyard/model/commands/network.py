@@ -51,7 +51,7 @@ def _lowest_free(configuration: Configuration) -> int:
 
 @dataclass(frozen=True)
 class ManageNetwork:
-    """Begin to manage the network as it is (`interfaces`, `routes`, `host` are what was found), or end it.
+    """Begin to manage the network as it is (the other fields are what was found), or end it.
 
     What was found becomes what is wanted, so nothing changes at that moment. When it ends, everything stays as it is
     and is another tool's from then on, but the addresses that services alone had go.
@@ -60,7 +60,8 @@ class ManageNetwork:
     on: bool
     interfaces: tuple[Interface, ...] = ()
     routes: tuple[StaticRoute, ...] = ()
-    gateways: tuple[str, str] = ("", "")
+    #: parameters of the host by field name: gateways, name servers, search domains
+    found: Mapping[str, Any] = field(default_factory=dict)
     permission: ClassVar[str] = "root"
 
     @property
@@ -68,17 +69,22 @@ class ManageNetwork:
         return "manage the network" if self.on else "leave the network to another tool"
 
     def apply(self, configuration: Configuration) -> Change:
-        if configuration.host.managed == self.on:
+        host = configuration.host
+        if host.managed == self.on:
             return Change(configuration, "host")
         if not self.on:
-            host = configuration.host.changed({"managed": False, "default_gateway": "", "default_gateway6": ""})
-            return Change(replace(configuration, host=host, interfaces={}, routes={}), "host")
+            kept = HostParameters.make({"confirm_seconds": host.confirm_seconds})
+            return Change(replace(configuration, host=kept, interfaces={}, routes={}, hosts={}), "host")
         services = {service.address for service in configuration.services.values()}
-        four, six = self.gateways
-        host = configuration.host.changed({"managed": True, "default_gateway": four, "default_gateway6": six})
-        interfaces = {one.name: _without(one, services) for one in self.interfaces}
-        routes = {one.destination: one for one in self.routes}
-        return Change(replace(configuration, host=host, interfaces=interfaces, routes=routes), "host")
+        return Change(
+            replace(
+                configuration,
+                host=host.changed({**self.found, "managed": True}),
+                interfaces={one.name: _without(one, services) for one in self.interfaces},
+                routes={one.destination: one for one in self.routes},
+            ),
+            "host",
+        )
 
 
 def _without(interface: Interface, services: Iterable[str]) -> Interface:

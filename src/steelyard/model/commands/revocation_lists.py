@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from steelyard.model.commands.command import Change
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import ConflictError, NotFound, OperatorError
+from steelyard.model.errors import ConflictError, NotFound, OperatorError, located
 from steelyard.model.revocation_list import RevocationList
 
 
@@ -46,6 +47,28 @@ class PutRevocationList:
             _refuse_older(before, made)
         lists = {**configuration.revocation_lists, self.name: made}
         return Change(replace(configuration, revocation_lists=lists), self.name)
+
+
+def declared_revocation_lists(wanted: Configuration, declared: Mapping[str, str]) -> dict[str, RevocationList]:
+    """The lists of a declaration, which are all there are then.
+
+    A declaration may have lain about while newer lists came: the one that is here stays where it is newer.
+    """
+    found: dict[str, RevocationList] = {}
+    for number, (name, pem) in enumerate(declared.items()):
+        with located(f"revocation_lists[{number}]"):
+            before = wanted.revocation_lists.get(name)
+            made = RevocationList.make({"name": name, "pem": pem})
+            if before is not None and before.parsed.issuer == made.parsed.issuer and not _is_newer(made, before):
+                found[name] = before
+                continue
+            change = PutRevocationList(name, pem, replace=True).apply(wanted)
+            found[name] = change.configuration.revocation_lists[name]
+    return found
+
+
+def _is_newer(one: RevocationList, other: RevocationList) -> bool:
+    return one.parsed.last_update_utc > other.parsed.last_update_utc
 
 
 def _refuse_older(before: RevocationList, made: RevocationList) -> None:

@@ -168,7 +168,26 @@ def _settled(changes: Mapping[str, Any], before: VirtualService | None) -> dict[
         settled["certificates"] = ()
     if settled.get("standby_address") == "":
         settled.setdefault("standby_port", 0)
+    _settle_layer(settled, before)
     return settled
+
+
+def _settle_layer(settled: dict[str, Any], before: VirtualService | None) -> None:
+    """Force L4 and Force L7 are each other's opposite; UDP and the wildcard port have neither unless it is said."""
+    protocol = settled.get("protocol", before.protocol if before is not None else "tcp")
+    port = settled.get("port", before.port if before is not None else None)
+    kernel_only = protocol == "udp" or str(port) in ("0", "*")
+    if kernel_only:
+        was_tcp = before is None or (before.protocol == "tcp" and not before.wildcard)
+        if was_tcp or settled.get("force_l4") is True:
+            settled.setdefault("force_l7", False)
+        return
+    if "force_l4" in settled and "force_l7" not in settled:
+        settled["force_l7"] = not settled["force_l4"]
+    elif "force_l7" in settled and "force_l4" not in settled:
+        settled["force_l4"] = not settled["force_l7"]
+    elif before is not None and (before.protocol == "udp" or before.wildcard):
+        settled.setdefault("force_l7", not before.force_l4)
 
 
 def _check_needs(changes: Mapping[str, Any], service: VirtualService) -> None:
@@ -231,7 +250,7 @@ class AddService:
 
     def apply(self, configuration: Configuration) -> Change:
         data = _settled(self.settings, None)
-        web = str(data.get("port")) == "80"
+        web = str(data.get("port")) == "80" and data.get("protocol") != "udp"
         data.setdefault("service_type", "http" if web else "gen")
         plain_behind = data.get("ssl_acceleration") is True and data.get("ssl_reencrypt") is not True
         data.setdefault(

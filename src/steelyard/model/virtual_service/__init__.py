@@ -20,6 +20,7 @@ from steelyard.model.virtual_service.basic import BasicSettings
 from steelyard.model.virtual_service.checks import CheckSettings
 from steelyard.model.virtual_service.esp import EspSettings
 from steelyard.model.virtual_service.further import FurtherCheck
+from steelyard.model.virtual_service.layers import layer_refusals
 from steelyard.model.virtual_service.refusals import refusals
 from steelyard.model.virtual_service.standard import StandardSettings
 from steelyard.model.virtual_service.tls import TlsSettings
@@ -127,8 +128,18 @@ class VirtualService(
         """How people know it: its name if it has one, and its address."""
         if self.is_sub:
             return f"{self.name or 'sub-service'} {self.index} of virtual service {self.parent}"
-        where = f"{self.protocol}/{self.host}:{self.port}"
+        where = f"{self.protocol}/{self.host}:{self.shown_port}"
         return f"{self.name} ({where})" if self.name else where
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether it has every port that no other service of its address has."""
+        return self.port == 0 and not self.is_sub
+
+    @property
+    def shown_port(self) -> str:
+        """The port as people write it."""
+        return "*" if self.wildcard else str(self.port)
 
     @property
     def host(self) -> str:
@@ -157,8 +168,8 @@ class VirtualService(
 
     @property
     def port_ranges(self) -> tuple[tuple[int, int], ...]:
-        """The base port and the extra ports, merged and sorted. A sub-service has none."""
-        if self.is_sub:
+        """The base port and the extra ports, merged and sorted. A sub-service has none, nor has the wildcard port."""
+        if self.is_sub or self.wildcard:
             return ()
         return parse_port_ranges((str(self.port), *self.extra_ports))
 
@@ -242,6 +253,8 @@ class VirtualService(
         for name, why in refusals(self):
             raise _clash(name, why)
         for name, why in self.check_refusals():
+            raise _clash(name, why)
+        for name, why in layer_refusals(self):
             raise _clash(name, why)
         if self.check_post_data and self.check_method != 2:
             raise _clash("check_post_data", "POST data needs the check method POST (2)")

@@ -290,7 +290,11 @@ class AdvancedSettings(Settings):
     non_local: Annotated[
         bool,
         Setting(
-            "non_local", _SECTION, "Allow Remote Addresses", "Allow real servers on no attached network.", built=False
+            "non_local",
+            _SECTION,
+            "Allow Remote Addresses",
+            "Says that real servers are on no attached network. Steelyard reaches them by the routes of its host, with"
+            " or without this.",
         ),
     ] = False
     transaction_limit: Annotated[
@@ -303,6 +307,7 @@ class AdvancedSettings(Settings):
             ge=0,
             le=100_000_000,
             built=False,
+            why_unbuilt="no reference says what it counts; RequestsPerSecLimit and ConnsPerSecLimit took its place",
         ),
     ] = 0
     bandwidth: Annotated[
@@ -359,6 +364,7 @@ class AdvancedSettings(Settings):
             "Response status remapping",
             "Rewrite status codes of answers.",
             built=False,
+            why_unbuilt="no reference says how the map of codes is written",
         ),
     ] = False
     response_remap_format: Annotated[

@@ -39,7 +39,17 @@ class BasicSettings(Settings):
     ]
     port: Annotated[
         int,
-        Setting("VSPort", _SECTION, "Port", "Port clients connect to.", ge=1, le=65535, text_number=True),
+        Setting(
+            "VSPort",
+            _SECTION,
+            "Port",
+            "Port clients connect to; 0, for LoadMaster *, is every port that no other service of the address has.",
+            ge=1,
+            le=65535,
+            or_zero=True,
+            text_number=True,
+            wildcard=True,
+        ),
     ]
     protocol: Annotated[
         str,
@@ -50,7 +60,6 @@ class BasicSettings(Settings):
             "Transport protocol.",
             answer="Protocol",
             choices={"tcp": "TCP", "udp": "UDP"},
-            unbuilt=frozenset({"udp"}),
         ),
     ] = "tcp"
     enabled: Annotated[

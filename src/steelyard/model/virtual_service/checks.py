@@ -265,6 +265,9 @@ def usual_check(port: object, protocol: object, *, plain_behind: bool) -> str:
     """
     if protocol == "udp":
         return "dns" if str(port) == "53" else "icmp"
+    if str(port) in ("0", "*"):
+        # there is no one port to connect to
+        return "icmp"
     if str(port) == "443" and plain_behind:
         return "tcp"
     return _USUAL.get(str(port), "tcp")

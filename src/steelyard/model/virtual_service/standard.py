@@ -78,8 +78,35 @@ def _too_long(seconds: int) -> tuple[str, str] | None:
 class StandardSettings(Settings):
     """Layer, persistence, scheduling."""
 
-    force_l7: Annotated[bool, Setting("ForceL7", _SECTION, "Force L7", "Run at layer 7.", built=False)] = True
-    force_l4: Annotated[bool, Setting("ForceL4", _SECTION, "Force L4", "Run at layer 4.", built=False)] = False
+    force_l7: Annotated[
+        bool,
+        Setting(
+            "ForceL7",
+            _SECTION,
+            "Force L7",
+            "Run at layer 7: HAProxy ends connections. Default of TCP; UDP and the wildcard port cannot.",
+        ),
+    ] = True
+    force_l4: Annotated[
+        bool,
+        Setting(
+            "ForceL4",
+            _SECTION,
+            "Force L4",
+            "Run at layer 4: the kernel forwards packets, and real servers see the client's address. Setting this or"
+            " Force L7 clears the other.",
+        ),
+    ] = False
+    layer4_source_nat: Annotated[
+        bool,
+        Setting(
+            None,
+            _SECTION,
+            "Source NAT at layer 4",
+            "Real servers see the service's address in place of the client's. Needed where their replies do not come"
+            " back through this host, for example in a one-armed network.",
+        ),
+    ] = False
     transparent: Annotated[
         bool,
         Setting("Transparent", _SECTION, "Transparency", "Real servers see the client's address.", built=False),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from steelyard.model.barred import Bars
-from steelyard.model.setting import Declared, Settings
+from steelyard.model.setting import GIVE_ALLOWED, Declared, Settings
 from steelyard.web.forms.field import Choice, Complaint, Field, Offer
 from steelyard.web.forms.posted import BITS, posted_form, value_of, widget_of
 from steelyard.web.forms.wording import in_words, plainly, range_of, unit_of
 
 Values = Mapping[str, Any]
 _NO_BARS = Bars()
+#: how pydantic says that a text is no number
+_NO_NUMBER = re.compile(r":? ?Input should be a valid integer.*$")
+_QUOTED = re.compile(r"^'([^']*)'")
 _ROWS = {"area": 3, "lines": 4, "words": 4, "page": 8}
 
 
@@ -82,7 +86,7 @@ class Maker:
             help=setting.help,
             value=text,
             unit=unit_of(declared),
-            range=range_of(declared),
+            range="One a line." if widget == "lines" else range_of(declared),
             default="" if declared.kind == "boolean" else _default(declared),
             max_length=setting.max_length,
             rows=max(_ROWS.get(widget, 0), min(text.count("\n") + 1, 16)) if widget in _ROWS else 0,
@@ -129,9 +133,22 @@ def _offered(declared: Declared, text: str, offer: Offer) -> tuple[Choice, ...]:
 
 
 def _default(declared: Declared) -> str:
-    if not isinstance(declared.default, (str, int, tuple)) or declared.default in ("", ()) or declared.setting.secret:
+    """What it is where nobody says anything; empty, none and 0 say nothing, the help says what these mean."""
+    if not isinstance(declared.default, (str, int, tuple)) or not declared.default or declared.setting.secret:
         return ""
     return in_words(declared, declared.default)
+
+
+def _beside(declared: Declared, message: str, allowed: str) -> str:
+    """A message as it stands at its field, which need not be named there: "“hello” is no whole number"."""
+    for name in (declared.setting.wire, declared.name):
+        if name and message.startswith(f"{name} '"):
+            message = message[len(name) + 1 :]
+            break
+    if allowed:
+        message = message.removesuffix(f"; allowed: {allowed}")
+    message = _QUOTED.sub("“\\1”", message, count=1)
+    return _NO_NUMBER.sub(" is no whole number", message)
 
 
 def complaints_of(
@@ -140,12 +157,18 @@ def complaints_of(
     """An error at its field; what belongs to no field that is shown stands above the form."""
     name = getattr(failure, "field", None)
     known = name if isinstance(name, str) and name in model.declared() else None
+    allowed = getattr(failure, "allowed", None) or ""
+    remedy = getattr(failure, "remedy", None) or ""
+    at_field = known is not None and shown(known)
+    message = failure.message
+    if known is not None and at_field:
+        message = _beside(model.declared()[known], message, allowed)
     complaint = Complaint(
-        plainly(model, failure.message, known),
-        getattr(failure, "allowed", None) or "",
-        plainly(model, getattr(failure, "remedy", None) or ""),
+        plainly(model, message, known if at_field else None),
+        allowed,
+        "" if remedy in (GIVE_ALLOWED, "Correct it") else plainly(model, remedy),
     )
-    if known is not None and shown(known):
+    if known is not None and at_field:
         return {known: complaint}, None
     return {}, complaint
 

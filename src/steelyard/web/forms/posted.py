@@ -52,7 +52,7 @@ def widget_of(declared: Declared, *, offered: bool = False) -> Widget:
         return "words"
     if declared.name == "error_page":
         return "page"
-    return "area" if setting.max_length is None or setting.max_length > _LONG else "text"
+    return "area" if setting.max_length is not None and setting.max_length > _LONG else "text"
 
 
 def posted_form(declared: Declared, value: Any, *, offered: bool = False) -> str:
@@ -169,7 +169,8 @@ def value_of(declared: Declared, text: str) -> Any:
         return " ".join(text.split())
     if declared.name == "error_page":
         return _page_value(text)
-    return text if widget_of(declared) == "area" else text.strip()
+    # blanks around what has a form are slips; in a pattern or a replacement they may be meant
+    return text.strip() if setting.pattern is not None or setting.pattern_says is not None else text
 
 
 def _page_text(encoded: str) -> str:

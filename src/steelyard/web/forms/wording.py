@@ -36,7 +36,8 @@ def range_of(declared: Declared) -> str:
     if setting.ge is not None and setting.le is not None:
         unit = f" {setting.unit}" if setting.unit else ""
         return f"{'0 or ' if setting.or_zero else ''}{setting.ge:,} to {setting.le:,}{unit}"
-    return setting.pattern_says or ""
+    says = setting.pattern_says or ""
+    return "" if says.removeprefix("an ").removeprefix("a ") in setting.help else says
 
 
 def in_words(declared: Declared, value: Any) -> str:

@@ -66,7 +66,7 @@ class _Home:
         await self._traffic.look(site.appliance)
         top = [service for service in configuration.services.values() if not service.is_sub]
         rate = together([self._traffic.of(service.index) for service in top])
-        figures = await asyncio.to_thread(site.host.read)
+        figures = await site.appliance.host_figures()
         events = await asyncio.to_thread(site.appliance.events().log.find, Query(limit=_EVENTS))
         recorded = await site.appliance.recorded(EVERYTHING, "hour")
         of_host = await site.appliance.recorded(HOST, "hour")
@@ -94,7 +94,7 @@ class _Home:
         shown, more = attention[:_MOST_ATTENTION], max(0, len(attention) - _MOST_ATTENTION)
         found["attention"] = {"html": _drawn(site, "attention", attention=shown, more=more)}
         found["changes"] = {"html": _drawn(site, "changes", changes=site.appliance.history(_CHANGES))}
-        found["events"] = {"html": _drawn(site, "events", events=tuple(events), services=configuration.services)}
+        found["events"] = {"html": _drawn(site, "events", events=tuple(reversed(events)), services=configuration.services)}
         return found
 
 
@@ -118,8 +118,12 @@ def _counts(configuration: Configuration, states: Mapping[int, ServiceState]) ->
 
 def _rest(counts: Counter[str], well: tuple[str, ...]) -> str:
     """Beside how many are up: of how many, and what the others are."""
-    others = [f"{count:,} {status.lower()}" for status, count in sorted(counts.items()) if status not in well]
+    others = [f"{count:,} {status.lower()}" for status, count in sorted(counts.items(), key=_grave) if status not in well]
     return " · ".join((f"of {counts.total():,}", *others))
+
+
+def _grave(counted: tuple[str, int]) -> tuple[bool, str]:
+    return counted[0] != "Down", counted[0]
 
 
 def _share(counts: Counter[str]) -> str:

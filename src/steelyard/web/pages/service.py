@@ -157,6 +157,24 @@ async def show(visit: Visit) -> Response:
     return await edited(visit, service_editor(configuration, service, here), draw)
 
 
+async def members(visit: Visit) -> Response:
+    """The members as they are now, which the page asks for every few seconds."""
+    index: int = visit.request.path_params["index"]
+    configuration = visit.snapshot.configuration
+    service = configuration.service(index)
+    statistics = await visit.appliance.statistics()
+    state = visit.appliance.states()[index]
+    return visit.render(
+        "service_members.html",
+        {
+            "service": service,
+            "state": state,
+            "rows": member_rows(configuration, service, state, statistics),
+            "counters": statistics.services.get(index, TrafficCounters()),
+        },
+    )
+
+
 def scrolled(visit: Visit, drawn: Drawn, answer: Response) -> Response:
     """Have htmx bring what was found into view."""
     if visit.by_htmx and (drawn.review or drawn.has_error or drawn.nothing):
@@ -324,6 +342,7 @@ BOTH = ("GET", "POST")
 ROUTES = [
     page("/virtual-services/add", add, name="add-service", methods=BOTH),
     page("/virtual-services/{index:int}", show, name="service", belongs="services", methods=BOTH),
+    page("/virtual-services/{index:int}/members", members, name="service-members", belongs="services", touch=False),
     page("/virtual-services/{index:int}/copy", duplicate, name="copy-service", belongs="services", methods=BOTH),
     page("/virtual-services/{index:int}/remove", remove, name="remove-service", belongs="services", methods=BOTH),
     page("/virtual-services/{index:int}/rules", change_rules, name="service-rules", methods=("POST",)),

@@ -186,3 +186,75 @@ async def test_only_who_may_make_certificates_may_order_them(api: httpx.AsyncCli
     ):
         assert (await api.post(path, auth=reader)).status_code == 403
     assert (await api.delete("/acme/certificates/shop", auth=reader)).status_code == 403
+
+
+# --- in a declaration -------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_read_of_acme_can_be_declared_and_nothing_is_lost(
+    api: httpx.AsyncClient, appliance: MemoryAppliance, order: dict[str, Any]
+) -> None:
+    changes = {"directory_url": "https://ca.example/dir", "kid": "me", "hmac": HMAC, "email": "a@example.com"}
+    await api.patch("/acme/accounts/own", json=changes)
+    await api.post("/acme/accounts/own/register", json={"agree_terms": True})
+    provider = {"name": "zone", "kind": "rfc2136", "server": "192.0.2.53", "key_name": "k.example", "key": "c2VjcmV0"}
+    assert (await api.post("/acme/dns-providers", json=provider)).status_code == 201
+    wild = {"name": "wild", "account": "own", "domains": ["*.example.com", "example.com"], "dns_provider": "zone"}
+    wild["challenge_services"] = [0, order["challenge_services"][0]]
+    for one in (order, wild):
+        assert (await api.post("/acme/certificates", json=one)).status_code == 201
+    read = await api.get("/configuration")
+    document = read.json()
+    acme = document["acme"]
+    assert HMAC not in read.text and "c2VjcmV0" not in read.text and "PRIVATE" not in read.text
+    assert [one["name"] for one in acme["accounts"]] == ["letsencrypt", "own"]
+    assert acme["certificates"][1]["challenge_services"][0] is None
+    assert acme["certificates"][1]["challenge_services"][1]["port"] == read.json()["services"][0]["port"]
+    again = await api.put("/configuration", json=document)
+    assert again.json()["applied"] == "unchanged", again.text
+
+    # what is said differently is changed, what is not said is removed, and what is secret is kept
+    acme["certificates"] = [{**acme["certificates"][1], "key_type": "ec-p256"}]
+    acme["accounts"][1] = {"name": "own", "directory_url": "https://ca.example/dir", "kid": "me"}
+    before = appliance.configuration.acme_accounts["own"]
+    done = await api.put("/configuration", json=document)
+    assert done.status_code == 200, done.text
+    now = appliance.configuration
+    assert set(now.acme_certificates) == {"wild"} and now.acme_certificates["wild"].key_type == "ec-p256"
+    account = now.acme_accounts["own"]
+    assert (account.email, account.hmac_place, account.uri) == ("", before.hmac_place, before.uri)
+    assert now.dns_providers["zone"].key_place
+
+    # a document that says nothing of it leaves it alone
+    await api.put("/configuration", json={k: v for k, v in document.items() if k != "acme"})
+    assert set(appliance.configuration.acme_certificates) == {"wild"}
+    await api.put("/configuration", json={**document, "acme": {}})
+    assert not appliance.configuration.acme_certificates and not appliance.configuration.acme_accounts
+
+
+async def test_bad_declarations_of_acme_say_where(
+    api: httpx.AsyncClient, appliance: MemoryAppliance, order: dict[str, Any]
+) -> None:
+    document = (await api.get("/configuration")).json()
+    somewhere = {"address": "192.0.2.99", "port": 80}
+    wrong: list[tuple[dict[str, Any], str, str]] = [
+        ({"accounts": [{"email": "a@example.com"}]}, "acme.accounts[0]", "name"),
+        ({"accounts": [{"name": "a"}, {"name": "a"}]}, "acme.accounts[1]", "name"),
+        ({"accounts": [{"name": "a", "hmac": "x"}]}, "acme.accounts[0]", "hmac"),
+        ({"dns_providers": [{"name": "z", "kind": "hook"}]}, "acme.dns_providers[0]", "program"),
+        (
+            {"dns_providers": [{"name": "z", "kind": "rfc2136", "server": "192.0.2.1", "key_name": "k.example"}]},
+            "acme.dns_providers[0]",
+            "key_name",
+        ),
+        ({"certificates": [order | {"challenge_services": [somewhere]}]}, "acme.certificates[0]", "challenge_services"),
+        ({"certificates": [order | {"challenge_services": [1]}]}, "acme.certificates[0]", "challenge_services"),
+        ({"certificates": [{"name": "x", "domains": ["x.example"]}]}, "acme.certificates[0]", "dns_provider"),
+        ({"accounst": []}, "acme", "accounst"),
+    ]
+    for acme, position, field in wrong:
+        refused = await api.put("/configuration", json={**document, "acme": acme})
+        error = refused.json()["error"]
+        assert refused.status_code in (409, 422), refused.text
+        assert error["position"].startswith(position) and error["field"] == field, refused.text
+    assert appliance.configuration.acme_accounts

@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.bad_values import CONTROLS, WRONG
 from tests.unit.api.native.memory_appliance import MemoryAppliance
 
 from steelyard.api.native.bodies import MAX_BODY_BYTES
 from steelyard.model.errors import EngineRefused, HostLacks, InternalError
+from steelyard.model.virtual_service import VirtualService
 
 VALID: dict[str, Any] = {"address": "127.0.0.1", "port": 80}
 
@@ -61,6 +63,33 @@ async def test_a_bad_value_is_refused_by_name(
     assert (error["kind"], error["field"]) == ("operator", field)
     assert error.get("remedy") or error.get("allowed")
     assert appliance.snapshot() == before
+
+
+async def test_no_setting_takes_a_control_character(
+    api: httpx.AsyncClient, appliance: MemoryAppliance, web: int
+) -> None:
+    before = appliance.snapshot()
+    for name in VirtualService.declared():
+        for control in CONTROLS:
+            answer = await api.patch(f"/virtual-services/{web}", json={name: f"a{control}b"})
+            assert answer.status_code in (400, 422), (name, control, answer.text)
+            error = error_of(answer, answer.status_code)
+            assert name in str(error), (name, error)
+            assert control not in error["message"], error
+    assert appliance.snapshot() == before
+
+
+async def test_no_setting_makes_a_fault_of_a_wrong_type_or_range(api: httpx.AsyncClient, web: int) -> None:
+    """Whatever is given for any setting: it is carried out, or refused with the setting's name."""
+    for name in VirtualService.declared():
+        for value in WRONG:
+            body = json.dumps({name: value}).encode()
+            answer = await api.patch(f"/virtual-services/{web}", params={"dry_run": "true"}, content=body)
+            assert answer.status_code < 500, (name, value, answer.text)
+            if answer.status_code != 200:
+                named = (name, VirtualService.wire_name(name), "JSON")
+                assert any(word in answer.text for word in named), (name, value, answer.text)
+            assert "Traceback" not in answer.text
 
 
 @pytest.mark.parametrize(

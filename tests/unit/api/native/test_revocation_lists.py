@@ -136,3 +136,21 @@ async def test_refused_clients_are_shown(api: httpx.AsyncClient, appliance: Memo
         "subject": "CN=bob",
         "reason": "it is revoked",
     }
+
+
+async def test_lists_are_declared_and_a_newer_one_that_is_here_stays(api: httpx.AsyncClient) -> None:
+    await _authority_is_here(api)
+    await api.post("/revocation-lists", json={"name": "staff", "pem": LIST.decode()})
+    document = (await api.get("/configuration")).json()
+    assert [one["name"] for one in document["revocation_lists"]] == ["staff"]
+    assert (await api.put("/configuration", json=document)).json()["applied"] == "unchanged"
+    without = {name: value for name, value in document.items() if name != "revocation_lists"}
+    assert (await api.put("/configuration", json=without)).json()["applied"] == "unchanged", "not spoken of"
+    newer = revocation_list(STAFF, ANN, days=(-0.5, 9))
+    await api.put("/revocation-lists/staff", json={"pem": newer.decode()})
+    assert (await api.put("/configuration", json=document)).json()["applied"] == "unchanged"
+    assert (await api.get("/revocation-lists/staff")).json()["pem"] == newer.decode()
+    refused = await api.put("/configuration", json={**document, "revocation_lists": [{"name": "x", "pem": "no"}]})
+    assert refused.json()["error"]["position"] == "revocation_lists[0]"
+    assert (await api.put("/configuration", json={**document, "revocation_lists": []})).json()["applied"] != "unchanged"
+    assert (await api.get("/revocation-lists")).json() == []

@@ -25,7 +25,7 @@ async def test_a_new_service_is_answered_whole_with_its_place_and_revision(
     assert (
         set(found["object"])
         == {
-            *("index", "parent", "servers", "slots", "further_checks"),
+            *("index", "parent", "servers", "slots", "further_checks", "warnings"),
             *VirtualService.declared(),
         }
         - secrets

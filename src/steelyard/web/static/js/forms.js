@@ -23,5 +23,14 @@
   document.addEventListener("click", (event) => { if (event.target.closest(".bar a")) leaving = true; });
   document.addEventListener("htmx:afterSwap", () => { leaving = false; showMovers(); });
   window.addEventListener("beforeunload", (event) => { if (!leaving && touched()) event.preventDefault(); });
+  // a section that is gone to unfolds
+  const unfold = () => {
+    const wanted = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const section = wanted && wanted.closest("details");
+    if (section && !section.open) { section.open = true; wanted.scrollIntoView(); }
+  };
+  window.addEventListener("hashchange", unfold);
+  document.addEventListener("click", (event) => { if (event.target.closest('a[href^="#"]')) setTimeout(unfold); });
+  unfold();
   showMovers();
 })();
