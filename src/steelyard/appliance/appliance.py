@@ -21,6 +21,7 @@ from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDiff
 from steelyard.appliance.dataplane import DataPlane
 from steelyard.appliance.differences import differences
 from steelyard.appliance.journal import Journal
+from steelyard.appliance.kernel_plane import Waiting
 from steelyard.appliance.limit_watch import LimitWatch
 from steelyard.appliance.limits_reached_watch import LimitsReachedWatch
 from steelyard.appliance.road import (
@@ -209,6 +210,21 @@ class Appliance:
 
     async def network(self) -> NetworkState:
         return await asyncio.to_thread(read_network)
+
+    def network_waiting(self) -> Waiting | None:
+        return self._dataplane.kernel.waiting
+
+    async def confirm_network(self, actor: Actor) -> int:
+        require_root(actor)
+        revision = await self._dataplane.kernel.confirm()
+        await self._journal.noted(actor, f"confirm the change of the network of revision {revision}")
+        return revision
+
+    async def undo_network(self, actor: Actor) -> int:
+        require_root(actor)
+        undone = await self._dataplane.kernel.undo()
+        await self._writer.network_undone(undone)
+        return self._writer.snapshot.revision
 
     async def statistics(self) -> Statistics:
         return await self._collector.sample(self._writer.snapshot.configuration)

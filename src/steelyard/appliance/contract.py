@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from steelyard.appliance.acme import Acme
+from steelyard.appliance.kernel_plane import Waiting
 from steelyard.appliance.stapling import Stapling
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
@@ -151,6 +152,18 @@ class ApplianceApi(Protocol):
 
     async def network(self) -> NetworkState:
         """The host's network as it is. Raises `HostLacks` where it cannot be read."""
+        ...
+
+    def network_waiting(self) -> Waiting | None:
+        """The change of the host's network that goes back unless it is confirmed."""
+        ...
+
+    async def confirm_network(self, actor: Actor) -> int:
+        """Keep that change; its revision. Raises `ConflictError` when none waits, `OperatorError` on permission."""
+        ...
+
+    async def undo_network(self, actor: Actor) -> int:
+        """Take that change back now; the revision that did. Raises as `confirm_network`."""
         ...
 
     async def statistics(self) -> Statistics:

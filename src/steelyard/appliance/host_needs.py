@@ -7,6 +7,7 @@ from steelyard.model.cipher_set import members
 from steelyard.model.ciphers import works_with
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import HostLacks
+from steelyard.model.layer import layer_of
 from steelyard.model.virtual_service import VirtualService
 
 _REMEDY = "Install another build of HAProxy; `steelyard doctor` says what this one lacks"
@@ -25,6 +26,13 @@ def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities:
 
 
 def _service(service: VirtualService, capabilities: Capabilities) -> None:
+    layer = layer_of(service, ipvs=capabilities.ipvs)
+    if layer.lacks:
+        raise HostLacks(
+            f"{service.title}: {layer.lacks}",
+            lacks="IPVS",
+            remedy="Use a kernel with IPVS (the module ip_vs), or a schedule, persistence and forwarding without it",
+        )
     kinds = (service.check_type, *(further.check_type for further in service.further_checks))
     if "icmp" in kinds and not capabilities.ping_socket:
         raise HostLacks(

@@ -20,7 +20,7 @@ from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
 from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_servers
 from steelyard.compile.health import compile_health_service, verdict_leaders
-from steelyard.compile.layer4.service import compile_layer4
+from steelyard.compile.layer4.service import compile_layer4, with_forwarding, with_spared
 from steelyard.compile.network.host import compile_network
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
@@ -142,7 +142,7 @@ class Compiler:
                 drain_seconds=configuration.layer7.drain_time,
                 drop_at_drain_end=configuration.layer7.drop_at_drain_end,
             ),
-            self._kernel(configuration, compiled),
+            self._kernel(configuration, carried, compiled),
             configuration.host.confirm_seconds,
         )
 
@@ -154,11 +154,17 @@ class Compiler:
             configuration, services={one.service.index: one.service for one in compiled if one.engine is not None}
         )
 
-    def _kernel(self, configuration: Configuration, compiled: Sequence[_Compiled]) -> KernelPlan:
+    def _kernel(
+        self, configuration: Configuration, carried: Configuration, compiled: Sequence[_Compiled]
+    ) -> KernelPlan:
         """What the kernel must have. What came out the same stays the same object."""
-        network = compile_network(configuration)
-        layer4 = {one.layer4.key: one.layer4 for one in compiled if one.layer4 is not None}
         before = self._last_kernel
+        layer4 = {
+            one.layer4.key: with_spared(one.layer4, carried.services.values(), before.layer4)
+            for one in compiled
+            if one.layer4 is not None
+        }
+        network = with_forwarding(compile_network(configuration), layer4.values())
         if before.network == network:
             network = before.network
         same = len(layer4) == len(before.layer4) and all(before.layer4.get(key) is one for key, one in layer4.items())

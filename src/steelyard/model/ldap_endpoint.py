@@ -74,6 +74,7 @@ class LdapEndpoint(Settings):
             ge=10,
             le=86400,
             built=False,
+            why_unbuilt="endpoints sign in for health checks alone, and there is no signed-in user to look up",
         ),
     ] = 60
     referrals: Annotated[
@@ -87,6 +88,7 @@ class LdapEndpoint(Settings):
             ge=0,
             le=10,
             built=False,
+            why_unbuilt="a check asks whether this directory answers; a referral would have it ask another",
         ),
     ] = 0
     timeout: Annotated[

@@ -5,18 +5,17 @@ what an operator would have to say to have it so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 from steelyard.model.commands.network import ManageNetwork
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
-from steelyard.model.network import HostParameters, Kind, StaticRoute
+from steelyard.model.network import BOND_MODES, HostParameters, Kind, StaticRoute
 from steelyard.model.network import Interface as Wanted
 from steelyard.observe.network_state import Interface, NetworkState
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,15}")
-_KINDS: dict[str, Kind] = {"vlan": "vlan", "bond": "bond"}
 
 
 def numbered(state: NetworkState, configuration: Configuration) -> dict[int, Interface]:
@@ -37,7 +36,7 @@ def found_interface(state: NetworkState, configuration: Configuration, name: str
     for number, one in numbered(state, configuration).items():
         if name in (one.name, str(number)):
             known = one.name in configuration.interfaces
-            return one.name, None if known else _wanted(one, number)
+            return one.name, None if known else _wanted(one, number, _bonds(state))
     return name, None
 
 
@@ -46,7 +45,7 @@ def taken_over(state: NetworkState) -> ManageNetwork:
     return ManageNetwork(
         on=True,
         interfaces=tuple(
-            _wanted(one, one.number) for one in state.interfaces if one.number is not None and _NAME.fullmatch(one.name)
+            _wanted(one, one.number, _bonds(state)) for one in state.interfaces if one.number is not None and _NAME.fullmatch(one.name)
         ),
         routes=tuple(_routes(state)),
         found={
@@ -57,11 +56,14 @@ def taken_over(state: NetworkState) -> ManageNetwork:
     )
 
 
-def _wanted(one: Interface, number: int) -> Wanted:
+def _bonds(state: NetworkState) -> dict[str, int]:
+    """The bonds of a mode that can be said, with that mode."""
+    return {one.name: one.bond_mode for one in state.interfaces if one.bond_mode in BOND_MODES and one.bond_mode}
+
+
+def _wanted(one: Interface, number: int, bonds: Mapping[str, int]) -> Wanted:
     """An interface as it is. Addresses that end by themselves are left to who gave them."""
-    kind = _KINDS.get(one.kind, "port")
-    if kind == "vlan" and not (one.vlan and one.parent):
-        kind = "port"
+    kind: Kind = "bond" if one.name in bonds else "vlan" if one.vlan and one.parent else "port"
     own, *others = [each for each in one.addresses if each not in one.passing or ":" not in each] or [""]
     return Wanted.make(
         {
@@ -71,7 +73,8 @@ def _wanted(one: Interface, number: int) -> Wanted:
             "address": own,
             "additional": tuple(others),
             **({"parent": one.parent, "vlan": one.vlan} if kind == "vlan" else {}),
-            **({"bond": one.member_of} if kind == "port" and one.member_of and not one.addresses else {}),
+            **({"bond_mode": bonds[one.name]} if kind == "bond" else {}),
+            **({"bond": one.member_of} if kind == "port" and one.member_of in bonds and not one.addresses else {}),
         }
     )
 

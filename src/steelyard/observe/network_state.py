@@ -68,6 +68,8 @@ class Interface:
     gateway: bool = False
     #: those of the addresses that end by themselves, as those from router advertisements do
     passing: tuple[str, ...] = ()
+    #: the kernel's number of how a bond uses its ports
+    bond_mode: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _interfaces(
         information = link.get_attr("IFLA_LINKINFO")
         word = information.get_attr("IFLA_INFO_KIND") if information else None
         kind = "loopback" if loopback else _KINDS.get(word, "other")
-        data = information.get_attr("IFLA_INFO_DATA") if kind == "vlan" else None
+        data = information.get_attr("IFLA_INFO_DATA") if kind in ("vlan", "bond") else None
         name = names[link["index"]]
         yield Interface(
             name=name,
@@ -162,7 +164,8 @@ def _interfaces(
             mtu=link.get_attr("IFLA_MTU"),
             hardware_address="" if loopback else link.get_attr("IFLA_ADDRESS") or "",
             addresses=tuple(held.get(link["index"], ())),
-            vlan=data.get_attr("IFLA_VLAN_ID") if data else None,
+            vlan=data.get_attr("IFLA_VLAN_ID") if data and kind == "vlan" else None,
+            bond_mode=data.get_attr("IFLA_BOND_MODE") if data and kind == "bond" else None,
             parent=names.get(link.get_attr("IFLA_LINK"), "") if kind in ("vlan", "vxlan") else "",
             member_of=names.get(link.get_attr("IFLA_MASTER"), ""),
             gateway=name in by_default,

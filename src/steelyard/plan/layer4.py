@@ -91,6 +91,8 @@ class Layer4Service(_Frozen):
     protocol: Literal["tcp", "udp"]
     address: str
     ports: tuple[PortRange, ...] = Field(min_length=1, description="sorted, without overlaps; ALL_PORTS: wildcard")
+    #: ports that the wildcard leaves alone, because a service at layer 7 has them
+    spared: tuple[PortRange, ...] = ()
     schedule: Schedule
     driver: Driver
     enabled: bool = True

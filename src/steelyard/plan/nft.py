@@ -51,8 +51,13 @@ class Goto:
     chain: str
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The verdict of a map that leaves a packet as it is."""
+
+
 Key = Address | Mark | int | str
-Data = Address | tuple[Address, int] | Mark | Goto | None
+Data = Address | tuple[Address, int] | Mark | Goto | Leave | None
 
 
 @dataclass(frozen=True, slots=True)

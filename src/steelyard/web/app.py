@@ -6,8 +6,10 @@ themselves into `_LIVE`, and its place in the menu into `menu`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -32,6 +34,7 @@ from steelyard.web.pages import (
     parameters,
     real_servers,
     service,
+    service_map,
     services,
     statistics,
     sub_services,
@@ -43,17 +46,24 @@ from steelyard.web.templating import environment
 _PAGES: tuple[Any, ...] = (
     *(sign_in, home, services, search, menu_paths),
     *(service, real_servers, sub_services, content_rules, parameters, access_lists, limits, cipher_sets, ldap),
-    *(statistics, history, events, explain),
+    *(statistics, history, events, explain, service_map),
 )
 #: pages with values that change by themselves
-_LIVE: tuple[live.Topic, ...] = (*home.LIVE, *services.LIVE, *statistics.LIVE, *events.LIVE)
+_LIVE: tuple[live.Topic, ...] = (*home.LIVE, *services.LIVE, *statistics.LIVE, *events.LIVE, *service_map.LIVE)
+
+
+@cache
+def _unchanging() -> tuple[StaticFiles, Environment]:
+    """The static files and the templates: the same for every application of a process."""
+    static = StaticFiles()
+    return static, environment(static=static.address)
 
 
 def build_web_app(appliance: ApplianceApi) -> Starlette:
     """The application."""
-    static = StaticFiles()
+    static, templates = _unchanging()
     routes = [route for pages in _PAGES for route in pages.ROUTES]
-    site = Site(appliance, HostFigureReader().host_name, environment(static=static.address), static)
+    site = Site(appliance, HostFigureReader().host_name, templates, static)
     site.know(frozenset(route.name for route in routes if route.methods is not None and "GET" in route.methods))
     site.live = live.Live(site, _LIVE)
     app = Starlette(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -24,7 +24,7 @@ from steelyard.model.barred import Bars
 from steelyard.model.commands import Command
 from steelyard.model.errors import ConflictError, NotFound, OperatorError, SteelyardError
 from steelyard.model.setting import Settings
-from steelyard.web.forms.field import Complaint, Field, Offer, Section
+from steelyard.web.forms.field import Complaint, Offer, Section
 from steelyard.web.forms.making import Maker, complaints_of
 from steelyard.web.forms.posted import ORIGINAL, changes, posted_form, read_originals, texts
 from steelyard.web.frame import Visit
@@ -129,6 +129,8 @@ class Drawn:
     complaint: Complaint | None = None
     newer: tuple[Newer, ...] = ()
     nothing: bool = False
+    #: what was chosen has settings that the form had not shown before
+    more: bool = False
 
     @property
     def count(self) -> int:
@@ -139,9 +141,9 @@ class Drawn:
     def has_error(self) -> bool:
         return self.complaint is not None or any(section.has_error for section in self.sections)
 
-    def field(self, name: str) -> Field | None:
-        """A field by its setting."""
-        return next((one for section in self.sections for one in section.fields if one.name == name), None)
+    def names(self) -> set[str]:
+        """The settings that can be changed in it."""
+        return {one.name for section in self.sections for one in section.fields if not one.barred}
 
 
 async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]) -> Response:
@@ -159,6 +161,11 @@ async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]
         return draw(_drawn(visit, editor, was, held, wanted))
     if not wanted and not editor.fresh:
         return draw(_drawn(visit, editor, was, held, wanted, nothing=True))
+    if editor.fresh and step == "apply" and not visit.by_htmx:
+        # without scripts nobody has seen yet what the choices bring along
+        drawn = _drawn(visit, editor, was, held, wanted)
+        if drawn.names() - set(was):
+            return draw(replace(drawn, more=True))
     command = editor.command({**_always(editor, held), **wanted})
     based_on = _number(visit.field(REVISION)) or visit.snapshot.revision
     try:

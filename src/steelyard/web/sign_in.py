@@ -44,7 +44,7 @@ async def show(request: Request) -> Response:
     said = ""
     if request.query_params.get("lost"):
         said = "Your session has ended, so what you sent was not carried out. Sign in and repeat it."
-    elif "next" in request.query_params and COOKIE in request.cookies:
+    elif COOKIE in request.cookies:
         said = "Your session has ended. Sign in to go on where you were."
     return _form(request, said=said, following=request.query_params.get("next", "/"))
 

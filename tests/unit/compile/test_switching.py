@@ -19,14 +19,17 @@ from steelyard.model.commands import (
     AttachRule,
     ChangeRule,
     ChangeServer,
+    ChangeService,
     ChangeSlot,
     CreateSubService,
     RulePlace,
+    SetParameters,
 )
 from steelyard.model.configuration import Configuration
 from steelyard.plan.haproxy import HaproxyPlan, ServicePlan
 from steelyard.plan.operations import ChangeLookup
 
+_FACTS = EngineFacts(threads=1, lua=True, open_files=20_000)
 RULES: tuple[dict[str, Any], ...] = (
     {"name": "a", "pattern": "^a$", "header": "Host"},
     {"name": "b", "pattern": "^b$", "header": "Host"},
@@ -60,7 +63,7 @@ def with_subs(*rules: Sequence[str]) -> Configuration:
 
 
 def planned(configuration: Configuration) -> HaproxyPlan:
-    return Compiler(EngineFacts(threads=1, lua=True, open_files=20_000)).compile(configuration).haproxy
+    return Compiler(_FACTS).compile(configuration).haproxy
 
 
 def service(configuration: Configuration) -> ServicePlan:
@@ -220,15 +223,23 @@ def test_whatever_rules_select_is_there(rules: list[list[str]]) -> None:
     assert {server.inner for backend in parent.backends for server in backend.servers} <= inner
 
 
-@given(st.lists(_NAMES, min_size=1, max_size=4))
-def test_a_sub_service_is_reached_in_one_way_only(rules: list[list[str]]) -> None:
+@given(st.lists(_NAMES, min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_a_sub_service_is_reached_in_one_way_only(rules: list[list[str]], limit: bool, everywhere: bool) -> None:
     configuration = with_subs(*rules)
-    parent = configuration.service(1)
-    plan = planned(configuration).services["vs1"]
-    targets = set(selected(plan).values()) if any(rules) else set()
+    for index in [sub.index for sub in configuration.subs(configuration.service(1))] if limit else ():
+        configuration = ChangeService(index, {"max_connections": 5}).apply(configuration).configuration
+    if everywhere:
+        limits = {"max_connections": 100, "client_connections": 100}
+        configuration = SetParameters("limits", limits).apply(configuration).configuration
+    parent, plan = configuration.service(1), planned(configuration)
+    context = Compiler(_FACTS).service_context(configuration)
+    targets = set(selected(plan.services["vs1"]).values()) if any(rules) else set()
     for sub in configuration.subs(parent):
-        if is_balanced(sub, Family(parent=parent)):
-            assert sub.engine_name not in targets
+        balanced = is_balanced(sub, Family(parent=parent), context)
+        assert (plan.services[sub.engine_name].frontend is not None) == balanced
+        assert not (balanced and sub.engine_name in targets)
+        # all trackers are in use
+        assert balanced or not (limit and everywhere)
 
 
 def test_a_sub_service_that_switches_content_listens_for_its_parent() -> None:

@@ -29,8 +29,8 @@ def service(**settings: Any) -> VirtualService:
         ({"check_type": "https", "check_port": 8443}, []),
         ({"check_type": "https", "ssl_acceleration": True, "ssl_reencrypt": True}, ["certificates"]),
         ({"check_type": "none", "check_fall": 3}, ["check_fall"]),
-        ({"persistence_timeout": 900}, ["persistence_timeout"]),
-        ({"persistence": "src", "persistence_timeout": 900}, []),
+        ({"cookie": "id"}, ["cookie"]),
+        ({"cookie": "id", "persistence": "cookie"}, []),
         ({"tls13_cipher_set": ("TLS_AES_128_GCM_SHA256",)}, ["tls13_cipher_set"]),
     ],
 )

@@ -35,7 +35,6 @@ IDENTITY: Mapping[str, Callable[[Call], Value]] = {
     "serialnumber": lambda call: call.host.serial_number(),
     "boottime": _boot_time,
     "activetime": _boot_time,
-    "hostname": lambda call: call.host.host_name(),
     "time": lambda call: int(time.time()),
     "enableapi": lambda call: YesNo(True),
     "apiport": lambda call: "",
@@ -51,7 +50,6 @@ def set_identity(call: Call, name: str, raw: Any) -> None:
         _keep_api_on(call, raw)
         return
     remedies = {
-        "hostname": "it is the name of the host; change it there",
         "apiport": "the port is given to `steelyard serve` by --admin-port",
         "admincert": "certificates of the administration port are not built in Steelyard yet",
         "hamode": "high availability is not built in Steelyard yet",

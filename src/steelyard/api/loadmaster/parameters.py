@@ -14,7 +14,7 @@ from steelyard.api.loadmaster.answers import Answer, Data, Message, Value, YesNo
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, missing, not_built
 from steelyard.api.loadmaster.identity import IDENTITY, set_identity
-from steelyard.api.loadmaster.interfaces import NETWORK, REMEDY
+from steelyard.api.loadmaster.interfaces import NETWORK, host_parameter
 from steelyard.api.loadmaster.known_names import KNOWN_PARAMETERS
 from steelyard.api.loadmaster.syslog_hosts import NO_LEVEL, without_hosts
 from steelyard.api.loadmaster.values import decoded, is_masked, shown
@@ -27,11 +27,12 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.limits import LimitParameters
 from steelyard.model.notification import EmailParameters, SnmpParameters, SyslogParameters
+from steelyard.model.network import HostParameters
 from steelyard.model.parameters import CheckParameters, NetworkParameters
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.tls_parameters import TlsParameters
 
-Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp", "acme", "administration"]
+Section = Literal["layer7", "network", "limits", "tls", "syslog", "email", "snmp", "acme", "administration", "host"]
 
 #: other names of the same parameters (08, 8.7 and 13, quirk 10 and table 13.8)
 _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput", "namserver": "nameserver"}
@@ -75,6 +76,7 @@ def _catalogue() -> Mapping[str, Parameter]:
         ("tls", TlsParameters),
         ("acme", AcmeParameters),
         ("administration", AdministrationParameters),
+        ("host", HostParameters),
         ("syslog", SyslogParameters),
         ("email", EmailParameters),
         ("snmp", SnmpParameters),
@@ -117,7 +119,7 @@ async def get(call: Call) -> Answer:
     elif name == NO_LEVEL:
         spelled, value = name, ""
     elif name in NETWORK:
-        spelled, value = name, NETWORK[name](await call.appliance.network())
+        spelled, value = name, await host_parameter(call, name)
     else:
         parameter = CATALOGUE.get(name)
         if parameter is None:
@@ -129,11 +131,12 @@ async def get(call: Call) -> Answer:
 
 async def getall(call: Call) -> Answer:
     """Every parameter that is set."""
-    state = await call.appliance.network()
     members = {name: value(call) for name, value in IDENTITY.items()}
-    members |= {name: value(state) for name, value in NETWORK.items()}
+    members |= {name: await host_parameter(call, name) for name in NETWORK}
     configuration = call.configuration
     for parameter in CATALOGUE.values():
+        if parameter.section == "host":
+            continue
         members[parameter.name] = parameter.value(configuration)
     return Data({name: value for name, value in members.items() if value != ""})
 
@@ -147,8 +150,6 @@ async def set_(call: Call) -> Answer:
     if name in IDENTITY:
         set_identity(call, name, raw)
         return Message()
-    if name in NETWORK:
-        raise not_built(f"Parameter {name}", REMEDY)
     if name == NO_LEVEL:
         await call.execute(SetParameters("syslog", without_hosts(call.configuration.syslog, raw)))
         return Message()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from steelyard.api.native.catalogue import Schema
+from steelyard.api.native.catalogue import Schema, object_schema
 from steelyard.api.native.schema_words import FLAG, MOMENT, NUMBER, TEXT, TEXTS, list_of, object_of, ref
+from steelyard.model.network import HostsEntry, StaticRoute
+from steelyard.model.network import Interface as WantedInterface
 from steelyard.model.severity import LEVELS
 from steelyard.observe.events.event import KINDS as EVENT_KINDS
 from steelyard.observe.network_state import InterfaceKind
@@ -25,6 +27,8 @@ def _network() -> dict[str, Schema]:
         "parent": {**TEXT, "description": "The interface a VLAN is on."},
         "member_of": {**TEXT, "description": "The bond or bridge it belongs to."},
         "gateway": {**FLAG, "description": "Whether a default route leaves by it."},
+        "passing": {**TEXTS, "description": "Those of the addresses that end by themselves."},
+        "bond_mode": {**maybe_number, "description": "The kernel's number of how a bond uses its ports."},
     }
     route = {"destination": TEXT, "gateway": TEXT, "interface": TEXT, "metric": NUMBER}
     return {
@@ -36,8 +40,24 @@ def _network() -> dict[str, Schema]:
                 "name_servers": TEXTS,
                 "search_domains": TEXTS,
                 "hosts": {"type": "array", "items": object_of({"address": TEXT, "names": TEXTS})},
+                "managed": {**FLAG, "description": "Whether Steelyard manages it; otherwise it only reads it."},
+                "waiting": {
+                    "description": "The change that goes back unless it is confirmed; null without one.",
+                    **object_of({"revision": NUMBER, "seconds": {"type": "number"}}),
+                    "type": ["object", "null"],
+                },
             }
-        )
+        ),
+        "WantedInterface": object_schema(WantedInterface),
+        "InterfaceChanges": object_schema(WantedInterface, changes=True),
+        "StaticRoute": object_schema(StaticRoute),
+        "HostsEntry": object_schema(HostsEntry),
+        "NewVlan": object_of({"vlan": NUMBER}, "vlan"),
+        "NewBond": object_of({"interface": TEXT, "bond_mode": NUMBER}, "interface"),
+        "BondMember": object_of({"interface": TEXT}, "interface"),
+        "InterfaceAddress": object_of({"address": {**TEXT, "description": "address/prefix"}}, "address"),
+        "Managed": object_of({"managed": FLAG}, "managed"),
+        "Confirmed": object_of({"revision": NUMBER}),
     }
 
 

@@ -30,6 +30,7 @@ from steelyard.plan.nft import (
     IfMarkTakesClients,
     Jump,
     KeepRecord,
+    Leave,
     LimitIdle,
     Mark,
     MarkFromRecord,
@@ -144,6 +145,9 @@ def _elements(service: Layer4Service, standings: Standings) -> Iterator[tuple[El
     address = ip_address(service.address)
     if service.enabled and service.wildcard:
         yield Element(f"any_port{family}", (address, service.protocol)), lead
+        for ports in service.spared:
+            for port in range(ports.first, ports.last + 1):
+                yield Element(f"services{family}", (address, service.protocol, port)), Leave()
     elif service.enabled:
         for ports in service.ports:
             for port in range(ports.first, ports.last + 1):

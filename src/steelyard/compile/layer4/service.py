@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from steelyard.model.layer import Layer
 from steelyard.model.virtual_service import VirtualService
@@ -14,6 +14,7 @@ from steelyard.plan.layer4 import (
     PortRange,
     Schedule,
 )
+from steelyard.plan.network import NetworkPlan
 
 #: fixed weighting and weights that move are weighted round robin whose weights the checking process tells
 _SCHEDULES: Mapping[str, Schedule] = {
@@ -27,6 +28,8 @@ _SCHEDULES: Mapping[str, Schedule] = {
     "dl": "wrr",
     "sdn-adaptive": "wrr",
 }
+#: the switch of each family, by whether it is IPv6
+_FORWARDING = {False: "ipv4/ip_forward", True: "ipv6/conf/all/forwarding"}
 _BY_HEALTH = frozenset({"fixed", "adaptive", "dl", "sdn-adaptive"})
 
 
@@ -60,6 +63,34 @@ def compile_layer4(service: VirtualService, layer: Layer) -> Layer4Service:
         servers=servers,
         sorry=_sorry(service),
     )
+
+
+def with_spared(
+    service: Layer4Service, services: Iterable[VirtualService], before: Mapping[str, Layer4Service]
+) -> Layer4Service:
+    """A service of the wildcard port leaves alone what others, which HAProxy carries, have on its address.
+
+    What came out as it was `before` stays the same object.
+    """
+    if not service.wildcard:
+        return service
+    at_layer7 = (
+        ports
+        for other in services
+        if (other.address, other.protocol) == (service.address, service.protocol)
+        for ports in other.port_ranges
+    )
+    spared = tuple(PortRange(first=first, last=last) for first, last in sorted(at_layer7))
+    made = service.model_copy(update={"spared": spared}) if spared else service
+    known = before.get(service.key)
+    return known if known == made else made
+
+
+def with_forwarding(network: NetworkPlan, services: Iterable[Layer4Service]) -> NetworkPlan:
+    """The network with forwarding switched on, for each address family that is balanced by the kernel."""
+    families = {service.ipv6 for service in services}
+    wanted = {_FORWARDING[ipv6]: "1" for ipv6 in sorted(families)}
+    return network.model_copy(update={"sysctls": {**network.sysctls, **wanted}}) if wanted else network
 
 
 def _ranges(service: VirtualService) -> tuple[PortRange, ...]:

@@ -22,23 +22,32 @@ _SETS = {
     "ports6": "map ports6 { type ipv6_addr . inet_proto . inet_service : mark; flags interval; }",
     "wildcard4": "map wildcard4 { type ipv4_addr . inet_proto : mark; }",
     "wildcard6": "map wildcard6 { type ipv6_addr . inet_proto : mark; }",
+    "wildcards": "set wildcards { type mark; }",
     "source4": "map source4 { type mark : ipv4_addr; }",
     "source6": "map source6 { type mark : ipv6_addr; }",
     "closed": "set closed { type mark; }",
 }
 
 # The later rule wins, so a service of some ports goes before one of all. Where nothing is found a rule ends, and the
-# next one is looked at.
+# next one is looked at. A service of all ports leaves what is a socket's of this host on its address: listeners, and
+# answers to what this host has asked from there. Packets from here pass `from_outside`, too, when they arrive.
 _CHAINS = """
 chain steer {
-    meta mark set ip daddr . meta l4proto map @wildcard4
-    meta mark set ip6 daddr . meta l4proto map @wildcard6
     meta mark set ip daddr . meta l4proto . th dport map @ports4
     meta mark set ip6 daddr . meta l4proto . th dport map @ports6
     meta mark @closed tcp flags & (fin | syn | rst | ack) == syn reject with tcp reset
 }
-chain from_outside { type filter hook input priority mangle; jump steer; }
-chain from_here { type filter hook output priority mangle; jump steer; }
+chain from_outside {
+    type filter hook input priority mangle;
+    meta mark set ip daddr . meta l4proto map @wildcard4
+    meta mark set ip6 daddr . meta l4proto map @wildcard6
+    meta mark @wildcards socket wildcard 0 meta mark set 0
+    jump steer
+}
+chain from_here {
+    type filter hook output priority mangle;
+    jump steer
+}
 chain translate {
     type nat hook postrouting priority srcnat;
     meta nfproto ipv4 snat ip to meta mark map @source4
@@ -70,6 +79,7 @@ def elements(services: Iterable[MarkedService]) -> Elements:
         mark = f"{service.mark:#x}"
         if not service.ports:
             found[f"wildcard{address.version}"].add(f"{address} . {service.protocol} : {mark}")
+            found["wildcards"].add(mark)
         for first, last in service.ports:
             ports = f"{first:d}" if first == last else f"{first:d}-{last:d}"
             found[f"ports{address.version}"].add(f"{address} . {service.protocol} . {ports} : {mark}")

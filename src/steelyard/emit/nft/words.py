@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from steelyard.plan.nft import Data, Goto, Key, Mark
+from steelyard.plan.nft import Data, Goto, Key, Leave, Mark
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PROTOCOLS = frozenset({"tcp", "udp"})
@@ -43,6 +43,8 @@ def data(value: Data) -> str:
         return mark(value)
     if isinstance(value, Goto):
         return f"goto {name(value.chain)}"
+    if isinstance(value, Leave):
+        return "accept"
     if isinstance(value, tuple):
         address, port = value
         return f"{address} . {number(port, 65535)}"

@@ -94,7 +94,9 @@ class _Home:
         shown, more = attention[:_MOST_ATTENTION], max(0, len(attention) - _MOST_ATTENTION)
         found["attention"] = {"html": _drawn(site, "attention", attention=shown, more=more)}
         found["changes"] = {"html": _drawn(site, "changes", changes=site.appliance.history(_CHANGES))}
-        found["events"] = {"html": _drawn(site, "events", events=tuple(reversed(events)), services=configuration.services)}
+        found["events"] = {
+            "html": _drawn(site, "events", events=tuple(reversed(events)), services=configuration.services)
+        }
         return found
 
 
@@ -118,7 +120,9 @@ def _counts(configuration: Configuration, states: Mapping[int, ServiceState]) ->
 
 def _rest(counts: Counter[str], well: tuple[str, ...]) -> str:
     """Beside how many are up: of how many, and what the others are."""
-    others = [f"{count:,} {status.lower()}" for status, count in sorted(counts.items(), key=_grave) if status not in well]
+    others = [
+        f"{count:,} {status.lower()}" for status, count in sorted(counts.items(), key=_grave) if status not in well
+    ]
     return " · ".join((f"of {counts.total():,}", *others))
 
 
