@@ -55,8 +55,8 @@ MODES = [
     Mode("header", {"headers": {"X-User": "ann"}}, {"headers": {"x-user": "bob"}}, {}, {"cookie": "X-User"}),
 ]
 BY_NAME = {mode.name: mode for mode in MODES}
-NOT_HTTP = {"none", "ssl", "rdp", "rdp-src"}
-NOT_BUILT = {"rdp-sb", "rdp-sb-src", "udpsip"}
+NOT_HTTP = {"none", "ssl", "rdp", "rdp-src", "udpsip"}
+NOT_BUILT = {"rdp-sb", "rdp-sb-src"}
 
 
 def test_every_built_mode_is_tested() -> None:

@@ -83,7 +83,179 @@ def servers(family: int = 4) -> list[dict[str, Any]]:
     return [{"address": f"{start}{number}", "port": PORT} for number in (1, 2)]
 
 
-def test_tcp(site: Site) -> None:
-    made = site.add(force_l4=True, servers=servers(), service_type="gen")
-    print(made)
-    assert site.roles() == {"real1": 2, "real2": 2}
+@contextlib.contextmanager
+def service(site: Site, **settings: Any) -> Iterator[dict[str, Any]]:
+    made = site.add(**settings)
+    try:
+        yield made
+    finally:
+        site.remove(made)
+
+
+def state(site: Site, made: dict[str, Any]) -> dict[str, Any]:
+    return site.native("GET", f"/virtual-services/{made['index']}")
+
+
+def test_a_tcp_service_moves_between_the_layers_and_says_where_it_is(site: Site) -> None:
+    with service(site, servers=servers(), service_type="gen") as made:
+        assert site.roles() == {"real1": 2, "real2": 2}
+        assert state(site, made)["layer"]["number"] == 7
+        site.native("PATCH", f"/virtual-services/{made['index']}", {"force_l4": True})
+        layer = state(site, made)["layer"]
+        assert (layer["title"], layer["carried_by"]) == ("Operating at Layer 4", "nftables")
+        assert "ForceL4" in layer["reason"]
+        assert {site.client.ask(V4, 80).client for _ in range(2)} == {"192.0.2.100"}
+        shown = site.loadmaster("showvs", vs=made["index"])
+        assert [shown.text(name) for name in ("Layer", "ForceL4", "ForceL7")] == ["4", "Y", "N"]
+        site.loadmaster("modvs", vs=made["index"], forcel7="1")
+        assert site.loadmaster("showvs", vs=made["index"]).text("Layer") == "7"
+        assert site.client.ask(V4, 80).client != "192.0.2.100"
+
+
+def test_udp_and_ipv6_through_loadmasters_api(site: Site) -> None:
+    made = site.loadmaster("addvs", vs=V4, port=5353, prot="udp", checktype="icmp")
+    index = made.text("Index")
+    assert [made.text(name) for name in ("Layer", "ForceL7", "VStype", "Protocol")] == ["4", "N", "gen", "udp"]
+    for number in (1, 2):
+        site.loadmaster("addrs", vs=index, rs=f"10.0.0.1{number}", rsport=PORT)
+    wait_until(lambda: site.loadmaster("showvs", vs=index).text("Status") == "Up", 8)
+    assert site.roles(port=5353, udp=True) == {"real1": 2, "real2": 2}
+    site.loadmaster("delvs", vs=index)
+    with pytest.raises(OSError):
+        site.client.ask_udp(V4, 5353, timeout=0.5)
+    with service(site, address=V6, force_l4=True, servers=servers(6), service_type="gen"):
+        assert site.roles(address=V6) == {"real1": 2, "real2": 2}
+
+
+def test_every_port_that_no_other_service_has(site: Site) -> None:
+    everything = site.loadmaster("addvs", vs=V4, port="*", prot="tcp")
+    index = everything.text("Index")
+    assert [everything.text(name) for name in ("VSPort", "Layer", "CheckType")] == ["*", "4", "icmp"]
+    site.loadmaster("addrs", vs=index, rs="10.0.0.11", rsport="*")
+    wait_until(lambda: site.loadmaster("showvs", vs=V4, port="*", prot="tcp").text("Status") == "Up", 8)
+    assert site.client.ask(V4, PORT).own == "10.0.0.11"
+    with service(site, servers=servers()[1:], service_type="gen"):
+        # HAProxy's, on the same address
+        assert site.roles() == {"real2": 4}
+        assert site.client.ask(V4, PORT).role == "real1"
+    site.loadmaster("delvs", vs=index)
+
+
+def test_a_failed_server_gets_no_client_and_its_connections_end_when_that_is_asked_for(site: Site) -> None:
+    site.native("PATCH", "/settings/layer7", {"drop_on_failure": True})
+    settings = {"persistence": "src", "force_l4": True, "service_type": "gen"}
+    with service(site, servers=servers(), check_retries=1, **settings) as made:
+        home = site.client.ask(V4, 80)
+        number = int(home.role[-1])
+        connection = site.client.connect(V4, 80)
+        connection.sendall(b"?")
+        assert connection.recv(400)
+        site.answering[number, home.own].close()
+        wait_until(lambda: "Down" in [one["status"] for one in state(site, made)["servers"]], 8)
+        others = site.roles()
+        assert list(others) == [f"real{3 - number}"]
+        with pytest.raises(OSError):
+            connection.sendall(b"?")
+            connection.recv(400)
+        site.answering[number, home.own] = site.reals[number - 1].answer(home.own, PORT)
+        wait_until(lambda: state(site, made)["reason"].startswith("2 of 2"), 8)
+        # clients do not move back
+        assert site.roles() == others
+
+
+def test_what_is_disabled_gets_nothing_and_the_whole_service_refuses(site: Site) -> None:
+    with service(site, servers=servers(), force_l4=True, service_type="gen") as made:
+        first = made["servers"][0]["index"]
+        path = f"/virtual-services/{made['index']}"
+        site.native("PATCH", f"{path}/real-servers/{first}", {"enabled": False})
+        assert site.roles() == {"real2": 4}
+        site.native("PATCH", path, {"standby_address": "10.0.0.11", "standby_port": PORT})
+        site.native("PATCH", f"{path}/real-servers/{made['servers'][1]['index']}", {"enabled": False})
+        assert site.roles() == {"real1": 4}
+        site.native("PATCH", path, {"standby_address": ""})
+        with pytest.raises(ConnectionRefusedError):
+            site.client.ask(V4, 80)
+
+
+def test_counters_and_records_reach_both_apis(site: Site) -> None:
+    with service(site, servers=servers(), force_l4=True, service_type="gen", persistence="src") as made:
+        (home,) = site.roles(5)
+
+        def found() -> dict[str, Any]:
+            listed = site.native("GET", "/statistics")["services"]
+            return next(one for one in listed if one["index"] == made["index"])
+
+        wait_until(lambda: found()["total_connections"] == 5, 5)
+        counted = found()
+        assert counted["packets"] > 5 * 8
+        assert counted["bytes_in"] > 5 * 40 < counted["bytes_out"]
+        server = next(one for one in counted["servers"] if one["address"].endswith(home[-1]))
+        wait_until(lambda: sum(one["persistence_entries"] for one in found()["servers"]) == 1, 5)
+        assert server["total_connections"] == 5
+        shown = site.loadmaster("stats").data
+        (record,) = (one for one in shown.findall("Vs") if one.findtext("Index") == str(made["index"]))
+        assert int(record.findtext("TotalPkts") or 0) > 5 * 8
+        assert record.findtext("TotalConns") == "5"
+
+
+def test_the_kernel_goes_on_without_the_control_plane_and_follows_the_checks(site: Site) -> None:
+    settings = {"force_l4": True, "service_type": "gen", "check_retries": 1, "persistence": "src"}
+    with service(site, servers=servers(), **settings) as made:
+        (home,) = site.roles()
+        connection = site.client.connect(V4, 80)
+        connection.sendall(b"?")
+        assert connection.recv(400)
+        with site.balancer.inside():
+            site.steelyard.kill9()
+        assert list(site.roles()) == [home]
+        number = int(home[-1])
+        site.answering[number, f"10.0.0.1{number}"].close()
+        wait_until(lambda: list(site.roles(1)) == [f"real{3 - number}"], 8)
+        site.answering[number, f"10.0.0.1{number}"] = site.reals[number - 1].answer(f"10.0.0.1{number}", PORT)
+        with site.balancer.inside():
+            site.steelyard.restart()
+        wait_until(lambda: state(site, made)["reason"].startswith("2 of 2"), 8)
+        assert list(site.roles()) == [f"real{3 - number}"], "its record has moved"
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"force_l4": True, "ssl_acceleration": True}, "ssl_acceleration"),
+        ({"force_l4": True, "service_type": "http", "persistence": "cookie", "cookie": "a"}, "persistence"),
+        ({"force_l4": True, "force_l7": True}, "force_l4"),
+        ({"protocol": "udp", "force_l7": True}, "force_l7"),
+        ({"protocol": "udp", "check_type": "http"}, "check_type"),
+        ({"port": 0, "extra_ports": ["81"]}, "extra_ports"),
+        ({"force_l4": True, "servers": [{"address": "2001:db8:2::11", "port": 80}]}, "servers"),
+        ({"layer4_source_nat": True}, "layer4_source_nat"),
+        ({"force_l4": True, "bandwidth": 100}, "bandwidth"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(site: Site, settings: dict[str, Any], field: str) -> None:
+    with site.balancer.inside():
+        answer = site.steelyard.native.request("POST", "/virtual-services", json={"address": V4, "port": 99, **settings})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["field"] == field
+
+
+def test_least_connection_goes_to_haproxy_here_and_udp_is_told_what_is_missing(site: Site) -> None:
+    with service(site, servers=servers(), force_l4=True, service_type="gen", schedule="lc") as made:
+        layer = state(site, made)["layer"]
+        if layer["carried_by"] == "IPVS":
+            pytest.skip("this kernel has IPVS")
+        assert (layer["number"], layer["carried_by"]) == (7, "HAProxy")
+        assert "IPVS" in layer["reason"]
+        assert site.roles() == {"real1": 2, "real2": 2}
+    with site.balancer.inside():
+        answer = site.steelyard.native.request(
+            "POST", "/virtual-services", json={"address": V4, "port": 99, "protocol": "udp", "schedule": "lc"}
+        )
+    assert answer.status_code >= 400
+    assert "IPVS" in answer.json()["message"]
+
+
+def test_nothing_of_ours_stays_in_the_kernel(site: Site) -> None:
+    assert site.native("GET", "/virtual-services") == []
+    assert "elements" not in site.balancer.run("nft", "list", "map", "inet", "steelyard_layer4", "services4").stdout
+    assert site.balancer.run("cat", "/proc/sys/net/ipv4/ip_forward").stdout.strip() == "0"

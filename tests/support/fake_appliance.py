@@ -37,6 +37,7 @@ from steelyard.appliance.contract import (
     Preview,
     Snapshot,
 )
+from steelyard.appliance.kernel_plane import Waiting
 from steelyard.appliance.stapling import Stapling
 from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Chosen, Explanation, Result, Step
@@ -97,6 +98,7 @@ class FakeAppliance:
             ("example.com", "example.org"),
             (HostEntry("127.0.0.1", ("localhost",)), HostEntry("192.0.2.9", ("web1.example.com", "web1"))),
         )
+        self.waiting: Waiting | None = None
         self.sample = Statistics(at=STARTED_AT + 60.25, period=1.0)
         self.host = HostFigures(
             CpuShares(user=30, idle=70), (), Memory(1000, 400), (HostInterface("eth0", 0, 1000, 5, 6),), ()
@@ -250,6 +252,19 @@ class FakeAppliance:
 
     async def network(self) -> NetworkState:
         return self.network_state
+
+    def network_waiting(self) -> Waiting | None:
+        return self.waiting
+
+    async def confirm_network(self, actor: Actor) -> int:
+        require_root(actor)
+        if self.waiting is None:
+            raise ConflictError("No change of the network waits to be confirmed", field="network")
+        revision, self.waiting = self.waiting.revision, None
+        return revision
+
+    async def undo_network(self, actor: Actor) -> int:
+        return await self.confirm_network(actor) + 1
 
     async def statistics(self) -> Statistics:
         return self.sample

@@ -7,12 +7,23 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
+from typer.core import TyperGroup
 
 from steelyard.cli import output
 from steelyard.cli.failures import Misuse
 from steelyard.cli.session import Session, command
 
-app = typer.Typer(no_args_is_help=True, help="The network of the host: interfaces, routes, names.")
+
+class _ShowsByItself(TyperGroup):
+    """Without the name of a command, the network is shown."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and "--help" not in args):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_ShowsByItself, help="The network of the host: interfaces, routes, names; by itself it shows it.")
 address_app = typer.Typer(no_args_is_help=True, help="Addresses of interfaces.")
 vlan_app = typer.Typer(no_args_is_help=True, help="VLANs.")
 bond_app = typer.Typer(no_args_is_help=True, help="Bonds: several ports as one interface.")
@@ -112,7 +123,12 @@ def list_interfaces(session: Session) -> None:
     """Show the interfaces as they are wanted."""
     found = session.api.get("/network/interfaces")
     rows = [
-        (str(one["number"]), one["name"], _wanted_kind(one), "\n".join(filter(None, [one["address"], *one["additional"]])))
+        (
+            str(one["number"]),
+            one["name"],
+            _wanted_kind(one),
+            "\n".join(filter(None, [one["address"], *one["additional"]])),
+        )
         for one in found
     ]
     session.show(found, lambda: output.table(("number", "name", "kind", "addresses"), rows, right=("number",)))

@@ -76,7 +76,8 @@ def _words(old: NetworkPlan, new: NetworkPlan) -> Iterator[str]:
             for name, one in was.links.items()
             if name not in becomes.links and one.kind != "port"
         )
-        yield from _names(was, becomes)
+        if old.host is not None:
+            yield from _names(was, becomes)
     for name in sorted(old.sysctls.keys() | new.sysctls.keys()):
         if old.sysctls.get(name) != new.sysctls.get(name):
             value = new.sysctls.get(name, "what it was")

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steelyard.model.virtual_service import VirtualService
-from steelyard.model.virtual_service.layers import asked_for_layer4, beyond_ipvs, needs_counting, needs_layer7
+from steelyard.model.virtual_service.layers import (
+    asked_for_layer4,
+    beyond_ipvs,
+    falls_back,
+    needs_counting,
+    needs_layer7,
+)
 
 Carrier = Literal["haproxy", "nft", "ipvs"]
 _CARRIERS = {"haproxy": "HAProxy", "nft": "nftables", "ipvs": "IPVS"}
@@ -42,19 +48,9 @@ def layer_of(service: VirtualService, *, ipvs: bool) -> Layer:
     if not counting:
         return Layer(4, asked, "nft")
     beyond = beyond_ipvs(service)
-    if ipvs and not beyond:
+    if ipvs and beyond is None:
         return Layer(4, f"{asked}; {counting} is done by IPVS", "ipvs")
-    lacks = beyond or f"{counting} needs IPVS at layer 4, which this host's kernel does not have"
-    if _falls_back(service):
+    lacks = beyond[1] if beyond else f"{counting} needs IPVS at layer 4, which this host's kernel does not have"
+    if falls_back(service):
         return Layer(7, f"{asked}, but {lacks}; HAProxy carries it, and real servers see this host", "haproxy")
     return Layer(4, asked, "ipvs", lacks)
-
-
-def _falls_back(service: VirtualService) -> bool:
-    """Whether HAProxy can do the same for its clients."""
-    return (
-        service.protocol == "tcp"
-        and not service.wildcard
-        and not service.layer4_source_nat
-        and all(server.forward == "nat" for server in service.servers)
-    )

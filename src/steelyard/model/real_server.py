@@ -99,10 +99,10 @@ class RealServer(Settings):
             "forward",
             _SECTION,
             "Forwarding method",
-            "How packets reach the server; route works only at layer 4.",
+            "How packets reach the server; route works only at layer 4. With it packets go to the server as they are,"
+            " and its answers go past this host.",
             answer="Forward",
             choices={"nat": "network address translation", "route": "direct server return"},
-            unbuilt=frozenset({"route"}),
         ),
     ] = "nat"
     limit: Annotated[

@@ -45,7 +45,9 @@ def taken_over(state: NetworkState) -> ManageNetwork:
     return ManageNetwork(
         on=True,
         interfaces=tuple(
-            _wanted(one, one.number, _bonds(state)) for one in state.interfaces if one.number is not None and _NAME.fullmatch(one.name)
+            _wanted(one, one.number, _bonds(state))
+            for one in state.interfaces
+            if one.number is not None and _NAME.fullmatch(one.name)
         ),
         routes=tuple(_routes(state)),
         found={

@@ -93,7 +93,8 @@ async def on_http_exception(request: Request, failure: Exception) -> Response:
     """Paths that do not exist, methods they do not have."""
     from steelyard.web.frame import Visit, find_session
 
-    assert isinstance(failure, HTTPException)
+    if not isinstance(failure, HTTPException):
+        raise failure
     found = find_session(request, touch=False)
     if found is None and failure.status_code in (404, 405) and not request.url.path.startswith("/static/"):
         return sign_in_again(request)

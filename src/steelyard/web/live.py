@@ -1,8 +1,8 @@
 """Values that change by themselves, as server-sent events.
 
-A page names its topic; the topic says what its places hold now, by key; a browser is sent what has changed since what
-it knows. A value is text, or a mapping of what to set: `text`, `html`, `look` (the class of a status), `title`, `href`,
-`hidden`, `points` (of a small graph), `said` (the words for screen readers). Places are elements with `data-live="key"`.
+A page names its topic; the topic says what its places hold now, by key; a browser is sent what has changed since. A
+value is text, or a mapping of what to set: `text`, `html`, `look` (the class of a status), `title`, `href`, `hidden`,
+`points` (of a small graph), `said` (the words for screen readers). Places are elements with `data-live="key"`.
 
     LIVE = (Topic("home", values),)              # async def values(site) -> {"services.up": "23", ...}
     moment = await visit.site.live.now("home")   # in the handler; moment.values draws the page
@@ -123,6 +123,8 @@ async def stream(visit: Visit) -> Response:
         raise HTTPException(404)
     if live.streams >= _MOST_STREAMS:
         raise HTTPException(503, "Too many pages are open")
+    if visit.request.method == "HEAD":
+        return Response(media_type="text/event-stream")
     return StreamingResponse(
         _events(visit, live, topic), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )

@@ -200,7 +200,9 @@ async def delvlan(call: Call) -> Answer:
 async def _remove(call: Call, interface: str, kind: str) -> Answer:
     known = call.configuration.interfaces.get(interface)
     if known is not None and known.kind != kind:
-        raise OperatorError(f"interface {interface} is no {kind.upper() if kind == 'vlan' else kind}", field="interface")
+        raise OperatorError(
+            f"interface {interface} is no {kind.upper() if kind == 'vlan' else kind}", field="interface"
+        )
     await call.execute(RemoveInterface(interface))
     return Message()
 

@@ -26,8 +26,8 @@ from steelyard.model.commands.acme import account_named
 from steelyard.model.configuration import Configuration
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.limits import LimitParameters
-from steelyard.model.notification import EmailParameters, SnmpParameters, SyslogParameters
 from steelyard.model.network import HostParameters
+from steelyard.model.notification import EmailParameters, SnmpParameters, SyslogParameters
 from steelyard.model.parameters import CheckParameters, NetworkParameters
 from steelyard.model.setting import Declared, Settings
 from steelyard.model.tls_parameters import TlsParameters

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Appliance, Caller
 from steelyard.api.native.bodies import JsonObject, only, text
 from steelyard.api.native.objects import settings_json
+from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read, settings_given
 from steelyard.model.commands import (
@@ -36,7 +36,7 @@ from steelyard.model.errors import OperatorError
 from steelyard.model.network import HostsEntry, Interface, StaticRoute
 from steelyard.observe.known_interfaces import found_interface, taken_over
 
-router = APIRouter(prefix="/network", tags=["network"])
+router = NativeRouter(prefix="/network", tags=["network"])
 
 
 @router.get("", responses=answers("Network"))

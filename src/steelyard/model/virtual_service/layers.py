@@ -97,6 +97,8 @@ def layer_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
             yield "layer4_source_nat", "it is for services at layer 4; at layer 7 servers see this host already"
         if any(server.port == 0 for server in service.servers):
             yield "servers", "a real server of any port is for services of the wildcard port"
+        if any(server.forward == "route" for server in service.servers):
+            yield "servers", "forwarding by route works at layer 4 alone; set ForceL4, or forward by nat"
         return
     for name, why in needs_layer7(service):
         yield name, f"{why}, and {asked}; take one of the two away"
@@ -113,6 +115,11 @@ def layer_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
     if service.wildcard and service.extra_ports:
         yield "extra_ports", "a service of the wildcard port has every port already"
     yield from _server_refusals(service)
+    if service.persistence == "udpsip" and service.cookie.lower() not in ("", "call-id"):
+        yield "cookie", f"SIP persistence knows calls by their Call-ID, not by {service.cookie}; leave Cookie empty"
+    beyond = beyond_ipvs(service) if needs_counting(service) and not falls_back(service) else None
+    if beyond is not None:
+        yield beyond
 
 
 def _server_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
@@ -151,19 +158,32 @@ def needs_counting(service: VirtualService) -> str:
     return ""
 
 
-def beyond_ipvs(service: VirtualService) -> str:
-    """What of a service for IPVS it cannot do; empty when there is nothing."""
+def beyond_ipvs(service: VirtualService) -> tuple[str, str] | None:
+    """What of a service for IPVS it cannot do: the field, and why; None when there is nothing."""
     ports_differ = any(server.port not in (0, service.port) for server in service.servers if server.forward == "nat")
     several = bool(service.extra_ports) or service.wildcard
     keeps = service.persistence != "none" and service.persistence_timeout > 0
-    if keeps and several and (ports_differ or service.standby_port not in (0, service.port)):
-        return "IPVS cannot keep clients at their server on several ports and send them to another port of it"
     if keeps and several and service.persistence == "udpsip":
-        return "IPVS finds SIP's Call-ID on one port only, so extra ports need a service each"
+        return "extra_ports", "IPVS finds SIP's Call-ID on one port only; make a service of each port"
+    if keeps and several and (ports_differ or service.standby_port not in (0, service.port)):
+        return "persistence", (
+            "IPVS cannot keep clients of several ports at their server and send them to another port of it; give real"
+            " servers the port of the service, or take persistence away"
+        )
     if keeps and service.schedule == "fixed":
-        return "IPVS keeps no client at a server that fixed weighting has passed over; take persistence away"
+        return "persistence", "IPVS keeps no client at a server that fixed weighting passes over; take persistence away"
     if service.layer4_source_nat and any(server.forward == "route" for server in service.servers):
-        return "forwarding by route leaves packets as they are, so they get no other source address"
+        return "layer4_source_nat", "forwarding by route leaves packets as they are, so it gives no source address"
     if service.protocol == "udp" and service.idle_time == _ONE_ANSWER:
-        return f"IPVS cannot forget a client after one answer; give an idle time other than {_ONE_ANSWER}"
-    return ""
+        return "idle_time", f"IPVS cannot forget a client after one answer, as {_ONE_ANSWER} asks; give another time"
+    return None
+
+
+def falls_back(service: VirtualService) -> bool:
+    """Whether HAProxy can do the same for its clients as layer 4 would."""
+    return (
+        service.protocol == "tcp"
+        and not service.wildcard
+        and not service.layer4_source_nat
+        and all(server.forward == "nat" for server in service.servers)
+    )

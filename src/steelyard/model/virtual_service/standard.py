@@ -196,7 +196,7 @@ class StandardSettings(Settings):
             "Persistence Mode",
             "What makes a client come back to its real server.",
             choices=PERSISTENCE_MODES,
-            unbuilt=frozenset({"rdp-sb", "rdp-sb-src", "udpsip"}),
+            unbuilt=frozenset({"rdp-sb", "rdp-sb-src"}),
         ),
     ] = "none"
     persistence_timeout: Annotated[

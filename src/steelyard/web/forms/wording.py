@@ -17,10 +17,9 @@ _API_NAME = re.compile(r"\b[A-Za-z]+[A-Z0-9][A-Za-z0-9.]*\b|\b[a-z]{2,}_[a-z_]+\
 #: names that people know, too
 _ALSO_WORDS = frozenset({"HTTPS", "HTTP", "URL", "SSL", "TLS", "SNI", "UDP", "TCP", "IPv4", "IPv6", "HAProxy"})
 
-
-def label_of(declared: Declared) -> str:
-    """What a field is called."""
-    return declared.setting.label
+#: service types in messages, but for http, which says it already
+_SERVICE_TYPES = {"gen": "Generic", "ts": "Remote Terminal"}
+_SERVICE_TYPE = re.compile(r"\b(?:gen|ts)\b")
 
 
 def unit_of(declared: Declared) -> str:
@@ -85,6 +84,8 @@ def plainly(model: type[Settings], message: str, about: str | None = None) -> st
         for value, meaning in declared.setting.choices.items():
             if isinstance(value, str) and value and meaning:
                 message = re.sub(rf"'{re.escape(value)}'", f"“{meaning}”", message)
+    if "service_type" in model.model_fields:
+        message = _SERVICE_TYPE.sub(lambda found: _SERVICE_TYPES[found.group()], message)
     labels = _labels(model)
 
     def label(found: re.Match[str]) -> str:
@@ -95,4 +96,4 @@ def plainly(model: type[Settings], message: str, about: str | None = None) -> st
     return message[:1].upper() + message[1:]
 
 
-__all__ = ["in_words", "label_of", "plainly", "range_of", "unit_of"]
+__all__ = ["in_words", "plainly", "range_of", "unit_of"]

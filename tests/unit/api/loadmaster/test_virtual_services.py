@@ -32,7 +32,7 @@ def test_addvs_needs_address_and_port_and_assumes_tcp(api: Api) -> None:
         ({"port": "*"}, "not built"),
         ({"prot": "udp"}, "not built"),
         ({"prot": "sctp"}, "allowed: tcp"),
-        ({"persist": "udpsip"}, "Persist=udpsip"),
+        ({"persist": "udpsip"}, "udpsip"),
         ({"schedule": "dl", "checktype": "none"}, "CheckType none makes no checks"),
         ({"schedule": "adaptive", "adaptiveport": "443"}, "is the port of HTTPS"),
         ({"adaptiveurl": "load"}, "AdaptiveUrl"),

@@ -46,7 +46,7 @@ async def test_the_catalogue_is_data(api: httpx.AsyncClient) -> None:
     schedule = settings["schedule"]
     assert (schedule["wire"], schedule["default"], schedule["built"]) == ("Schedule", "rr", True)
     assert {"value": "lc", "meaning": "least connection"} in schedule["choices"]
-    assert "udpsip" in settings["persistence"]["unbuilt_choices"]
+    assert "rdp-sb" in settings["persistence"]["unbuilt_choices"]
     assert settings["address"]["required"] is True
     assert settings["transparent"]["built"] is False
     assert {"real-server", "certificate", "user", "layer7", "network", "checks"} < set(found)

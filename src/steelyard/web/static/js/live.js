@@ -71,6 +71,10 @@
       said.querySelector("[data-stale-text]").textContent = `Not live for ${Math.round(past / 1000)} s`;
     }
   };
+  const signIn = () => {
+    disconnect();
+    location.assign(`${document.body.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  };
   const connect = () => {
     if (source) return;
     source = new EventSource(address);
@@ -84,15 +88,15 @@
       trouble = JSON.parse(event.data).message;
       mark();
     });
-    source.addEventListener("ended", () => {
-      source.close();
-      location.assign(`${document.body.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`);
-    });
+    source.addEventListener("ended", signIn);
     source.addEventListener("error", () => {
       // a browser gives up for good on an answer that is no stream, such as the sign-in page
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
-        setTimeout(() => document.hidden || connect(), 5000);
+        fetch(address, { method: "HEAD", redirect: "manual" })
+          .then((answer) => (answer.type === "opaqueredirect" ? signIn() : undefined))
+          .catch(() => undefined);
+        setTimeout(() => document.hidden || connect(), 3000);
       }
     });
   };

@@ -1,0 +1,194 @@
+"""What only a browser shows of the frame, Home and the list: live values, keys, themes, widths, accessibility."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+from tests.browser.rig import Rig, Screen
+from tests.support.origin import Origin
+
+pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium", "haproxy"), pytest.mark.timeout(180)]
+
+LONG = "A service whose name goes on for as long as sixty characters do"
+
+
+@pytest.fixture(scope="module")
+def shop(rig: Rig) -> Iterator[tuple[int, Origin, Origin]]:
+    """A service with two real servers, beside one that is down, one that is off and one with a long name."""
+    rig.steelyard.native.patch("parameters/checks", json={"interval": 2, "timeout": 1, "retries": 1})
+    one, two = rig.origin(), rig.origin()
+    index = rig.service("shop", one, two, extra_ports=[])
+    rig.service("old", one, enabled=False)
+    rig.service(LONG, *(rig.origin() for _ in range(3)))
+    rig.service("empty")
+    yield index, one, two
+
+
+def test_a_real_server_that_fails_turns_red_without_a_reload(
+    rig: Rig, screen: Screen, shop: tuple[int, Origin, Origin]
+) -> None:
+    index, one, two = shop
+    page = screen.open("/virtual-services")
+    page.evaluate("window.untouched = true")
+    row = page.locator(f"#vs{index}")
+    status = row.locator(".st")
+    expect(status).to_have_text("Up")
+    expect(row.locator(".rs.up")).to_have_count(2)
+    page.locator("#filter").focus()
+    two.stop()
+    failed = row.locator(".rs", has_text=str(two.port))
+    expect(failed).to_have_class(re.compile("down"))
+    expect(failed).to_contain_text(", Down")
+    expect(failed).to_have_attribute("title", re.compile("refused"))
+    expect(status).to_have_text("Up")
+    one.stop()
+    expect(status).to_have_text("Down")
+    expect(status).to_have_class(re.compile("down"))
+    expect(page.locator('[data-live="count.Down"]')).to_have_text("2 down")
+    assert page.evaluate("window.untouched && document.activeElement.id") == "filter"
+    assert float(page.evaluate("document.body.dataset.liveTook")) < 100
+    screen.keep("virtual-services-down")
+
+    page = screen.open("/")
+    attention = page.locator('[data-live="attention"]')
+    expect(attention).to_contain_text("shop")
+    expect(page.locator('[data-live="overall"]')).to_have_text("2 services down")
+    one.start()
+    two.start()
+    expect(attention).not_to_contain_text("shop")
+    expect(page.locator('[data-live="overall"]')).to_have_text("1 service down")
+    screen.keep("home")
+
+
+def test_what_another_administrator_adds_comes_into_the_list(
+    rig: Rig, screen: Screen, shop: tuple[int, Origin, Origin]
+) -> None:
+    page = screen.open("/virtual-services")
+    page.evaluate("window.untouched = true")
+    revision = page.locator('[data-live="revision"]').inner_text()
+    index = rig.service("newcomer", shop[1])
+    expect(page.locator(f"#vs{index}")).to_contain_text("newcomer")
+    expect(page.locator('[data-live="revision"]')).not_to_have_text(revision)
+    rig.steelyard.native.delete(f"/virtual-services/{index}")
+    expect(page.locator(f"#vs{index}")).to_have_count(0)
+    assert page.evaluate("window.untouched")
+
+
+def test_filter_sort_and_back(rig: Rig, screen: Screen, shop: tuple[int, Origin, Origin]) -> None:
+    page = screen.open("/virtual-services")
+    page.locator("#filter").press_sequentially("shop")
+    expect(page.locator("#rows > tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile("q=shop"))
+    assert page.evaluate("document.activeElement.id") == "filter", "typing goes on"
+    page.get_by_role("link", name="Show all").click()
+    expect(page.locator("#rows > tr")).to_have_count(4)
+    page.get_by_role("columnheader", name="Name").get_by_role("link").click()
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text("Name")
+    expect(page.locator("#rows > tr").first).to_contain_text(LONG)
+    page.get_by_role("columnheader", name="Name").get_by_role("link").click()
+    expect(page.locator("#rows > tr").first).to_contain_text("shop")
+    page.go_back()
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text("Name")
+    page.locator(".choices .st.down").click()
+    expect(page.locator("#rows > tr")).to_have_count(1)
+    expect(page.locator("#rows > tr")).to_contain_text("empty")
+
+
+def test_the_keyboard_is_enough(rig: Rig, screen: Screen, shop: tuple[int, Origin, Origin]) -> None:
+    page = screen.open("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.keyboard.press("/")
+    field = page.get_by_role("combobox", name="Find")
+    expect(field).to_be_focused()
+    page.keyboard.type("view/modify")
+    found = page.get_by_role("option")
+    expect(found.first).to_contain_text("View/Modify Services")
+    screen.must_be_accessible()
+    screen.keep("search")
+    page.keyboard.press("ArrowDown")
+    expect(found.first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(page).to_have_title(re.compile("Virtual Services"))
+    page.keyboard.press("/")
+    page.keyboard.type(str(shop[1].port))
+    expect(page.get_by_role("option").first).to_contain_text("Real server")
+    page.keyboard.press("Escape")
+    expect(page.locator("#found")).to_be_hidden()
+
+
+def test_dark_and_light_are_chosen_and_kept(rig: Rig, screen: Screen, shop: tuple[int, Origin, Origin]) -> None:
+    page = screen.open("/")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Dark or light").click()
+    dark = page.evaluate(background)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(background) == dark
+    with rig.screen(theme="dark") as other:
+        assert other.open("/").evaluate(background) == dark, "the system's choice without one of one's own"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_of_the_menu_is_accessible_and_fits(
+    rig: Rig, shop: tuple[int, Origin, Origin], width: int, theme: str
+) -> None:
+    with rig.screen(width=width, theme=theme) as screen:
+        page = screen.open("/")
+        addresses = page.eval_on_selector_all("nav a", "all => all.map(each => each.getAttribute('href'))")
+        assert "/virtual-services" in addresses
+        for path in (*addresses, "/search?q=shop", "/password", "/nothing-here"):
+            screen.open(path)
+            screen.must_be_accessible()
+            screen.must_not_scroll_sideways()
+            if path in ("/", "/virtual-services"):
+                screen.keep(f"{path.strip('/') or 'home'}-{width}-{theme}")
+        screen.must_be_clean()
+    with rig.screen(width=width, theme=theme, signed_in=False) as screen:
+        screen.open("/sign-in")
+        screen.must_be_accessible()
+        screen.keep(f"sign-in-{width}-{theme}")
+
+
+def test_on_a_phone_the_menu_is_a_drawer(rig: Rig, shop: tuple[int, Origin, Origin]) -> None:
+    with rig.screen(width=390) as screen:
+        page = screen.open("/")
+        entry = page.get_by_role("navigation").get_by_role("link", name="View/Modify Services")
+        expect(entry).to_be_hidden()
+        page.get_by_role("button", name="Main menu").click()
+        expect(entry).to_be_visible()
+        screen.must_be_accessible()
+        screen.keep("drawer-390")
+        page.keyboard.press("Escape")
+        expect(entry).to_be_hidden()
+        page.get_by_role("button", name="Main menu").click()
+        entry.click()
+        expect(page).to_have_title(re.compile("Virtual Services"))
+        expect(page.locator("#rows")).to_contain_text("shop")
+
+
+def test_without_the_control_plane_values_are_marked_stale_and_then_one_signs_in_again(
+    rig: Rig, screen: Screen, shop: tuple[int, Origin, Origin]
+) -> None:
+    page = screen.open("/virtual-services?q=shop")
+    expect(page.locator("[data-stale]")).to_be_hidden()
+    rig.steelyard.stop_control_plane()
+    expect(page.locator("[data-stale]")).to_contain_text("Not live for")
+    page.locator("th a", has_text="Name").click()
+    expect(page.locator("#notices")).to_contain_text("does not answer")
+    screen.complaints.clear()
+    rig.steelyard.start()
+    rig.forget_sign_in()
+    expect(page).to_have_url(re.compile("/sign-in"))
+    page.get_by_label("User").fill("bal")
+    page.get_by_label("Password").fill(rig.steelyard.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(re.compile(r"/virtual-services\?q=shop"))
+    expect(page.locator("#notices")).to_contain_text("Last sign-in")
