@@ -64,28 +64,35 @@ class Screen:
         self.page.goto(self.rig.steelyard.url + path)
         return self.page
 
-    def must_be_clean(self) -> None:
-        """No script failed, no policy was broken, no request went to another host."""
-        assert not self.complaints, self.complaints
-        assert not self.foreign, self.foreign
+    def troubles(self) -> list[str]:
+        """Scripts that failed, what the policy of the page stopped, requests to other hosts."""
+        return [f"{self.page.url}: {one}" for one in (*self.complaints, *self.foreign)]
 
-    def must_be_accessible(self) -> None:
-        """axe finds nothing."""
+    def must_be_clean(self) -> None:
+        """There are no troubles."""
+        assert not self.troubles()
+
+    def barriers(self) -> list[str]:
+        """What axe finds."""
         self.page.evaluate(f"if (!window.axe) {{ {_AXE} }}")
         found = self.page.evaluate(
             "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}, resultTypes: ['violations']})", _RULES
         )
-        said = [
-            f"{one['id']} ({one['help']}): "
-            + "; ".join(str(node["target"]) + " " + node["failureSummary"] for node in one["nodes"][:3])
+        return [
+            f"{self.page.url}: {one['id']} ({one['help']}): {node['target']} {node['failureSummary']}"
             for one in found["violations"]
+            for node in one["nodes"][:3]
         ]
-        assert not said, f"{self.page.url}: " + "\n".join(said)
 
-    def must_not_scroll_sideways(self) -> None:
-        """What is wider than the window has a box of its own to scroll in."""
+    def must_be_accessible(self) -> None:
+        """axe finds nothing."""
+        found = self.barriers()
+        assert not found, "\n".join(found)
+
+    def sideways(self) -> list[str]:
+        """Whether the page is wider than its window; what has to be wider has a box of its own to scroll in."""
         wide, window = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert wide <= window, f"{self.page.url} is {wide} wide in {window}"
+        return [f"{self.page.url} is {wide} wide in {window}"] if wide > window else []
 
     def keep(self, name: str) -> None:
         """Keep a picture of it."""
@@ -121,18 +128,10 @@ class Rig:
     def service(self, name: str, *origins: Origin, **settings: Any) -> int:
         """A virtual service with these real servers; its index."""
         servers = [{"address": "127.0.0.1", "port": origin.port} for origin in origins]
-        answer = self.steelyard.native.post(
-            "/virtual-services",
-            {
-                "address": "127.0.0.1",
-                "port": free_port(),
-                "name": name,
-                "service_type": "http",
-                "servers": servers,
-                **settings,
-            },
-        )
-        index: int = answer.json["object"]["index"]
+        body = {"address": "127.0.0.1", "port": free_port(), "name": name, "service_type": "http", "servers": servers}
+        answer = self.steelyard.native.post("virtual-services", json={**body, **settings})
+        answer.raise_for_status()
+        index: int = answer.json()["object"]["index"]
         return index
 
     @contextlib.contextmanager

@@ -200,8 +200,9 @@ def state() -> list[str]:
 def network_address_translation() -> Any:
     only(service(), service(2, protocol="udp"), service(3, address=VIP6, servers=(server(1, six=True),)))
     tcp, udp = client.ask(VIP, 80), client.ask_udp(VIP, 80)
+    active = ipvs.traffic()["vs2"].whole.active
     six = client.ask(VIP6, 80, source=REMOTE6)
-    return {"tcp": vars_of(tcp), "udp": vars_of(udp), "six": vars_of(six), "spread": asked(10)}
+    return {"tcp": vars_of(tcp), "udp": vars_of(udp), "six": vars_of(six), "active": active, "spread": asked(10)}
 
 
 def vars_of(seen: Seen) -> list[Any]:

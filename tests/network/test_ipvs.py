@@ -24,6 +24,7 @@ def test_tcp_udp_and_ipv6_are_translated_and_servers_see_the_client(kernel: Outc
     assert found["tcp"][0] == found["udp"][0] == CLIENT
     assert {found["tcp"][1], found["udp"][1]} <= {"192.0.2.11", "192.0.2.12"}
     assert found["six"] == ["2001:db8:9::100", "2001:db8:1::11", 80]
+    assert found["active"] == 1, "an exchange of UDP that may go on"
     assert found["spread"] == {"real1": 5, "real2": 5}
 
 

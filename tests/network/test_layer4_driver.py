@@ -273,7 +273,10 @@ class TestCounting:
 
     def test_a_new_process_takes_over_without_losing_anything(self, lab: Lab, driver: NftDriver) -> None:
         client, kept = lab.hosts["client"], Persistence(seconds=60)
-        services = {"vs1": service(server(1), server(2), persistence=kept), "vs9": service(key="vs9", address="192.0.2.9")}
+        services = {
+            "vs1": service(server(1), server(2), persistence=kept),
+            "vs9": service(key="vs9", address="192.0.2.9"),
+        }
         driver.apply(services, {})
         first = roles(client, 1)
         connections = driver.traffic()["vs1"].whole.connections

@@ -16,7 +16,7 @@ from tests.support.steelyard_process import SteelyardProcess
 pytestmark = [pytest.mark.network, pytest.mark.needs("ip", "nft", "net_admin", "haproxy")]
 
 V4, V6 = "192.0.2.10", "2001:db8:1::10"
-PORT = 8080
+PORT, CHECKED = 8080, 8081
 
 
 class Site:
@@ -31,11 +31,11 @@ class Site:
         self.balancer.sysctl("ipv6/conf/all/forwarding", 0)
         self.balancer.sysctl("ipv4/ping_group_range", "0 2147483647")
         self.reals: list[Namespace] = [lab.hosts["real1"], lab.hosts["real2"]]
-        self.answering = {
-            (number, address): real.answer(address, PORT)
-            for number, real in enumerate(self.reals, start=1)
-            for address in (f"10.0.0.1{number}", f"2001:db8:2::1{number}")
-        }
+        for number, real in enumerate(self.reals, start=1):
+            for address in (f"10.0.0.1{number}", f"2001:db8:2::1{number}"):
+                real.answer(address, PORT)
+        #: what checks ask, by the number of the server
+        self.checked = {number: self.reals[number - 1].answer(f"10.0.0.1{number}", CHECKED) for number in (1, 2)}
         with self.balancer.inside():
             self.steelyard = SteelyardProcess().start()
             self._native: NativeClient = self.steelyard.native
@@ -59,6 +59,19 @@ class Site:
         body = {"address": V4, "port": 80, "check_type": "tcp", "check_interval": 1, "check_timeout": 1, **settings}
         made = self.native("POST", "/virtual-services", body)["object"]
         return made
+
+    @contextlib.contextmanager
+    def failed(self, number: int) -> Iterator[None]:
+        """Within, the checks of a real server fail; what is open stays open."""
+        self.checked[number].close()
+        try:
+            yield
+        finally:
+            self.checked[number] = self.reals[number - 1].answer(f"10.0.0.1{number}", CHECKED)
+
+    def settle(self) -> None:
+        """Return when HAProxy has what was asked for."""
+        wait_until(lambda: not self.native("GET", "/status")["reload_pending"])
 
     def remove(self, service: dict[str, Any]) -> None:
         self.native("DELETE", f"/virtual-services/{service['index']}")
@@ -109,7 +122,8 @@ def test_a_tcp_service_moves_between_the_layers_and_says_where_it_is(site: Site)
         assert [shown.text(name) for name in ("Layer", "ForceL4", "ForceL7")] == ["4", "Y", "N"]
         site.loadmaster("modvs", vs=made["index"], forcel7="1")
         assert site.loadmaster("showvs", vs=made["index"]).text("Layer") == "7"
-        assert site.client.ask(V4, 80).client != "192.0.2.100"
+        # every client is answered, whichever layer has it while HAProxy takes over
+        wait_until(lambda: site.client.ask(V4, 80).client != "192.0.2.100")
 
 
 def test_udp_and_ipv6_through_loadmasters_api(site: Site) -> None:
@@ -136,31 +150,49 @@ def test_every_port_that_no_other_service_has(site: Site) -> None:
     assert site.client.ask(V4, PORT).own == "10.0.0.11"
     with service(site, servers=servers()[1:], service_type="gen"):
         # HAProxy's, on the same address
+        site.settle()
         assert site.roles() == {"real2": 4}
         assert site.client.ask(V4, PORT).role == "real1"
     site.loadmaster("delvs", vs=index)
 
 
+CHECKS = {"check_port": CHECKED, "check_retries": 1}
+
+
 def test_a_failed_server_gets_no_client_and_its_connections_end_when_that_is_asked_for(site: Site) -> None:
-    site.native("PATCH", "/settings/layer7", {"drop_on_failure": True})
-    settings = {"persistence": "src", "force_l4": True, "service_type": "gen"}
-    with service(site, servers=servers(), check_retries=1, **settings) as made:
-        home = site.client.ask(V4, 80)
-        number = int(home.role[-1])
-        connection = site.client.connect(V4, 80)
-        connection.sendall(b"?")
-        assert connection.recv(400)
-        site.answering[number, home.own].close()
-        wait_until(lambda: "Down" in [one["status"] for one in state(site, made)["servers"]], 8)
-        others = site.roles()
-        assert list(others) == [f"real{3 - number}"]
-        with pytest.raises(OSError):
-            connection.sendall(b"?")
-            connection.recv(400)
-        site.answering[number, home.own] = site.reals[number - 1].answer(home.own, PORT)
+    settings = {"persistence": "src", "force_l4": True, "service_type": "gen", **CHECKS}
+    with service(site, servers=servers(), **settings) as made:
+        home = site.client.ask(V4, 80).role
+        number = int(home[-1])
+        kept = site.client.connect(V4, 80)
+
+        def answers() -> bool:
+            kept.sendall(b"?")
+            return kept.recv(400).decode().startswith(home)
+
+        assert answers()
+        with site.failed(number):
+            wait_until(lambda: "Down" in [one["status"] for one in state(site, made)["servers"]], 8)
+            others = site.roles()
+            assert list(others) == [f"real{3 - number}"]
+            assert answers()
         wait_until(lambda: state(site, made)["reason"].startswith("2 of 2"), 8)
         # clients do not move back
         assert site.roles() == others
+        site.native("PATCH", "/parameters/layer7", {"drop_on_failure": True})
+
+        def cut() -> bool:
+            try:
+                return not answers()
+            except ConnectionResetError:
+                return True
+
+        try:
+            with site.failed(number):
+                wait_until(cut, 8)
+                assert "Down" in [one["status"] for one in state(site, made)["servers"]]
+        finally:
+            site.native("PATCH", "/parameters/layer7", {"drop_on_failure": False})
 
 
 def test_what_is_disabled_gets_nothing_and_the_whole_service_refuses(site: Site) -> None:
@@ -185,37 +217,36 @@ def test_counters_and_records_reach_both_apis(site: Site) -> None:
             listed = site.native("GET", "/statistics")["services"]
             return next(one for one in listed if one["index"] == made["index"])
 
-        wait_until(lambda: found()["total_connections"] == 5, 5)
-        counted = found()
+        def server() -> dict[str, Any]:
+            return next(one for one in found()["servers"] if one["address"].endswith(home[-1]))
+
+        wait_until(lambda: server()["total_connections"] == 5)
+        counted = server()
         assert counted["packets"] > 5 * 8
         assert counted["bytes_in"] > 5 * 40 < counted["bytes_out"]
-        server = next(one for one in counted["servers"] if one["address"].endswith(home[-1]))
-        wait_until(lambda: sum(one["persistence_entries"] for one in found()["servers"]) == 1, 5)
-        assert server["total_connections"] == 5
+        assert counted["persistence_entries"] == 1
         shown = site.loadmaster("stats").data
         (record,) = (one for one in shown.findall("Vs") if one.findtext("Index") == str(made["index"]))
         assert int(record.findtext("TotalPkts") or 0) > 5 * 8
-        assert record.findtext("TotalConns") == "5"
+        assert int(record.findtext("TotalConns") or 0) >= 5
 
 
 def test_the_kernel_goes_on_without_the_control_plane_and_follows_the_checks(site: Site) -> None:
-    settings = {"force_l4": True, "service_type": "gen", "check_retries": 1, "persistence": "src"}
+    settings = {"force_l4": True, "service_type": "gen", "persistence": "src", **CHECKS}
     with service(site, servers=servers(), **settings) as made:
         (home,) = site.roles()
-        connection = site.client.connect(V4, 80)
-        connection.sendall(b"?")
-        assert connection.recv(400)
-        with site.balancer.inside():
-            site.steelyard.kill9()
-        assert list(site.roles()) == [home]
         number = int(home[-1])
-        site.answering[number, f"10.0.0.1{number}"].close()
-        wait_until(lambda: list(site.roles(1)) == [f"real{3 - number}"], 8)
-        site.answering[number, f"10.0.0.1{number}"] = site.reals[number - 1].answer(f"10.0.0.1{number}", PORT)
+        kept = site.client.connect(V4, 80)
+        site.steelyard.kill9()
+        assert list(site.roles()) == [home]
+        with site.failed(number):
+            wait_until(lambda: list(site.roles(1)) == [f"real{3 - number}"], 8)
         with site.balancer.inside():
             site.steelyard.restart()
         wait_until(lambda: state(site, made)["reason"].startswith("2 of 2"), 8)
         assert list(site.roles()) == [f"real{3 - number}"], "its record has moved"
+        kept.sendall(b"?")
+        assert kept.recv(400).decode().startswith(home)
 
 
 @pytest.mark.parametrize(
@@ -234,9 +265,11 @@ def test_the_kernel_goes_on_without_the_control_plane_and_follows_the_checks(sit
 )
 def test_what_cannot_be_is_refused_by_name(site: Site, settings: dict[str, Any], field: str) -> None:
     with site.balancer.inside():
-        answer = site.steelyard.native.request("POST", "/virtual-services", json={"address": V4, "port": 99, **settings})
+        answer = site.steelyard.native.request(
+            "POST", "/virtual-services", json={"address": V4, "port": 99, **settings}
+        )
     assert answer.status_code == 422, answer.text
-    assert answer.json()["field"] == field
+    assert answer.json()["error"]["field"] == field
 
 
 def test_least_connection_goes_to_haproxy_here_and_udp_is_told_what_is_missing(site: Site) -> None:
@@ -252,7 +285,7 @@ def test_least_connection_goes_to_haproxy_here_and_udp_is_told_what_is_missing(s
             "POST", "/virtual-services", json={"address": V4, "port": 99, "protocol": "udp", "schedule": "lc"}
         )
     assert answer.status_code >= 400
-    assert "IPVS" in answer.json()["message"]
+    assert "IPVS" in answer.json()["error"]["message"]
 
 
 def test_nothing_of_ours_stays_in_the_kernel(site: Site) -> None:

@@ -223,7 +223,7 @@ class Appliance:
     async def undo_network(self, actor: Actor) -> int:
         require_root(actor)
         undone = await self._dataplane.kernel.undo()
-        await self._writer.network_undone(undone)
+        await self._writer.network_undone(undone, actor)
         return self._writer.snapshot.revision
 
     async def statistics(self) -> Statistics:

@@ -35,6 +35,7 @@ from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.refused_clients import RefusedClient, refused_clients
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan
+from steelyard.plan.kernel import KernelPlan
 from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup, SetWeight
 
 log = logging.getLogger("steelyard.dataplane")
@@ -73,6 +74,8 @@ class DataPlane:
         self._checking = Checking(health, client, self._problems, lambda: self.follower)
         self.verdicts = self._checking.verdicts
         self.kernel = kernel or KernelPlane(None, None)
+        #: what the kernel must have when no reload is pending any more
+        self._kernel_plan = self.kernel.wanted
         #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
         self.worker_began = 0.0
         self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
@@ -169,6 +172,7 @@ class DataPlane:
         """Adopt or start the processes on that plan. Addresses come first: HAProxy listens on them."""
         self._on_reload, self._on_reload_failed = on_reload, on_reload_failed
         self.wanted, self._revision = plan.haproxy, revision
+        self._kernel_plan = plan.kernel
         await self.kernel.start(plan.kernel, revision, self._problems, on_undone)
         await self._checking.start(plan.health)
         same = await self._haproxy.adopt(self.wanted)
@@ -255,8 +259,14 @@ class DataPlane:
         operations are then taken against what it has. None means that everything the command asked for is in force.
         Raises `EngineRefused` when HAProxy refuses an operation; the caller then calls `restore`.
         """
+        if plan.kernel.layer4.keys() - self.kernel.wanted.layer4.keys():
+            # a service that is new at layer 4 begins with what the checks say of its servers
+            await self.kernel.prepare()
+            self._checking.plan = plan.health
+            await self._checking.tell(patient=True)
         # new addresses before HAProxy listens on them
-        await self.kernel.apply(plan.kernel, revision, plan.confirm_seconds)
+        self._kernel_plan = plan.kernel
+        await self.kernel.apply(self._until_reload(plan), revision, plan.confirm_seconds)
         if self._engine.locked() and todo.reload_reasons and not todo.operations:
             # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for
             # the one that runs now.
@@ -286,6 +296,32 @@ class DataPlane:
                 await self._run(_settled_weights(before, plan.health, now.operations), plan.haproxy)
             needs_reload = bool(todo.reload_reasons) or not complete or (behind and self._is_behind(todo))
         return self._reloads.request() if needs_reload else None
+
+    def _until_reload(self, plan: Plan) -> KernelPlan:
+        """The kernel's plan with those services that HAProxy is to take over, until it listens for them."""
+        kernel, has = plan.kernel, self.kernel.wanted
+        moving = {
+            key: service
+            for key, service in has.layer4.items()
+            if key not in kernel.layer4 and key in plan.haproxy.services and key not in self.applied.services
+        }
+        if not moving:
+            return kernel
+        sysctls = {**kernel.network.sysctls, **has.network.sysctls}
+        return KernelPlan.model_construct(
+            layer4={**kernel.layer4, **moving}, network=kernel.network.model_copy(update={"sysctls": sysctls})
+        )
+
+    async def _hand_over(self, revision: int) -> None:
+        """Have the kernel let go of what HAProxy has taken over."""
+        if self.kernel.wanted is self._kernel_plan:
+            return
+        try:
+            await self.kernel.apply(self._kernel_plan, revision, 0)
+            self._problems.pop("hand over", None)
+        except SteelyardError as failure:
+            self._problems["hand over"] = f"The kernel has kept what is HAProxy's now: {failure.message}"
+            log.error("%s", failure.details())
 
     async def _run(self, operations: Sequence[Operation], plan: HaproxyPlan) -> bool:
         """Run operations in order; False when a removal has to be left to a reload."""
@@ -320,6 +356,7 @@ class DataPlane:
 
     async def restore(self, plan: Plan, revision: int) -> None:
         """Bring the engines back to a plan whatever they have now."""
+        self._kernel_plan = plan.kernel
         await self.kernel.restore(plan.kernel, revision)
         async with self._engine:
             self.wanted, self._checking.plan, self._revision = plan.haproxy, plan.health, revision
@@ -343,11 +380,13 @@ class DataPlane:
             self._problems["reload"] = f"The last reload was refused: {failure.message}"
             await self._on_reload_failed(failure)
             raise
+        await self._hand_over(revision)
         await self._on_reload(revision)
         await self._checking.sync()
 
     async def go_back(self, plan: Plan, revision: int) -> None:
         """Return to a plan after a refused reload: at run time if possible, since reloads may be refused still."""
+        self._kernel_plan = plan.kernel
         await self.kernel.restore(plan.kernel, revision)
         async with self._engine:
             back = difference(self.applied, plan.haproxy)

@@ -156,6 +156,13 @@ class KernelPlane:
             with_what=str(self.waiting.revision),
         )
 
+    async def prepare(self) -> None:
+        """Have the process there, so that verdicts can be told before a plan is. Raises `HostLacks`."""
+        async with self._lock:
+            if self._client is not None:
+                await self._bring_up()
+        self._watch()
+
     async def apply(self, plan: KernelPlan, revision: int, confirm: int) -> None:
         """Have the kernel have that. `confirm` is how long a change that may cut off waits, 0 not at all.
 

@@ -224,10 +224,11 @@ class Writer:
             raise
         return await self._await_reload(outcome, reload, None)
 
-    async def network_undone(self, revision: int) -> None:
+    async def network_undone(self, revision: int, actor: Actor | None = None) -> None:
         """A change of the host's network has gone back; the configuration follows it."""
         command = UndoNetwork(revision, self._journal.configuration_at(revision - 1))
-        await self.execute(command, Actor(self.snapshot.configuration.users[ADMINISTRATOR], "system"))
+        system = Actor(self.snapshot.configuration.users[ADMINISTRATOR], "system")
+        await self.execute(command, actor or system)
 
     async def show_challenges(self, challenges: Mapping[str, str]) -> None:
         """Have HAProxy answer exactly these challenges. They are of the moment and so are no revision."""

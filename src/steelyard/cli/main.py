@@ -1,11 +1,10 @@
 """The program `steelyard`.
 
-Commands that run things on this host load what they need only when they are called, so that asking the API stays quick.
+Commands that run things on this host (`cli.local`) load what they need only when they are called, so that asking the
+API stays quick.
 """
 
 from __future__ import annotations
-
-import importlib
 
 import typer
 
@@ -33,38 +32,29 @@ from steelyard.cli import (
     unavailable,
     virtual_services,
 )
+from steelyard.cli.local import LOCAL, LocalCommand, run_local
 from steelyard.cli.session import Surroundings, connection_callback
 
 app = typer.Typer(name="steelyard", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 connection_callback(app)
 
-#: command -> (module and function, whether it has --state-dir, what it does)
-_LOCAL: dict[str, tuple[str, bool, str]] = {
-    "serve": ("steelyard.cli.serve", True, "Run the appliance."),
-    "stop": ("steelyard.cli.serve", True, "End the engines that go on without the control plane."),
-    "demo": ("steelyard.cli.demo", False, "Start a throw-away appliance with sample real servers."),
-    "doctor": ("steelyard.cli.doctor", False, "Say what this host can and cannot do."),
-}
 
-
-def _add_local(name: str, module: str, has_state_dir: bool, says: str) -> None:
+def _add_local(name: str, local: LocalCommand) -> None:
     """A command whose own program gets the rest of the command line, `--help` too."""
 
     def hand_over(context: typer.Context) -> None:
-        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        single.command(name)(getattr(importlib.import_module(module), name))
         arguments = list(context.args)
         surroundings = context.obj
-        if has_state_dir and isinstance(surroundings, Surroundings) and "state_dir" in surroundings.connection:
+        if local.has_state_dir and isinstance(surroundings, Surroundings) and "state_dir" in surroundings.connection:
             arguments = ["--state-dir", str(surroundings.connection["state_dir"]), *arguments]
-        single(args=arguments, prog_name=f"steelyard {name}")
+        run_local(name, arguments)
 
     settings = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(name, help=says, add_help_option=False, context_settings=settings)(hand_over)
+    app.command(name, help=local.says, add_help_option=False, context_settings=settings)(hand_over)
 
 
-for _name, (_module, _has_state_dir, _says) in _LOCAL.items():
-    _add_local(_name, _module, _has_state_dir, _says)
+for _name, _local in LOCAL.items():
+    _add_local(_name, _local)
 
 state.register(app)
 statistics.register(app)

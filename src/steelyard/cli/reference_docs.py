@@ -20,6 +20,7 @@ from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitRule
+from steelyard.model.network import HostsEntry, Interface, StaticRoute
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
@@ -53,6 +54,7 @@ _PARAMETERS: Mapping[str, str] = {
     "acme": "renewal of certificates by ACME",
     "tls": "sessions that are resumed, and OCSP",
     "administration": "sessions of the web interface",
+    "host": "the host and its network",
     "syslog": "hosts that get events as syslog messages",
     "email": "events by mail",
     "snmp": "events as SNMP traps",
@@ -133,6 +135,13 @@ def catalogue_pages() -> tuple[Page, ...]:
             " API: `/api/v1/users`, `/api/v1/certificates`, `/api/v1/cipher-sets`. Passwords are kept as salted scrypt"
             " hashes, private keys among the secrets of the store; neither is ever shown.",
             (("User", _all(User)), ("Certificate", _all(Certificate)), ("Cipher set", _all(CipherSet))),
+        ),
+        Page(
+            "network.md",
+            "Settings of interfaces, routes and hosts entries",
+            "LoadMaster API: `modiface`, `addadditional`, `addvlan`, `createbond`, `addroute`, `addhostsentry` and their"
+            " relatives. Native API: `/api/v1/network`. They count where Steelyard manages the host's network.",
+            (("Interface", _all(Interface)), ("Route", _all(StaticRoute)), ("Hosts entry", _all(HostsEntry))),
         ),
         Page(
             "ldap-endpoints.md",

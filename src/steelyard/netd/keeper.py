@@ -353,7 +353,7 @@ class Keeper:
             confirm_left=self.confirm_left(),
             undone=self._notes.undone,
             capabilities=self._capabilities,
-            drivers=self._layer4.states(),
+            drivers=tuple(sorted(self._layer4.used())),
             problems=tuple(self._problems.values()),
         )
 

@@ -119,18 +119,6 @@ class Layer4:
         self.services.clear()
         self.standings.clear()
 
-    def states(self) -> dict[str, str]:
-        """Each driver with "" or why it cannot be used."""
-        found: dict[str, str] = {}
-        for name in self.factories:
-            try:
-                self._driver(name)
-            except SteelyardError as failure:
-                found[name] = failure.message
-            else:
-                found[name] = ""
-        return found
-
     def _driver(self, name: Driver) -> Layer4Driver:
         known = self._drivers.get(name)
         if known is None:

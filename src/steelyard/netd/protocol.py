@@ -101,7 +101,7 @@ class NetdStatus:
 
     `confirm_left` is how long a change of the host's network still waits to be confirmed, None when none does.
     `undone` is the generation whose change of the host's network went back because nobody confirmed it; "" for none.
-    `drivers` are what carries layer 4 here, each with "" or why it cannot. `problems` are in words.
+    `drivers` are what carries layer 4 now. `problems` are in words.
     """
 
     generation: str
@@ -110,7 +110,7 @@ class NetdStatus:
     confirm_left: float | None = None
     undone: str = ""
     capabilities: tuple[str, ...] = ()
-    drivers: Mapping[str, str] | None = None
+    drivers: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class NetdStatus:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        for name in ("capabilities", "problems"):
+        for name in ("capabilities", "drivers", "problems"):
             known[name] = tuple(known.get(name, ()))
         return cls(**known)
 

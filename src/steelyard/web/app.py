@@ -23,12 +23,15 @@ from steelyard.web.failures import on_bug, on_http_exception
 from steelyard.web.frame import Site
 from steelyard.web.pages import (
     access_lists,
+    certificate_backup,
+    certificates,
     cipher_sets,
     content_rules,
     events,
     explain,
     history,
     home,
+    intermediates,
     ldap,
     limits,
     parameters,
@@ -36,6 +39,7 @@ from steelyard.web.pages import (
     service,
     service_map,
     services,
+    signing_requests,
     statistics,
     sub_services,
 )
@@ -47,6 +51,7 @@ _PAGES: tuple[Any, ...] = (
     *(sign_in, home, services, search, menu_paths),
     *(service, real_servers, sub_services, content_rules, parameters, access_lists, limits, cipher_sets, ldap),
     *(statistics, history, events, explain, service_map),
+    *(certificates, intermediates, signing_requests, certificate_backup),
 )
 #: pages with values that change by themselves
 _LIVE: tuple[live.Topic, ...] = (*home.LIVE, *services.LIVE, *statistics.LIVE, *events.LIVE, *service_map.LIVE)

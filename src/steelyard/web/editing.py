@@ -31,7 +31,7 @@ from steelyard.web.frame import Visit
 from steelyard.web.impact import Effect, effects
 from steelyard.web.readable import Readable, readable
 
-STEP, REVISION, REVIEWED = "_step", "_revision", "_reviewed"
+STEP, REVISION, REVIEWED, OPEN = "_step", "_revision", "_reviewed", "_open"
 #: revisions told when a form is stale
 _MOST_NEWER = 5
 #: operations of the engine shown one by one
@@ -236,7 +236,8 @@ def _drawn(
         idle=outlook.idle,
         errors=errors,
     )
-    sections = tuple(section for part in editor.parts if (section := _section(maker, part)).fields)
+    unfolded = set(visit.field(OPEN).split()) if OPEN in visit.form else None
+    sections = tuple(section for part in editor.parts if (section := _section(maker, part, unfolded)).fields)
     shown = [one.name for section in sections for one in section.fields if not one.barred]
     base = {
         name: posted_form(editor.model.declared()[name], editor.values[name], offered=name in editor.offers)
@@ -256,10 +257,12 @@ def _drawn(
     )
 
 
-def _section(maker: Maker, part: Part) -> Section:
+def _section(maker: Maker, part: Part, unfolded: Collection[str] | None) -> Section:
+    """`unfolded` are the sections that are open in the browser; None where it did not say."""
     fields = maker.fields(part.names)
     touched = any(one.changed or one.error is not None for one in fields)
-    return Section(part.key, part.title, fields, part.state, part.open or touched, part.hint)
+    is_open = part.open if unfolded is None else part.key in unfolded
+    return Section(part.key, part.title, fields, part.state, is_open or touched, part.hint)
 
 
 def _complained(

@@ -37,8 +37,8 @@ def effects(before: Configuration, preview: Preview, statistics: Statistics) -> 
     others = len(before.services) - len(touched)
     open_now = sum(each.active_connections for each in statistics.services.values())
     if preview.reload:
-        going_on = f"; {plural(open_now, 'open connection')} of all services go on undisturbed" if open_now else ""
-        first = Effect("calm", f"HAProxy is reloaded once, without a gap: new connections wait for nothing{going_on}")
+        going_on = f"; {plural(open_now, 'open connection')} of all services go on" if open_now else ""
+        first = Effect("calm", f"HAProxy is reloaded once, without losing a connection{going_on}")
     elif preview.operations:
         first = Effect(
             "calm", f"Nothing is reloaded: {plural(len(preview.operations), 'command')} to the running HAProxy"
@@ -47,8 +47,10 @@ def effects(before: Configuration, preview: Preview, statistics: Statistics) -> 
         first = Effect("calm", "Nothing changes in HAProxy")
     else:
         return ()
-    if touched and others and not found:
+    if touched and not found:
         found.append(Effect("calm", "Nobody who is connected notices"))
+    if touched and others:
+        found.append(Effect("calm", f"No other service is touched ({others:,} of them)"))
     return (first, *found)
 
 

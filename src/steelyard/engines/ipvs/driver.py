@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steelyard.emit.ipvs.marks import MarkedService
@@ -34,7 +34,7 @@ from steelyard.engines.ipvs.virtual_server import (
     wanted,
 )
 from steelyard.engines.layer4.contract import Record, ServiceTraffic, Traffic
-from steelyard.model.errors import EngineRefused, HostLacks
+from steelyard.model.errors import EngineRefused, SteelyardError
 from steelyard.plan.layer4 import ALL_PORTS, Layer4Service, ServerName, Standing, Standings
 
 LOADED = Path("/proc/thread-self/net/ip_vs")
@@ -169,8 +169,11 @@ class IpvsDriver:
             servers: dict[str, Traffic] = {}
             for endpoint, name in want.servers.items():
                 now = one.servers.get(endpoint, Traffic())
+                if self._services[key].protocol == "udp":
+                    now = replace(now, active=now.active + one.inactive.get(endpoint, 0))
                 servers[name] = _plus(now, self._carried.get((key, endpoint), Traffic()))
-            found[key] = ServiceTraffic(one.whole, servers)
+            active = sum(traffic.active for traffic in servers.values())
+            found[key] = ServiceTraffic(replace(one.whole, active=active), servers)
         return found
 
     def records(self, service: str) -> tuple[Record, ...]:
@@ -249,7 +252,7 @@ class IpvsDriver:
         states, marked = dict(self._states), dict(self._marked)
         try:
             self._run(work_out())
-        except (EngineRefused, HostLacks) as refusal:
+        except (SteelyardError, OSError) as refusal:
             left, self._states = self._states, self._read()
             if left == self._states and not isinstance(refusal, _TableRefused):
                 self._lead_back(states, marked)
@@ -257,7 +260,7 @@ class IpvsDriver:
             self._table_known = False
             try:
                 self._run(work_out())
-            except (EngineRefused, HostLacks):
+            except (SteelyardError, OSError):
                 self._states = self._read()
                 self._lead_back(states, marked)
                 raise

@@ -43,11 +43,15 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A virtual server with its own counters and those of its real servers."""
+    """A virtual server with its own counters and those of its real servers.
+
+    `inactive` are connections that IPVS still knows and does not count as active: all of UDP, closed ones of TCP.
+    """
 
     state: State
     whole: Traffic
     servers: Mapping[Endpoint, Traffic]
+    inactive: Mapping[Endpoint, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +115,16 @@ class NetlinkIpvs:
     def _counted(self, virtual: VirtualServer, attributes: Mapping[str, Any]) -> Counted:
         key = IPVSService(**_key(virtual.identity))
         messages = self._ask(lambda ipvs: ipvs.dest("dump", service=key))
-        servers = [_destination(_attributes(each, "IPVS_CMD_ATTR_DEST")) for each in messages]
+        found = [_attributes(each, "IPVS_CMD_ATTR_DEST") for each in messages]
+        servers = [_destination(each) for each in found]
         return Counted(
             (virtual, {one.endpoint: one for one, _ in servers}),
             _traffic(attributes, "SVC", sum(traffic.active for _, traffic in servers), _records(servers)),
             {one.endpoint: traffic for one, traffic in servers},
+            {
+                one.endpoint: int(each["IPVS_DEST_ATTR_INACT_CONNS"])
+                for (one, _), each in zip(servers, found, strict=True)
+            },
         )
 
     def do(self, step: Step) -> None:

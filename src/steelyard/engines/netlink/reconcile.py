@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
 
 from steelyard.engines.netlink.present import HELD, HOST, Present, PresentRoute
 from steelyard.engines.netlink.steps import (
@@ -42,6 +43,7 @@ def reconcile(present: Present, old: NetworkPlan, new: NetworkPlan) -> list[Step
     steps: list[Step] = []
     steps += _links(present, new.host)
     steps += _more_addresses(present, wanted)
+    steps += _first_addresses(present, new.host)
     steps += _more_routes(present, new)
     steps += _fewer_rules(present, new)
     steps += _fewer_routes(present, old, new)
@@ -132,6 +134,28 @@ def _more_addresses(present: Present, wanted: _Wanted) -> Iterator[Step]:
         now = present.places.get(place)
         if now is None:
             yield AddAddress(*place, held=held)
+
+
+def _first_addresses(present: Present, host: HostNetwork | None) -> Iterator[Step]:
+    """Of an interface's IPv4 addresses in one network packets leave by the one that was added first (inet_insert_ifa).
+
+    Where that is another than the first of the plan, those before it are taken away and added behind it.
+    """
+    for link in host.links.values() if host is not None else ():
+        networks: dict[str, list[str]] = {}
+        for one in link.addresses:
+            if ":" not in one:
+                networks.setdefault(str(ip_interface(one).network), []).append(one.partition("/")[0])
+        for network, (first, *others) in networks.items():
+            prefix = ip_network(network).prefixlen
+            now = [
+                one.address
+                for one in present.addresses
+                if one.interface == link.name and one.prefix == prefix and one.address in (first, *others)
+            ]
+            for address in now[: now.index(first)] if first in now else now:
+                yield RemoveAddress(link.name, address, prefix)
+                yield AddAddress(link.name, address, prefix, held=False)
 
 
 def _fewer_addresses(present: Present, old: NetworkPlan, new: NetworkPlan, wanted: _Wanted) -> Iterator[Step]:

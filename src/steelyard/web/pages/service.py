@@ -69,17 +69,12 @@ class RuleList:
     possible: tuple[str, ...]
 
 
-def layer_of(service: VirtualService) -> int:
-    """The layer it operates at."""
-    return 4 if service.force_l4 or service.protocol == "udp" else 7
-
-
-def properties_title(service: VirtualService) -> str:
+def properties_title(service: VirtualService, layer: int) -> str:
     """LoadMaster's title of the page."""
     if service.is_sub:
         return f"Properties for sub-service of {service.parent} (Id:{service.index})"
     where = f"{service.protocol}/{service.host}:{service.port}"
-    return f"Properties for {where} (Id:{service.index}) - Operating at Layer {layer_of(service)}"
+    return f"Properties for {where} (Id:{service.index}) - Operating at Layer {layer}"
 
 
 def member_rows(
@@ -136,8 +131,7 @@ async def show(visit: Visit) -> Response:
     context = {
         "service": service,
         "state": state,
-        "title": properties_title(service),
-        "layer": layer_of(service),
+        "title": properties_title(service, state.layer.number),
         "rows": member_rows(configuration, service, state, statistics),
         "counters": statistics.services.get(index, TrafficCounters()),
         "parent": configuration.services.get(service.parent),

@@ -19,6 +19,13 @@
     row.querySelector("input").dispatchEvent(new Event("change", { bubbles: true }));
   });
 
+  // what is unfolded stays so when the form is drawn again
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.target !== form()) return;
+    event.detail.parameters["_open"] = [...document.querySelectorAll("#editor details.section[open]")]
+      .map((one) => one.id.replace("section-", "")).join(" ");
+  });
+
   document.addEventListener("submit", (event) => { if (event.target === form()) leaving = true; });
   document.addEventListener("click", (event) => { if (event.target.closest(".bar a")) leaving = true; });
   document.addEventListener("htmx:afterSwap", () => { leaving = false; showMovers(); });

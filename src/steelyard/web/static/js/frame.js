@@ -33,8 +33,9 @@
   const remembered = JSON.parse(localStorage.getItem("steelyard-menu") || "{}");
   for (const group of menu.querySelectorAll("details[data-group]")) {
     if (group.dataset.group in remembered && !one("[aria-current=page]", group)) group.open = remembered[group.dataset.group];
-    group.addEventListener("toggle", () => {
-      remembered[group.dataset.group] = group.open;
+    one("summary", group).addEventListener("click", () => {
+      // at the click it is not yet what it becomes
+      remembered[group.dataset.group] = !group.open;
       localStorage.setItem("steelyard-menu", JSON.stringify(remembered));
     });
   }
