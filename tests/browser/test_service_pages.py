@@ -249,9 +249,8 @@ def test_the_pages_fit_and_are_accessible(rig: Rig, width: int, theme: str) -> N
             ("rule", f"/content-rules/{'a' * 60}"),
         ):
             page = screen.open(path)
-            for section in page.locator("details.section:not([open]) > summary").all():
-                section.click()
+            page.evaluate("document.querySelectorAll('details.section').forEach((one) => { one.open = true })")
             screen.must_be_accessible()
-            screen.must_not_scroll_sideways()
+            assert not screen.sideways()
             screen.keep(f"{name}-{width}-{theme}")
         screen.must_be_clean()

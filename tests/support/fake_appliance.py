@@ -51,6 +51,7 @@ from steelyard.model.commands.command import Command
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
+from steelyard.model.network_refusals import refuse_network_faults
 from steelyard.model.severity import Severity
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.observe.edge_files import EdgeFiles
@@ -149,6 +150,7 @@ class FakeAppliance:
         self, command: Command, author: str, before: Configuration, origin: str = "test", reason: str = ""
     ) -> Any:
         change = command.apply(before)
+        refuse_network_faults(before, change.configuration)
         if change.configuration is not before:
             self._secrets.update(change.secrets)
             self.forgotten.extend(change.forget)
@@ -186,6 +188,7 @@ class FakeAppliance:
         if based_on is not None and based_on != before.revision:
             raise ConflictError(f"The configuration is at revision {before.revision}", field="revision")
         change = command.apply(before.configuration)
+        refuse_network_faults(before.configuration, change.configuration)
         differences = _differences(before.configuration, change.configuration)
         return Preview(before.revision, change.configuration, change.key, differences, (), False, ())
 

@@ -49,10 +49,10 @@ def _words(old: NetworkPlan, new: NetworkPlan) -> Iterator[str]:
             yield f"route {route.destination} through {route.gateway} in table {route.table}"
     for key, rule in new.rules.items():
         if old.rules.get(key) != rule:
-            yield f"route packets from {rule.source} by table {rule.table}"
+            yield f"route {rule}"
     for key, rule in old.rules.items():
         if key not in new.rules:
-            yield f"route packets from {rule.source} as all others"
+            yield f"no longer route {rule}"
     for key, route in old.routes.items():
         if key not in new.routes:
             yield f"remove route {route.destination} through {route.gateway} from table {route.table}"

@@ -106,15 +106,35 @@ class Route(_Frozen):
 
 
 class Rule(_Frozen):
-    """Policy routing: packets from these addresses are looked up in that table, before the main one."""
+    """Policy routing: packets from these addresses are looked up in that table, before the main one.
+
+    With `protocol` it is about the packets of that protocol from the ports `first` to `last` alone. One that is
+    `not_default` passes over the table's default route, so that the next rule is asked.
+    """
 
     source: Network
     table: int = Field(ge=1, le=MOST_TABLE)
     priority: int = Field(ge=1, le=32765)
+    protocol: Literal["tcp", "udp"] | None = None
+    first: int = Field(0, ge=0, le=65535)
+    last: int = Field(0, ge=0, le=65535)
+    not_default: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.first > self.last or bool(self.first) != (self.protocol is not None):
+            raise ValueError(f"a rule for {self.source} has ports that are none, or ports without a protocol")
+        return self
 
     @property
     def key(self) -> str:
-        return f"{self.priority}/{self.source}"
+        ports = f"/{self.protocol}/{self.first}-{self.last}" if self.protocol else ""
+        return f"{self.priority}/{self.source}{ports}"
+
+    def __str__(self) -> str:
+        ports = f" {self.protocol} port {self.first}-{self.last}" if self.protocol else ""
+        default = ", its default route aside" if self.not_default else ""
+        return f"packets from {self.source}{ports} by table {self.table}{default}"
 
 
 class HostEntry(_Frozen):

@@ -23,6 +23,7 @@ from steelyard.web.failures import on_bug, on_http_exception
 from steelyard.web.frame import Site
 from steelyard.web.pages import (
     access_lists,
+    backup,
     certificate_backup,
     certificates,
     cipher_sets,
@@ -42,6 +43,7 @@ from steelyard.web.pages import (
     signing_requests,
     statistics,
     sub_services,
+    users,
 )
 from steelyard.web.safety import Safety
 from steelyard.web.static_files import StaticFiles
@@ -51,7 +53,7 @@ _PAGES: tuple[Any, ...] = (
     *(sign_in, home, services, search, menu_paths),
     *(service, real_servers, sub_services, content_rules, parameters, access_lists, limits, cipher_sets, ldap),
     *(statistics, history, events, explain, service_map),
-    *(certificates, intermediates, signing_requests, certificate_backup),
+    *(certificates, intermediates, signing_requests, certificate_backup, users, backup),
 )
 #: pages with values that change by themselves
 _LIVE: tuple[live.Topic, ...] = (*home.LIVE, *services.LIVE, *statistics.LIVE, *events.LIVE, *service_map.LIVE)

@@ -117,9 +117,9 @@ class FakeNetwork:
                 if there is not None and there.gateway == step.gateway:
                     del self._routes[step.destination, step.table]
             case AddRule():
-                self._rules.add(PresentRule(step.rule.source, step.rule.table, step.rule.priority, HELD))
+                self._rules.add(PresentRule(step.rule))
             case RemoveRule():
-                self._rules.discard(PresentRule(step.source, step.table, step.priority, HELD))
+                self._rules.discard(PresentRule(step.rule))
 
     def _put_route(self, step: PutRoute) -> None:
         gateway = ip_address(step.route.gateway)

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_interface
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pyroute2 import IPRoute, NetlinkError
 
@@ -38,6 +38,7 @@ from steelyard.engines.netlink.steps import (
     Step,
 )
 from steelyard.model.errors import EngineRefused, HostLacks
+from steelyard.plan.network import Rule
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ _FOR_EVER = 0xFFFFFFFF
 _LINK_SCOPE = 253
 _LOCAL_TABLE = 255
 _EVERYWHERE = {socket.AF_INET: "0.0.0.0/0", socket.AF_INET6: "::/0"}
+_PROTOCOL_NAMES: Mapping[int, Literal["tcp", "udp"]] = {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp"}
+_PROTOCOLS = {name: number for number, name in _PROTOCOL_NAMES.items()}
 _MODES = {"active-backup": 1, "802.3ad": 4}
 _MODE_NAMES = {number: name for name, number in _MODES.items()}
 #: milliseconds between two looks at the members of a bond; without it a dead one is not noticed
@@ -183,10 +186,10 @@ class _Runner:
                     )
             case AddRule():
                 with _passing(_THERE):
-                    self._netlink.rule("add", **_rule(step.rule.source, step.rule.table, step.rule.priority))
+                    self._netlink.rule("add", **_rule(step.rule))
             case RemoveRule():
                 with _passing(_GONE):
-                    self._netlink.rule("del", **_rule(step.source, step.table, step.priority))
+                    self._netlink.rule("del", **_rule(step.rule))
 
     def _index(self, name: str) -> int:
         known = self._indexes.get(name)
@@ -251,9 +254,20 @@ def _passing(numbers: set[int]) -> Iterator[None]:
             raise
 
 
-def _rule(source: str, table: int, priority: int) -> dict[str, Any]:
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    return {"src": source, "table": table, "priority": priority, "protocol": HELD, "family": family}
+def _rule(rule: Rule) -> dict[str, Any]:
+    words: dict[str, Any] = {
+        "family": socket.AF_INET6 if ":" in rule.source else socket.AF_INET,
+        "src": rule.source,
+        "table": rule.table,
+        "priority": rule.priority,
+        "protocol": HELD,
+    }
+    if rule.protocol is not None:
+        words |= {"ip_proto": _PROTOCOLS[rule.protocol], "sport_range": f"{rule.first}:{rule.last}"}
+    if rule.not_default:
+        # routes of a shorter or equal prefix are passed over
+        words["FRA_SUPPRESS_PREFIXLEN"] = 0
+    return words
 
 
 def _link(link: Any, names: Mapping[int, str]) -> PresentLink:
@@ -301,11 +315,18 @@ def _routes(found: list[Any], names: Mapping[int, str]) -> Iterator[PresentRoute
 
 def _rules(found: list[Any]) -> Iterator[PresentRule]:
     for one in found:
-        source = one.get_attr("FRA_SRC")
-        if source is not None:
-            yield PresentRule(
-                f"{source}/{one['src_len']}",
-                one.get_attr("FRA_TABLE"),
-                one.get_attr("FRA_PRIORITY") or 0,
-                int(one.get_attr("FRA_PROTOCOL") or 0),
+        if one.get_attr("FRA_PROTOCOL") != HELD or one.get_attr("FRA_SRC") is None:
+            continue
+        ports = one.get_attr("FRA_SPORT_RANGE")
+        first, last = map(int, ports.split(":")) if ports else (0, 0)
+        yield PresentRule(
+            Rule(
+                source=f"{one.get_attr('FRA_SRC')}/{one['src_len']}",
+                table=one.get_attr("FRA_TABLE"),
+                priority=one.get_attr("FRA_PRIORITY"),
+                protocol=_PROTOCOL_NAMES[one.get_attr("FRA_IP_PROTO")] if ports else None,
+                first=first,
+                last=last,
+                not_default=one.get_attr("FRA_SUPPRESS_PREFIXLEN") == 0,
             )
+        )

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from steelyard.plan.network import Rule
+
 #: made for services: their addresses and their policy routing
 HELD = 83
 #: made because an operator said so of the host itself
@@ -68,12 +70,9 @@ class PresentRoute:
 
 @dataclass(frozen=True, slots=True)
 class PresentRule:
-    """A rule of policy routing by source."""
+    """A rule of policy routing that is ours; those of others are not looked at."""
 
-    source: str
-    table: int
-    priority: int
-    mark: int
+    rule: Rule
 
 
 @dataclass(frozen=True)

@@ -182,17 +182,17 @@ def _more_routes(present: Present, new: NetworkPlan) -> Iterator[Step]:
     for route in new.routes.values():
         if (route.destination, route.gateway, route.table) not in ways:
             yield PutRoute(route, HELD)
-    there = {(one.source, one.table, one.priority) for one in present.rules}
+    there = {one.rule for one in present.rules}
     for rule in new.rules.values():
-        if (rule.source, rule.table, rule.priority) not in there:
+        if rule not in there:
             yield AddRule(rule)
 
 
 def _fewer_rules(present: Present, new: NetworkPlan) -> Iterator[Step]:
-    wanted = {(one.source, one.table, one.priority) for one in new.rules.values()}
+    wanted = set(new.rules.values())
     for now in present.rules:
-        if now.mark == HELD and (now.source, now.table, now.priority) not in wanted:
-            yield RemoveRule(now.source, now.table, now.priority)
+        if now.rule not in wanted:
+            yield RemoveRule(now.rule)
 
 
 def _fewer_routes(present: Present, old: NetworkPlan, new: NetworkPlan) -> Iterator[Step]:

@@ -116,19 +116,17 @@ class AddRule:
     rule: Rule
 
     def __str__(self) -> str:
-        return f"route packets from {self.rule.source} by table {self.rule.table}"
+        return f"route {self.rule}"
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveRule:
     """Remove a rule of policy routing."""
 
-    source: str
-    table: int
-    priority: int
+    rule: Rule
 
     def __str__(self) -> str:
-        return f"route packets from {self.source} as all others"
+        return f"no longer route {self.rule}"
 
 
 Step = (

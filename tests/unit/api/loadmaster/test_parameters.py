@@ -77,7 +77,7 @@ def test_identity(api: Api) -> None:
     assert api.v1("get", param="admincert")["admincert"] == "No Admin Certificate assigned"
     assert api.v1("get", param="hastatus")["hastatus"] == "HA not configured"
     assert api.v2("get", param="boottime")["boottime"] == api.v2("get", param="activetime")["activetime"]
-    assert api.v2("get", param="hostname") == {"hostname": "steelyard-1"}
+    assert api.v2("get", param="hostname") == {"hostname": "lb1"}
     assert api.v1("get", param="apiport") == {"apiport": ""}
     assert api.v2("getall")["version"] == version
     assert "cannot be set" in api.v1_error("set", param="version", value="8")[1]

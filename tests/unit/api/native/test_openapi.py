@@ -67,6 +67,7 @@ async def test_every_write_has_the_options_of_a_write(document: dict[str, Any]) 
         # asking is by POST too, because a request does not fit into a query; weights from outside are no revision
         reads = path in ("/explain", "/certificate-backup") or path.endswith("/weights") or path.startswith("/events")
         # what an authority is asked to do is no change of its own
+        reads |= path in ("/network/confirm", "/network/undo")
         reads |= path.startswith("/acme/") and path.endswith(("/register", "/fetch", "/order", "/rehearse"))
         writes = method in WRITES and not reads
         assert (options <= names) == writes, (method, path)
