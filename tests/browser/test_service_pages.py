@@ -180,7 +180,7 @@ def test_a_real_server_is_drained_and_comes_back(rig: Rig, screen: Screen) -> No
 def test_a_rule_is_made_tried_attached_and_put_in_order(rig: Rig, screen: Screen) -> None:
     index = rig.service("ruled", rig.origin())
     rig.steelyard.native.post("rules", json={"name": "first_of_all", "pattern": "x"})
-    page = screen.open("/content-rules/add")
+    page = screen.open("/add/content-rule")
     page.get_by_label("Rule Name").fill("to_images")
     page.get_by_label("Match String").fill("/^\\/images/")
     button(page, "Create Rule")
@@ -215,7 +215,7 @@ def test_a_service_is_removed_after_a_question(rig: Rig, screen: Screen) -> None
 
 
 def test_the_order_of_a_list_is_set_by_buttons(rig: Rig, screen: Screen) -> None:
-    page = screen.open("/cipher-sets/add?like=BestPractices")
+    page = screen.open("/add/cipher-set?like=BestPractices")
     page.get_by_label("Name").fill("ordered")
     second = page.locator(".pick .name").nth(1).inner_text()
     page.get_by_role("button", name=f"Move {second} up").click()

@@ -358,7 +358,6 @@ SETTINGS_NOT_BUILT: dict[str, Any] = {
     "Transparent": "Y",
     "ForceL4": 1,
     "Verify": 1,
-    "DefaultGW": "127.0.0.1",
     "InterceptMode": 2,
     "Intercept": 1,
     "QoS": 8,

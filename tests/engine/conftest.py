@@ -38,21 +38,32 @@ def haproxy(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_rig(haproxy: str) -> Iterator[Rig]:
-    """One appliance a binary. Reloads follow each other without the usual second between them."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(steelyard.appliance.reloads, "SPACING", 0.02)
-    rig = Rig(haproxy)
-    yield rig
-    rig.close()
-    patch.undo()
+def _rigs() -> Iterator[dict[str, Rig]]:
+    """One appliance a binary, made when it is first needed. Reloads follow each other without the usual second between.
+
+    All go on to the end: pytest ends what belongs to one HAProxy when a test of the other comes, which is twice a file.
+    """
+    made: dict[str, Rig] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steelyard.appliance.reloads, "SPACING", 0.02)
+        yield made
+        while made:
+            made.popitem()[1].close()
+
+
+@pytest.fixture(scope="session")
+def shared_rig(haproxy: str, _rigs: dict[str, Rig]) -> Rig:
+    """The appliance of this binary."""
+    if haproxy not in _rigs:
+        _rigs[haproxy] = Rig(haproxy)
+    return _rigs[haproxy]
 
 
 @pytest.fixture
 def rig(shared_rig: Rig) -> Iterator[Rig]:
-    """The shared appliance, without services and with default parameters."""
+    """The shared appliance, without services and with default parameters as soon as something is done with it."""
     yield shared_rig
-    shared_rig.clean()
+    shared_rig.leave()
 
 
 @pytest.fixture

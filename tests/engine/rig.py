@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,7 @@ from steelyard.model.certificate import read_upload
 from steelyard.model.commands import (
     AddServer,
     AddService,
+    Batch,
     ChangeServer,
     ChangeService,
     Command,
@@ -90,6 +92,7 @@ class Rig:
         self.directory = Path(tempfile.mkdtemp(prefix="sy"))
         self._background = BackgroundLoop("appliance")
         self._started: Started | None = None
+        self._left = False
         try:
             self.start()
             self.do(SetParameters("checks", {"interval": 2, "timeout": 1, "retries": 1}))
@@ -121,6 +124,21 @@ class Rig:
 
     def do(self, command: Command, *, wait: bool | None = True) -> Outcome:
         """Carry out a command as the administrator; by default wait for a reload that was put off."""
+        if self._left and isinstance(command, AddService):
+            return self._add_and_clean(command, wait)
+        if self._left:
+            self.clean()
+        return self._execute(command, wait)
+
+    def _add_and_clean(self, command: AddService, wait: bool | None) -> Outcome:
+        """The new service comes first: with the number of one that goes it would get its persistence records too."""
+        self._left = False
+        old = set(self.started.appliance.snapshot().configuration.services)
+        outcome = self._execute(Batch([command, *self._cleaning()]), wait)
+        (added,) = set(self.started.appliance.snapshot().configuration.services) - old
+        return replace(outcome, key=added)
+
+    def _execute(self, command: Command, wait: bool | None) -> Outcome:
         appliance = self.started.appliance
         actor = Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "test")
         return self._background.run(appliance.execute(command, actor, wait=wait), 40)
@@ -212,22 +230,26 @@ class Rig:
 
     def clean(self) -> None:
         """Remove every service and go back to the defaults."""
+        self._left = False
+        self.do(Batch(self._cleaning()), wait=False)
+
+    def leave(self) -> None:
+        """Clean with the first change of the next test: both need HAProxy's consent and a reload, one does for both."""
+        self._left = True
+
+    def _cleaning(self) -> list[Command]:
         configuration = self.started.appliance.snapshot().configuration
-        for index, service in configuration.services.items():
-            if service.follow_vs:
-                self.do(ChangeService(index, {"follow_vs": 0}), wait=False)
-        for index, service in configuration.services.items():
-            if not service.is_sub:  # those go with their parents
-                self.do(RemoveService(index), wait=False)
-        for name in configuration.rules:
-            self.do(RemoveRule(name, detach=True), wait=False)
-        for name in configuration.ldap_endpoints:
-            self.do(RemoveLdapEndpoint(name), wait=False)
+        services = configuration.services.items()
+        commands: list[Command] = [ChangeService(i, {"follow_vs": 0}) for i, service in services if service.follow_vs]
+        # sub-services go with their parents
+        commands += [RemoveService(index) for index, service in services if not service.is_sub]
+        commands += [RemoveRule(name, detach=True) for name in configuration.rules]
+        commands += [RemoveLdapEndpoint(name) for name in configuration.ldap_endpoints]
         if EVERY_SERVICE in configuration.access_lists:
-            for which in LISTS:
-                self.do(ReplaceList(EVERY_SERVICE, which), wait=False)
-        self.do(SetParameters("access", {"enabled": True, "drop": True}), wait=False)
-        self.do(SetParameters("layer7", LAYER7_DEFAULTS), wait=False)
+            commands += [ReplaceList(EVERY_SERVICE, which) for which in LISTS]
+        commands.append(SetParameters("access", {"enabled": True, "drop": True}))
+        commands.append(SetParameters("layer7", LAYER7_DEFAULTS))
+        return commands
 
 
 def member(origin: Listener, **settings: Any) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def test_no_request_fails_during_two_hundred_changes(own_rig: Rig, origins: list
     with contextlib.ExitStack() as stack:
         loads = [
             stack.enter_context(
-                Load(kind, service.address, service.port, sni=sni, workers=3, pause=0.01, sources=sources)
+                Load(kind, service.address, service.port, sni=sni, workers=3, pause=0.04, sources=sources)
             )
             for kind, service, sni in clients
         ]

@@ -15,7 +15,7 @@ from tests.support.origin import Origin, TcpOrigin
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 CLIENTS = 40
-REST = 0.05
+REST = 0.15
 
 
 @dataclass

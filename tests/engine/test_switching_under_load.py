@@ -61,7 +61,7 @@ def test_rules_lead_to_what_only_a_reload_brings(own_rig: Rig, one: Origin, two:
     eventually(lambda: service.fetch("/").status == 200 == service.fetch("/shop").status, "both serve")
     with contextlib.ExitStack() as stack:
         loads = [
-            stack.enter_context(Load(kind, service.address, service.port, path=path, workers=3, pause=0.003))
+            stack.enter_context(Load(kind, service.address, service.port, path=path, workers=3, pause=0.012))
             for kind in ("http1", "http1-new")
             for path in ("/api/x", "/shop")
         ]

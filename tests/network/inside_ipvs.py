@@ -25,8 +25,12 @@ from steelyard.engines.ipvs.driver import IpvsDriver
 from steelyard.engines.ipvs.kernel import NetlinkIpvs
 from steelyard.engines.ipvs.virtual_server import Identity, Step, VirtualServer
 from steelyard.engines.layer4.contract import Traffic
+from steelyard.engines.netlink.kernel import LocalNetwork
+from steelyard.engines.netlink.present import HELD
+from steelyard.engines.netlink.steps import AddRule, PutRoute, RemoveRoute, RemoveRule
 from steelyard.model.errors import SteelyardError
 from steelyard.plan.layer4 import ALL_PORTS, Layer4Server, Layer4Service, Persistence, PortRange, Standing
+from steelyard.plan.network import Route, Rule
 
 LOCAL, REMOTE, REMOTE6 = "192.0.2.100", "198.51.100.100", "2001:db8:9::100"
 VIP, VIP6 = "203.0.113.10", "2001:db8:5::10"
@@ -494,6 +498,22 @@ def source_addresses() -> Any:
     only(service(source_nat="192.0.2.1"), service(2, (81, 81)))
     near, far = client.ask(VIP, 80, source=LOCAL), client.ask(VIP, 80, source=REMOTE)
     return [near.client, far.client, client.ask(VIP, 81).client]
+
+
+@scenario
+def own_gateway() -> Any:
+    """Answers follow the rules for their real server and port; the gateway here is a host that loses them."""
+    only(service(servers=(server(1),)))
+    usual = client.ask(VIP, 80).role
+    gateway = Route(destination="0.0.0.0/0", gateway=R2[0], table=700)
+    rule = Rule(source=f"{R1[0]}/32", table=700, priority=5001, protocol="tcp", first=80, last=80)
+    network = LocalNetwork()
+    with balancer.inside():
+        network.run([PutRoute(gateway, HELD), AddRule(rule)])
+    lost = refused(lambda: client.ask(VIP, 80, timeout=0.5))
+    with balancer.inside():
+        network.run([RemoveRule(rule), RemoveRoute("0.0.0.0/0", R2[0], 700, 0)])
+    return [usual, lost, client.ask(VIP, 80).role]
 
 
 @scenario

@@ -135,6 +135,10 @@ def test_a_source_address_of_this_host_serves_clients_next_to_the_servers(kernel
     assert kernel.value("source_addresses") == ["192.0.2.1", "192.0.2.1", CLIENT]
 
 
+def test_answers_follow_the_rules_of_a_gateway_of_their_own(kernel: Outcome) -> None:
+    assert kernel.value("own_gateway") == ["real1", "TimeoutError", "real1"]
+
+
 def test_counters_of_services_and_servers(kernel: Outcome) -> None:
     found = kernel.value("counters")
 

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from tests.support.namespaces import Lab, Namespace, one_arm, two_arms, wait_until
 
 from steelyard.engines.nft.driver import NftDriver
-from steelyard.plan.layer4 import ALL_PORTS, Layer4Server, Layer4Service, Persistence, PortRange, Standing
-from tests.support.namespaces import Lab, Namespace, one_arm, two_arms, wait_until
+from steelyard.model.errors import EngineRefused
+from steelyard.plan.layer4 import ALL_PORTS, AddressRange, Layer4Server, Layer4Service, Persistence, PortRange, Standing
 
 pytestmark = [pytest.mark.network, pytest.mark.needs("ip", "nft", "net_admin")]
 
 V4, V6 = "192.0.2.10", "2001:db8:1::10"
+ELSEWHERE = {"address": "192.0.2.20"}
 PORT = 8080
 
 
@@ -252,6 +254,38 @@ class TestConnections:
         driver.apply({"vs1": service(server(1), protocol="udp", enabled=False)}, {})
         with pytest.raises(ConnectionRefusedError):
             client.ask_udp(V4, 80)
+
+
+class TestRefusals:
+    def test_clients_of_an_access_list_are_refused_and_others_are_not(self, lab: Lab, driver: NftDriver) -> None:
+        client = lab.hosts["client"]
+        client.ip("addr add 192.0.2.200/24 dev eth0")
+        refusing = service(refused=(AddressRange(first="192.0.2.96", last="192.0.2.127"),))
+        both = {
+            "vs1": refusing,
+            "vs2": service(server(4, address="10.0.0.11"), key="vs2", ports=refusing.ports, **ELSEWHERE),
+        }
+        driver.check(both)
+        driver.apply(both, {})
+        assert refused(client)
+        assert client.ask(V4, 80, source="192.0.2.200").role
+        driver.apply({"vs1": refusing.model_copy(update={"refuse_silently": True})}, {})
+        with pytest.raises(TimeoutError):
+            client.ask(V4, 80, timeout=0.3)
+        driver.apply({"vs1": service()}, {})
+        assert client.ask(V4, 80).role
+        assert "clients_" not in lab.hosts["balancer"].run("nft", "list", "sets", "inet").stdout
+
+    def test_what_the_kernel_refuses_changes_nothing(self, lab: Lab, driver: NftDriver) -> None:
+        client = lab.hosts["client"]
+        driver.apply({"vs1": service(server(1))}, {})
+        clashing = {"vs1": service(server(2)), "vs2": service(server(3), key="vs2")}
+        with pytest.raises(EngineRefused) as refusal:
+            driver.apply(clashing, {})
+        assert "exists" in refusal.value.words
+        assert roles(client, 2) == ["real1"] * 2
+        driver.apply({"vs1": service(server(2))}, {})
+        assert roles(client, 2) == ["real2"] * 2
 
 
 class TestCounting:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from tests.support.api_clients import LoadMasterClient, NativeClient
 from tests.support.namespaces import Lab, Namespace, two_arms, wait_until
 from tests.support.steelyard_process import SteelyardProcess
@@ -286,6 +285,29 @@ def test_least_connection_goes_to_haproxy_here_and_udp_is_told_what_is_missing(s
         )
     assert answer.status_code >= 400
     assert "IPVS" in answer.json()["error"]["message"]
+
+
+def test_access_lists_hold_and_an_explanation_says_what_the_kernel_would_do(site: Site) -> None:
+    settings = {"force_l4": True, "service_type": "gen", "persistence": "src"}
+    with service(site, servers=servers(), **settings) as made:
+
+        def explained() -> dict[str, Any]:
+            asked = {"service": made["index"], "client": "192.0.2.100"}
+            return site.native("POST", "/explain", {"url": f"http://{V4}/", **asked})
+
+        site.settle()
+        before = explained()
+        assert before["result"]["kind"] == "candidates"
+        assert "nftables" in before["steps"][0]["says"]
+        (home,) = site.roles()
+        after = explained()["result"]
+        assert (after["kind"], [one["address"] for one in after["servers"]]) == ("server", [f"10.0.0.1{home[-1]}"])
+        path = f"/access-lists/{made['index']}/block"
+        site.native("PUT", path, {"entries": [{"address": "192.0.2.96/28"}]})
+        with pytest.raises(OSError):
+            site.client.ask(V4, 80, timeout=1)
+        assert explained()["result"]["kind"] == "closed"
+        assert site.balancer.ask(V4, 80).role == home, "only those in the list are refused"
 
 
 def test_nothing_of_ours_stays_in_the_kernel(site: Site) -> None:

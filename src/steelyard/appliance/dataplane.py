@@ -113,7 +113,7 @@ class DataPlane:
 
     async def explained(self, situation: Situation, service: VirtualService, request: Request) -> Explanation:
         """What would happen to a request, with what HAProxy has now."""
-        return await explained(self._haproxy, situation, service, request)
+        return await explained(self._haproxy, situation, service, request, self.kernel.records)
 
     async def refused_clients(self, service: str) -> tuple[RefusedClient, ...]:
         """The clients a service has refused in the handshake since the last reload, newest first."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Sequence
 
 from steelyard.engines.haproxy.contract import HaproxyEngine
+from steelyard.engines.layer4.contract import Record as KernelRecord
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
 from steelyard.explain.situation import (
     Answer,
     Counters,
     CountersAsked,
+    KernelRecordAsked,
     Question,
     Record,
     RecordAsked,
@@ -28,23 +31,30 @@ _COUNTER = re.compile(r" ([a-z0-9_]+(?:\([0-9]+\))?)=(\d+)\b")
 _TABLE = "# table:"
 
 
+#: asks for the persistence records of a layer-4 service
+AskRecords = Callable[[str], Awaitable[Sequence[KernelRecord]]]
+
+
 async def explained(
-    engine: HaproxyEngine, situation: Situation, service: VirtualService, request: Request
+    engine: HaproxyEngine, situation: Situation, service: VirtualService, request: Request, records: AskRecords
 ) -> Explanation:
-    """The whole explanation. Raises `EngineRefused` when HAProxy does not answer."""
+    """The whole explanation. Raises `EngineRefused` when HAProxy, or who keeps layer 4, does not answer."""
     steps = explain(situation, service, request)
     answer: Answer = None
     try:
         question = next(steps)
         while True:
-            answer = await _answer(engine, question)
+            answer = await _answer(engine, question, records)
             question = steps.send(answer)
     except StopIteration as end:
         found: Explanation = end.value
         return found
 
 
-async def _answer(engine: HaproxyEngine, question: Question) -> Answer:
+async def _answer(engine: HaproxyEngine, question: Question, records: AskRecords) -> Answer:
+    if isinstance(question, KernelRecordAsked):
+        found = [one for one in await records(question.service) if one.client == question.client]
+        return Record(int(found[0].server.removeprefix("rs")), found[0].seconds) if found else None
     if isinstance(question, CountersAsked):
         return _counters(await engine.show("table", question.table, "key", question.key))
     if isinstance(question, RecordAsked):

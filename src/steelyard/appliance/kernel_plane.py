@@ -95,7 +95,7 @@ class KernelPlane:
         if self._client is None:
             return
         runs = self._process.adopt() if self._process is not None else False
-        if not runs and plan.empty and not self._has_state():
+        if not runs and plan.empty and not await self._has_something():
             return
         try:
             await self._bring_up()
@@ -110,8 +110,15 @@ class KernelPlane:
             self._failed(failure)
         self._watch()
 
-    def _has_state(self) -> bool:
-        return self._directory is not None and (self._directory / "plan.jsonl").exists()
+    async def _has_something(self) -> bool:
+        """Whether it may have something in the kernel from before."""
+        if self._directory is not None:
+            return (self._directory / "plan.jsonl").exists()
+        assert self._client is not None  # noqa: S101 - the caller has looked
+        try:
+            return bool((await self._client.status()).generation)
+        except EngineRefused:
+            return False
 
     async def close(self, *, stop: bool) -> None:
         """Let go of it, or end it; what the kernel has stays there."""

@@ -19,7 +19,10 @@ PERIOD = 5.0
 
 
 class LimitWatch:
-    """Looks at HAProxy's counters for one appliance. `refused` gives the clients that were refused since it was asked last."""
+    """Looks at HAProxy's counters for one appliance.
+
+    `refused` gives the clients that were refused since it was asked last, `sample` the statistics.
+    """
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from steelyard.appliance.contract import Actor, Preview
 from steelyard.appliance.differences import differences
@@ -15,10 +16,12 @@ from steelyard.diff.haproxy import Difference, difference
 from steelyard.model.commands.command import Change, Command, required_permissions
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
+from steelyard.model.gateway_refusals import refuse_gateway_faults
 from steelyard.model.network_refusals import refuse_network_faults
 from steelyard.model.user import ADMINISTRATOR, ONLY_ADMINISTRATOR, PERMISSIONS
 from steelyard.plan.haproxy import Bind, HaproxyPlan, Lookup
 from steelyard.plan.kernel import KernelPlan
+from steelyard.plan.layer4 import Layer4Service
 from steelyard.plan.operations import LoadCertificate, Operation, ReplaceCertificate
 
 
@@ -67,6 +70,7 @@ def think_through(
     """Apply a command to a configuration and find out what it takes. Raises the errors of `model.errors`."""
     change = command.apply(configuration)
     refuse_network_faults(configuration, change.configuration)
+    refuse_gateway_faults(configuration, change.configuration)
     plan = compiler.compile(change.configuration)
     todo = difference(wanted, plan.haproxy)
     preview = Preview(
@@ -143,6 +147,25 @@ def new_sockets(old: HaproxyPlan, new: HaproxyPlan) -> list[tuple[str, int]]:
         return fresh
     held_before = [service.frontend.binds for service in old.services.values() if service.frontend is not None]
     return [pair for pair in fresh if not any(_holds(binds, *pair) for binds in held_before)]
+
+
+def new_places(old: KernelPlan, new: KernelPlan) -> list[tuple[str, int, Literal["tcp", "udp"]]]:
+    """The places that layer 4 takes after the change and not before; port 0 is every port."""
+    fresh: list[tuple[str, int, Literal["tcp", "udp"]]] = []
+    for key, service in new.layer4.items():
+        before = old.layer4.get(key)
+        if before is service or not service.enabled:
+            continue
+        same = before is not None and (before.address, before.protocol) == (service.address, service.protocol)
+        held = _ports(before) if before is not None and same and before.enabled else set()
+        fresh += [(service.address, port, service.protocol) for port in sorted(_ports(service) - held)]
+    return fresh
+
+
+def _ports(service: Layer4Service) -> set[int]:
+    if service.wildcard:
+        return {0}
+    return {port for ports in service.ports for port in range(ports.first, ports.last + 1)}
 
 
 def _holds(binds: Sequence[Bind], address: str, port: int) -> bool:

@@ -23,6 +23,7 @@ from steelyard.appliance.road import (
     brings_certificates,
     changing_part,
     check_permission,
+    new_places,
     new_sockets,
     think_through,
 )
@@ -33,7 +34,7 @@ from steelyard.model.commands.command import Command
 from steelyard.model.commands.declare import Restore
 from steelyard.model.commands.network import UndoNetwork
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, SteelyardError
+from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, OperatorError, SteelyardError
 from steelyard.model.user import ADMINISTRATOR
 
 log = logging.getLogger("steelyard.appliance")
@@ -146,9 +147,32 @@ class Writer:
             refusal = self._host.can_bind(address, port, comes=True) if comes else self._host.can_bind(address, port)
             if refusal is not None and not self._held_by_us(address, port):
                 raise refusal
+        self._check_places(journey)
         await self._dataplane.kernel.check(journey.plan.kernel)
         if journey.todo.reload_reasons or brings_certificates(journey.todo):
-            await self._dataplane.check(changing_part(wanted, journey.plan.haproxy))
+            part = changing_part(wanted, journey.plan.haproxy)
+            # where services only go, there is nothing HAProxy could object to
+            if part.services or part.certificates or part.settings != wanted.settings:
+                await self._dataplane.check(part)
+
+    def _check_places(self, journey: Journey) -> None:
+        """Layer 4 binds nothing, but it would take packets from a program that does, and needs the address, too."""
+        here = frozenset(self._host.addresses())
+        lowest = self._host.capabilities().lowest_port
+        for address, port, protocol in new_places(self._dataplane.kernel.wanted, journey.plan.kernel):
+            if address in journey.plan.kernel.network.held:
+                continue
+            if address not in here:
+                raise OperatorError(
+                    f"{address} is not an address of this host",
+                    field="address",
+                    value=address,
+                    allowed=", ".join(sorted(here)) or None,
+                    remedy="Add it to an interface first",
+                )
+            refusal = self._host.can_bind(address, port, protocol) if port >= lowest else None
+            if refusal is not None and not self._held_by_us(address, port):
+                raise refusal
 
     def _held_by_us(self, address: str, port: int) -> bool:
         holder = self._host.port_holder(address, port)

@@ -19,6 +19,7 @@ from rich.text import Text
 from steelyard.engines.capabilities import Capabilities
 from steelyard.engines.host import HAPROXY_REMEDY, Host, LocalHost, Survey
 from steelyard.engines.kernel import Kernel
+from steelyard.engines.netd_process import UNIT_SOCKET
 from steelyard.model.errors import HostLacks
 from steelyard.plan.limits import FEWEST_CONNECTIONS, FILES_PER_CONNECTION, RESERVED_FILES, max_connections
 
@@ -154,13 +155,20 @@ def _privilege_rows(kernel: Kernel) -> Iterator[Row]:
         yield Row(
             "privileges", "network", "ok", "CAP_NET_ADMIN: addresses, routes, nftables and transparency can be set"
         )
+    elif UNIT_SOCKET.exists():
+        yield Row(
+            "privileges",
+            "network",
+            "ok",
+            f"steelyard-netd runs: `serve` with --netd-socket {UNIT_SOCKET} can have addresses, routes and nftables set",
+        )
     else:
         yield Row(
             "privileges",
             "network",
             "limited",
             "no CAP_NET_ADMIN: addresses, routes and nftables cannot be changed from here",
-            "Run as root, or grant CAP_NET_ADMIN, where those are wanted.",
+            "Start packaging/systemd/steelyard-netd.service, or run as root, where those are wanted.",
         )
     if kernel.ping_socket:
         yield Row("privileges", "ping", "ok", "ICMP checks need no privilege")

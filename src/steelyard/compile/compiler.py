@@ -20,7 +20,9 @@ from steelyard.compile.haproxy.service import compile_service
 from steelyard.compile.haproxy.tls import session_directives
 from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_servers
 from steelyard.compile.health import compile_health_service, verdict_leaders
+from steelyard.compile.layer4.access import KernelAccess
 from steelyard.compile.layer4.service import compile_layer4, with_forwarding, with_spared
+from steelyard.compile.network.gateways import with_gateways
 from steelyard.compile.network.host import compile_network
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
@@ -109,6 +111,7 @@ class Compiler:
         self._authorities = Authorities(())
         self._rules: Mapping[str, ContentRule] = {}
         self._access = SharedAccess()
+        self._kernel_access = KernelAccess()
         self._trusted: tuple[tuple[object, ...], dict[str, TrustFile]] = ((), {})
         self._ordered: Mapping[str, AcmeCertificate] = {}
         self._challenge_services: frozenset[int] = frozenset()
@@ -159,12 +162,17 @@ class Compiler:
     ) -> KernelPlan:
         """What the kernel must have. What came out the same stays the same object."""
         before = self._last_kernel
-        layer4 = {
-            one.layer4.key: with_spared(one.layer4, carried.services.values(), before.layer4)
-            for one in compiled
-            if one.layer4 is not None
-        }
-        network = with_forwarding(compile_network(configuration), layer4.values())
+        in_kernel = [(one.service.index, one.layer4) for one in compiled if one.layer4 is not None]
+        layer4: dict[str, Layer4Service] = {}
+        for service in self._kernel_access.applied(in_kernel, configuration):
+            made = with_spared(service, carried.services.values())
+            known = before.layer4.get(made.key)
+            layer4[made.key] = known if known is not None and (known is made or known == made) else made
+        network = with_gateways(
+            with_forwarding(compile_network(configuration), layer4.values()),
+            ((one.service, 7 if one.layer4 is None else 4) for one in compiled),
+            default_only=configuration.network.default_route_only,
+        )
         if before.network == network:
             network = before.network
         same = len(layer4) == len(before.layer4) and all(before.layer4.get(key) is one for key, one in layer4.items())

@@ -29,6 +29,12 @@ def find_service(configuration: Configuration, request: Request, host: str = "")
             )
         return service
     listening = [service for service in configuration.services.values() if _has_port(service, request.port)]
+    # a service of the wildcard port has what no other has
+    listening += [
+        one
+        for one in configuration.services.values()
+        if one.wildcard and one.protocol == "tcp" and all(other.address != one.address for other in listening)
+    ]
     if request.address:
         family = 6 if ":" in request.address else 4
         exact = [service for service in listening if service.address == request.address]

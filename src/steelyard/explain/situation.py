@@ -47,6 +47,14 @@ class CountersAsked:
 
 
 @dataclass(frozen=True)
+class KernelRecordAsked:
+    """Which record the kernel has for a client of a layer-4 service, by the names they have there."""
+
+    service: str
+    client: str
+
+
+@dataclass(frozen=True)
 class Record:
     """A record: the number of the server, and in how many seconds it expires."""
 
@@ -67,7 +75,7 @@ class ServerNow:
 Servers = Mapping[str, ServerNow]
 #: what is counted, by the name tables show
 Counters = Mapping[str, int]
-Question = RecordAsked | ServersAsked | CountersAsked
+Question = RecordAsked | ServersAsked | CountersAsked | KernelRecordAsked
 Answer = Record | Servers | Counters | None
 #: steps that may ask and end in a value
 Asking = Generator[Question, Answer, _T]
@@ -76,6 +84,14 @@ Asking = Generator[Question, Answer, _T]
 def ask_record(table: str, key: str) -> Asking[Record | None]:
     """The record of a key; None when there is none."""
     answer = yield RecordAsked(table, key)
+    if answer is not None and not isinstance(answer, Record):
+        raise InternalError("a question about a record was answered otherwise")
+    return answer
+
+
+def ask_kernel_record(service: str, client: str) -> Asking[Record | None]:
+    """The record the kernel has of a client; None when there is none."""
+    answer = yield KernelRecordAsked(service, client)
     if answer is not None and not isinstance(answer, Record):
         raise InternalError("a question about a record was answered otherwise")
     return answer

@@ -9,6 +9,7 @@ from steelyard.explain.arriving import arrive
 from steelyard.explain.caching import cached
 from steelyard.explain.changing import change
 from steelyard.explain.filtering import filter_request, has_length
+from steelyard.explain.forwarding import forwarded
 from steelyard.explain.limiting import limited
 from steelyard.explain.persisting import persisted
 from steelyard.explain.place import Place
@@ -29,6 +30,10 @@ def explain(situation: Situation, service: VirtualService, request: Request) -> 
     """What would happen to a request that arrives at a service."""
     steps: list[Step] = []
     visit = Visit(situation, service, request, steps)
+    state = situation.states.get(service.index)
+    if state is not None and state.layer.number == 4:
+        ended = yield from forwarded(visit, state.layer)
+        return Explanation(tuple(steps), ended)
     result = arrive(visit) or proved(visit)
     if result is None:
         result = yield from _inside(visit)

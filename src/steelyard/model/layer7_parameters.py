@@ -122,7 +122,7 @@ class Layer7Parameters(Settings):
             "What is done with Expect: 100-continue. RFC-7231: the real server's own answer decides.",
             choices={0: "RFC-2616", 1: "Require 100-Continue", 2: "RFC-7231"},
             unbuilt=frozenset({0, 1}),
-            why_unbuilt="HAProxy passes the body on as it comes, and the real server's 100 (Continue) back, for RFC 7231",
+            why_unbuilt="HAProxy passes the body on as it comes, and the real server's 100 (Continue) back (RFC 7231)",
         ),
     ] = 2
     allow_empty_posts: Annotated[

@@ -104,7 +104,7 @@ class HostParameters(Settings):
             "A change of the network that may cut the administrator off goes back by itself unless it is confirmed in"
             " this time. 0: it never goes back.",
             unit="seconds",
-            ge=10,
+            ge=5,
             le=3600,
             or_zero=True,
         ),

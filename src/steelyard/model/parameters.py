@@ -65,7 +65,14 @@ class NetworkParameters(Settings):
         bool, Setting("nonlocalrs", _NETWORK, "Enable Non-Local Real Servers", "", built=False)
     ] = True
     default_route_only: Annotated[
-        bool, Setting("onlydefaultroutes", _NETWORK, "Use Default Route Only", "", built=False)
+        bool,
+        Setting(
+            "onlydefaultroutes",
+            _NETWORK,
+            "Use Default Route Only",
+            "Answers of services with a gateway of their own go there alone, also to clients on a network this host is"
+            " on itself.",
+        ),
     ] = False
     reset_on_close: Annotated[
         bool,

@@ -76,6 +76,8 @@ class Setting:
             return ", ".join(str(v) if isinstance(v, str) or not says else f"{v} ({says})" for v, says in built.items())
         if self.ge is not None or self.le is not None:
             unit = f" {self.unit}" if self.unit else ""
+            if self.wildcard:
+                return f"{self.ge} to {self.le}, or 0 for every port"
             return f"{'0 or ' if self.or_zero else ''}{self.ge} to {self.le}{unit}"
         if self.pattern_says:
             return self.pattern_says
@@ -297,6 +299,9 @@ def _plain(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
+        # as operators write a list
+        value = " ".join(map(str, value))
     text = value if isinstance(value, str) else repr(value)
     text = text.encode("unicode_escape").decode("ascii") if _CONTROL.search(text) or _SURROGATE.search(text) else text
     return text if len(text) <= 120 else text[:117] + "..."

@@ -46,6 +46,15 @@ class PortRange(_Frozen):
         return self
 
 
+class AddressRange(_Frozen):
+    """Addresses of one family from `first` to `last`, both included."""
+
+    first: str
+    last: str
+
+    _canonical = field_validator("first", "last")(_address)
+
+
 #: what a service of the wildcard port takes, as far as no other service of its address and protocol does
 ALL_PORTS = PortRange(first=1, last=65535)
 
@@ -105,6 +114,9 @@ class Layer4Service(_Frozen):
     weights_by_health: bool = False
     #: whether its servers are checked: one of which nothing has been told yet is then down
     checked: bool = False
+    #: clients it refuses, by ranges in order and without overlaps; `refuse_silently` says nothing to them
+    refused: tuple[AddressRange, ...] = ()
+    refuse_silently: bool = False
     servers: tuple[Layer4Server, ...] = ()
     sorry: Layer4Server | None = None
 

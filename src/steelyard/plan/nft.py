@@ -18,6 +18,8 @@ TABLE = "steelyard_layer4"
 
 #: the sets whose elements count packets, one a server
 COUNTERS = ("opened", "from_clients", "from_servers")
+#: how the names of sets of networks begin
+NETWORKS = "clients_"
 #: what is a set; all else with elements is a map
 SETS = frozenset({"takes", *COUNTERS})
 
@@ -157,10 +159,9 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """Go on in a chain; without `back` for good."""
+    """Go on in a chain, for good."""
 
     chain: str
-    back: bool = False
 
 
 Statement = (
@@ -194,10 +195,20 @@ class IdleTimeouts:
         return f"{self.protocol}{6 if self.ipv6 else 4}_{numbers}"
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkSet:
+    """A set of ranges of addresses. Its name tells its content, so services with the same one share it."""
+
+    name: str
+    ipv6: bool
+    ranges: tuple[tuple[Address, Address], ...]
+
+
 @dataclass(frozen=True)
 class Program:
-    """What one service adds to the table: chains with their rules, elements with their data, time-outs it names."""
+    """What one service adds to the table: chains with rules, elements with data, time-outs and networks they name."""
 
+    networks: tuple[NetworkSet, ...] = ()
     chains: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     elements: Mapping[Element, Data] = field(default_factory=dict)
     timeouts: tuple[IdleTimeouts, ...] = ()
@@ -262,10 +273,35 @@ class DeleteElements:
 
 
 @dataclass(frozen=True, slots=True)
+class AddNetworks:
+    """Make a set of networks with what is in it."""
+
+    networks: NetworkSet
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteNetworks:
+    """Remove a set of networks, which no rule names any more."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmptySet:
     """Take all elements from a set or map."""
 
     where: str
 
 
-NftCommand = EmptySet | AddTimeouts | AddChain | EmptyChain | DeleteChain | AddRule | AddElements | DeleteElements
+NftCommand = (
+    AddNetworks
+    | DeleteNetworks
+    | EmptySet
+    | AddTimeouts
+    | AddChain
+    | EmptyChain
+    | DeleteChain
+    | AddRule
+    | AddElements
+    | DeleteElements
+)

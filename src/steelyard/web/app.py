@@ -30,6 +30,7 @@ from steelyard.web.pages import (
     content_rules,
     events,
     explain,
+    further_checks,
     history,
     home,
     intermediates,
@@ -51,7 +52,8 @@ from steelyard.web.templating import environment
 
 _PAGES: tuple[Any, ...] = (
     *(sign_in, home, services, search, menu_paths),
-    *(service, real_servers, sub_services, content_rules, parameters, access_lists, limits, cipher_sets, ldap),
+    *(service, real_servers, sub_services, further_checks, content_rules),
+    *(parameters, access_lists, limits, cipher_sets, ldap),
     *(statistics, history, events, explain, service_map),
     *(certificates, intermediates, signing_requests, certificate_backup, users, backup),
 )

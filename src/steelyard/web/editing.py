@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +37,7 @@ STEP, REVISION, REVIEWED, OPEN = "_step", "_revision", "_reviewed", "_open"
 _MOST_NEWER = 5
 #: operations of the engine shown one by one
 _MOST_OPERATIONS = 40
+_ENGINE_NAME = re.compile(r"\bvs([0-9]{1,9})\b")
 
 Changes = dict[str, Any]
 
@@ -109,6 +111,18 @@ class Review:
     more_operations: int
     token: str
     newer: tuple[Newer, ...] = ()
+
+    @property
+    def reload_reasons(self) -> tuple[str, ...]:
+        """Why HAProxy is reloaded, with services by the names people know."""
+        services = self.preview.configuration.services
+
+        def title(found: re.Match[str]) -> str:
+            service = services.get(int(found[1]))
+            return service.title if service is not None else found.group()
+
+        named = (_ENGINE_NAME.sub(title, why) for why in self.preview.reload_reasons)
+        return tuple(why[:1].upper() + why[1:] for why in named)
 
     @property
     def changes_anything(self) -> bool:

@@ -69,9 +69,16 @@ def service_parts(service: VirtualService) -> tuple[Part, ...]:
             tuple(name for name in names if name not in absent),
             key in _OPEN,
             states.get(key, ""),
+            _hint(service) if key == "ssl" else "",
         )
         for key, names in by_section.items()
     )
+
+
+def _hint(service: VirtualService) -> str:
+    if service.ssl_acceleration and not service.certificates:
+        return "No certificate is assigned: clients are shown a temporary self-signed one."
+    return ""
 
 
 def _states(service: VirtualService) -> dict[str, str]:
@@ -120,11 +127,9 @@ def offers_for(configuration: Configuration, service: VirtualService | None) -> 
         ("", "none: anonymously, at the real server"),
         *((name, name) for name in configuration.ldap_endpoints),
     )
-    others = tuple(
-        (str(other.index), f"{other.title} (Id:{other.index})")
-        for other in configuration.services.values()
-        if not other.is_sub and (service is None or other.index != service.index) and other.persistence != "none"
-    )
+    # only services with the same real servers can be followed
+    followed = [other for other in configuration.services.values() if service is not None and _alike(service, other)]
+    others = tuple((str(other.index), f"{other.title} (Id:{other.index})") for other in followed)
     return {
         "certificates": Offer(certificates, "certificates", "No certificate has been imported yet."),
         "cipher_set": Offer(sets, "cipher-sets"),
@@ -134,6 +139,12 @@ def offers_for(configuration: Configuration, service: VirtualService | None) -> 
         "ldap_endpoint": Offer(endpoints, "ldap"),
         "follow_vs": Offer((("0", "off"), *others)),
     }
+
+
+def _alike(service: VirtualService, other: VirtualService) -> bool:
+    if other.index == service.index or other.is_sub or other.slots or other.persistence == "none":
+        return False
+    return {server.address for server in other.servers} == {server.address for server in service.servers}
 
 
 def thought(values: Mapping[str, Any], changes: Changes) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_what_is_exported_is_applied_without_a_change(steelyard: Program, file: 
         ("certificates: [{name: a, pem_file: a, pkcs12_file: b}]", 2, "two files"),
         ("!!python/object/apply:os.system [true]", 2, "is not YAML"),
         ("services: [{address: 127.0.0.1, port: 80, shedule: lc}]", 1, "services[0]: 'shedule' is not a setting"),
-        ("services: [{address: 127.0.0.1, port: 0}]", 1, "services[0]: port '0' is out of range"),
+        ("services: [{address: 127.0.0.1, port: -1}]", 1, "services[0]: port '-1' is out of range"),
         ("services:", 1, "'services' must be a list. Write [] for none"),
         ("servises: []", 1, "'servises' is no member of the configuration"),
         ("parameters: {checks: {interval: 0}}", 1, "parameters.checks: interval '0'"),

@@ -118,12 +118,12 @@ REFUSED: dict[str, tuple[Callable[[], Command], type[SteelyardError], str]] = {
     ),
     "foreign name server": (lambda: SetParameters("host", {"name_servers": ("dns",)}), OperatorError, "no address"),
     "host name": (lambda: SetParameters("host", {"host_name": "a b"}), OperatorError, "letters, digits"),
-    "hosts entry": (lambda: AddHostsEntry("10.0.0.9", ("a b",)), OperatorError, "no name"),
+    "hosts entry": (lambda: AddHostsEntry("10.0.0.9", ("a_b",)), OperatorError, "which is no name"),
     "hosts address": (lambda: AddHostsEntry("ten", ("web",)), OperatorError, "no address"),
     "managed by the way": (
         lambda: SetParameters("host", {"managed": False}),
         OperatorError,
-        "steelyard network manage",
+        "taken over, or given up, as it is",
     ),
 }
 
@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_with_the_reason(managed: Configuration, name:
 def test_an_address_of_a_service_is_not_an_interfaces_and_the_other_way_round_it_is(managed: Configuration) -> None:
     with_service = done(managed, service("10.0.0.9"))
     for command in (AddAddress("eth1", "10.0.0.9/24"), ChangeInterface("eth1", {"address": "10.0.0.9/24"})):
-        with pytest.raises(ConflictError, match="10.0.0.9 is the address of virtual service 1"):
+        with pytest.raises(ConflictError, match=r"10\.0\.0\.9 is the address of virtual service 1"):
             done(with_service, command)
     with pytest.raises(ConflictError, match="is the address of virtual service 1"):
         done(with_service, AddRoute("172.16.0.0/12", "10.0.0.9"))
@@ -158,7 +158,7 @@ def test_a_network_that_services_are_on_does_not_go(managed: Configuration) -> N
 def test_a_gateway_behind_another_route_is_a_loop(managed: Configuration) -> None:
     """Two routes that lead to each other's gateways: neither is reached."""
     wide = done(managed, ChangeInterface("eth1", {"address": "10.0.0.1/8"}), AddRoute("172.16.0.0/12", "10.9.0.1"))
-    with pytest.raises(OperatorError, match="is part of 10.0.0.0/8"):
+    with pytest.raises(OperatorError, match=r"is part of 10\.0\.0\.0/8"):
         done(wide, AddRoute("10.9.0.0/16", "10.0.0.9"))
 
 
@@ -192,7 +192,7 @@ def test_a_bond_takes_the_addresses_of_its_first_port_and_gives_them_back(manage
     third = Interface.make({"name": "eth2", "number": 9})
     bonded = done(bonded, JoinBond("eth2", "bnd0", third))
     assert bonded.interfaces["eth2"].number == 3 and bonded.interfaces["eth2"].bond == "bnd0"
-    with pytest.raises(OperatorError, match="has VLANs on it: bnd0.7"):
+    with pytest.raises(OperatorError, match=r"has VLANs on it: bnd0\.7"):
         done(bonded, AddVlan("bnd0", 7), RemoveInterface("bnd0"))
     apart = done(bonded, RemoveInterface("bnd0"))
     assert apart.interfaces["eth1"] == managed.interfaces["eth1"] and not apart.interfaces["eth2"].bond
@@ -203,7 +203,7 @@ def test_the_same_vlan_twice_and_a_route_twice(managed: Configuration) -> None:
     assert with_vlan.interfaces["eth1.10"].vlan == 10
     with pytest.raises(ConflictError):
         done(with_vlan, AddVlan("eth1", 10))
-    with pytest.raises(ConflictError, match="already, through 10.0.0.9"):
+    with pytest.raises(ConflictError, match=r"already, through 10\.0\.0\.9"):
         done(with_vlan, AddRoute("172.16.0.0/12", "10.0.0.8"))
 
 

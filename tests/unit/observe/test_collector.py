@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.unit.model.making import HTTP, SERVER, apply
 
 from steelyard.model.commands import AddServer, AddService, CreateSubService
+from steelyard.engines.layer4.contract import ServiceTraffic, Traffic
 from steelyard.observe import collector
 from steelyard.observe.collector import Collector
 
@@ -18,7 +19,7 @@ def _line(proxy: str, server: str, scur: int, stot: int, received: int, sent: in
 
 
 async def _rows(*lines: str) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(row) for key, row in (await collector._rows("\n".join((_HEADER, *lines)))).items()}
+    return {key: tuple(row[:5]) for key, row in (await collector._rows("\n".join((_HEADER, *lines)))).items()}
 
 
 async def test_frontends_servers_and_backends_are_read() -> None:
@@ -71,10 +72,29 @@ async def test_an_answer_that_is_no_table_gives_no_rows() -> None:
 
 def test_counters_go_on_over_a_new_worker_and_connections_are_those_of_now() -> None:
     row, counters = collector._Row, Collector(Path("nowhere"))
-    assert counters._grow({"vs1": row(4, 10, 100, 200, 10)})["vs1"] == (4, 10, 100, 200, 10)
+
+    def grow(rows: dict[str, collector._Row]) -> dict[str, tuple[int, ...]]:
+        return {key: tuple(one[:5]) for key, one in counters._grow(rows).items()}
+
+    assert grow({"vs1": row(4, 10, 100, 200, 10)})["vs1"] == (4, 10, 100, 200, 10)
     # the new worker has seen nothing of this service yet, so it has no row
-    assert counters._grow({})["vs1"] == (0, 10, 100, 200, 10)
-    assert counters._grow({"vs1": row(1, 2, 20, 40, 2)})["vs1"] == (1, 12, 120, 240, 12)
-    assert counters._grow({"vs1": row(0, 3, 30, 60, 3)})["vs1"] == (0, 13, 130, 260, 13)
+    assert grow({})["vs1"] == (0, 10, 100, 200, 10)
+    assert grow({"vs1": row(1, 2, 20, 40, 2)})["vs1"] == (1, 12, 120, 240, 12)
+    assert grow({"vs1": row(0, 3, 30, 60, 3)})["vs1"] == (0, 13, 130, 260, 13)
     # another worker
-    assert counters._grow({"vs1": row(1, 1, 10, 20, 1)})["vs1"] == (1, 14, 140, 280, 14)
+    assert grow({"vs1": row(1, 1, 10, 20, 1)})["vs1"] == (1, 14, 140, 280, 14)
+
+
+def test_what_the_kernel_carries_is_counted_under_the_same_names() -> None:
+    carried = ServiceTraffic(
+        Traffic(connections=9, packets_in=70, bytes_in=700, packets_out=60, bytes_out=6000, active=2),
+        {"rs1": Traffic(connections=9, packets_in=70, bytes_in=700, active=2, records=3), "rs2": Traffic()},
+    )
+    rows = collector._kernel_rows({"vs1": carried})
+    assert rows == {
+        "vs1": collector._Row(2, 9, 700, 6000, 0, 130),
+        "vs1/rs1": collector._Row(2, 9, 700, 0, 0, 70),
+    }
+    assert collector._kernel_records({"vs1": carried}) == {"vs1/rs1": 3}
+    found = collector._statistics(apply(AddService(HTTP)), rows, {"vs1": collector._Row(packets=30)}, {}, 1.0, 2.0, 0)
+    assert (found.services[1].packets, found.services[1].packets_per_second) == (130, 50)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from typing import Any
 
@@ -98,7 +100,7 @@ def drawn(service: VirtualService, configuration: Configuration) -> dict[str, li
         elif one.widget in ("picks", "bits"):
             posted[one.name] = [choice.value for choice in one.choices if choice.chosen]
         else:
-            posted[one.name] = [one.value.replace("\n", "\r\n")]
+            posted[one.name] = [re.sub("\r?\n", "\r\n", one.value)]
     return posted
 
 
@@ -161,6 +163,19 @@ def test_a_number_that_is_none_is_left_for_the_model_to_refuse() -> None:
 
 def test_a_number_that_is_emptied_is_its_default() -> None:
     assert changes(VirtualService, {ORIGINAL: ['{"idle_time":"900"}'], "idle_time": [" "]}) == {"idle_time": 660}
+
+
+@pytest.mark.parametrize(
+    "page", [b"<h1>Sorry</h1>\n", b"a\r\nb\r\n", b"a\rb\r\nc\n", b"\x80\xff", b"data:;base64,x", b""]
+)
+def test_an_error_page_of_any_bytes_comes_back_untouched(page: bytes) -> None:
+    """What a browser shows in a text field it sends with CR LF, whatever was there."""
+    declared = VirtualService.declared()["error_page"]
+    kept = base64.b64encode(page).decode()
+    shown = posted_form(declared, kept)
+    sent = re.sub("\r?\n", "\r\n", shown)
+    assert changes(VirtualService, {ORIGINAL: [json.dumps({"error_page": shown})], "error_page": [sent]}) == {}
+    assert value_of(declared, shown) == kept
 
 
 def test_a_secret_is_never_drawn_stays_when_empty_and_can_be_taken_away() -> None:

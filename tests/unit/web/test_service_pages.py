@@ -10,6 +10,7 @@ from tests.support.fake_appliance import FakeAppliance
 from tests.support.web_forms import disabled_fields, fields_of
 from tests.unit.web.rig import Browser
 
+from steelyard.health.weight_status import WeightStatus
 from steelyard.model.commands import (
     AddRule,
     AddServer,
@@ -351,5 +352,33 @@ def test_rules_are_attached_moved_and_detached(browser: Browser) -> None:
 
 def test_every_page_of_services_is_drawn_for_an_empty_appliance() -> None:
     browser = Browser(FakeAppliance())
-    for path in ("/virtual-services/add", "/real-servers", "/content-rules", "/content-rules/add"):
+    for path in ("/virtual-services/add", "/real-servers", "/content-rules", "/add/content-rule"):
         assert browser.get(path)
+
+
+def test_further_checks_are_added_changed_and_removed(browser: Browser) -> None:
+    added = browser.send(f"{ONE}/add-check", "apply", name="db", check_type="tcp", check_port="5432")
+    assert added.headers["location"] == f"{ONE}#further-checks"
+    assert service(browser).further_checks[0].check_port == 5432
+    assert "a server is up when every check is good" in browser.get(ONE)
+    browser.apply(f"{ONE}/checks/db", check_port="5433")
+    assert service(browser).further_checks[0].check_port == 5433
+    browser.apply(ONE, check_mode="any")
+    assert service(browser).check_mode == "any"
+    browser.post(f"{ONE}/checks/db/remove", {})
+    assert service(browser).further_checks == ()
+
+
+def test_a_redirector_is_added(browser: Browser) -> None:
+    browser.execute(AddService({"address": "192.0.2.5", "port": 443, "ssl_acceleration": True, "name": "api"}))
+    assert "Add a Port 80 Redirector VS" in browser.get("/virtual-services/2")
+    assert browser.post("/virtual-services/2/redirector", {"port": "80"}).headers["location"] == "/virtual-services/3"
+    assert service(browser, 3).error_code == 302
+    assert browser.post("/virtual-services/2/redirector", {"port": "many"}).status_code == 422
+
+
+def test_weights_that_move_are_shown_as_they_are_now(browser: Browser) -> None:
+    status = WeightStatus("adaptive", 1000, 412, 105, 60.0, None, None, None, 1.0, "load 60 %")
+    browser.appliance.member_weights = {1: status}
+    browser.execute(ChangeService(1, {"schedule": "adaptive"}))
+    assert "now 412" in browser.get(ONE)

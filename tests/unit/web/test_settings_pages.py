@@ -27,15 +27,15 @@ def configured(browser: Browser) -> Configuration:
 
 
 def test_a_rule_is_made_changed_copied_and_removed(browser: Browser) -> None:
-    more = browser.send("/content-rules/add", "apply", name="old", rule_type="4", pattern="/^\\/old/")
+    more = browser.send("/add/content-rule", "apply", name="old", rule_type="4", pattern="/^\\/old/")
     assert "has more settings, which are shown now" in more.text
     assert configured(browser).rules == {}
-    answer = browser.post("/content-rules/add", {**fields_of(more.text), "replacement": "/new", "_step": "apply"})
+    answer = browser.post("/add/content-rule", {**fields_of(more.text), "replacement": "/new", "_step": "apply"})
     assert answer.headers["location"] == "/content-rules/old"
     assert configured(browser).rule("old").replacement == "/new"
     assert browser.apply("/content-rules/old", replacement="/newer").status_code == 303
     assert configured(browser).rule("old").replacement == "/newer"
-    browser.send("/content-rules/add?like=old", "apply", name="copy")
+    browser.send("/add/content-rule?like=old", "apply", name="copy")
     assert configured(browser).rule("copy").pattern == "/^\\/old/"
     assert configured(browser).rule("copy").replacement == "/newer"
     browser.post("/content-rules/old/remove", {})
@@ -43,17 +43,17 @@ def test_a_rule_is_made_changed_copied_and_removed(browser: Browser) -> None:
 
 
 def test_the_editor_of_a_rule_asks_for_what_its_type_uses(browser: Browser) -> None:
-    matching = fields_of(browser.get("/content-rules/add?type=0"))
+    matching = fields_of(browser.get("/add/content-rule?type=0"))
     assert {"match_type", "pattern", "set_on_match"} <= set(matching)
     assert "replacement" not in matching
-    drawn = browser.post("/content-rules/add", {**matching, "rule_type": "1"}, htmx=True)
+    drawn = browser.post("/add/content-rule", {**matching, "rule_type": "1"}, htmx=True)
     adding = fields_of(drawn.text)
     assert {"header", "replacement"} <= set(adding)
     assert "pattern" not in adding
 
 
 def test_a_rule_that_cannot_be_is_refused_at_its_field(browser: Browser) -> None:
-    answer = browser.send("/content-rules/add", "apply", name="bad", pattern="(unclosed")
+    answer = browser.send("/add/content-rule", "apply", name="bad", pattern="(unclosed")
     assert 'id="error-pattern"' in answer.text
     assert fields_of(answer.text)["pattern"] == ["(unclosed"]
 
@@ -176,7 +176,7 @@ def test_limits_of_all_of_clients_and_by_rule(browser: Browser) -> None:
     browser.post("/limits/clients", {**client, "do": "remove"})
     assert configured(browser).limit_entries.requests_per_second == {}
     for name in ("login", "search"):
-        browser.send("/limits/rules/add", "apply", name=name, pattern=f"/{name}", limit="5")
+        browser.send("/add/limit-rule", "apply", name=name, pattern=f"/{name}", limit="5")
     browser.post("/limits/rules/search/arrange", {"do": "up"})
     assert [one.name for one in configured(browser).limit_entries.rules] == ["search", "login"]
     browser.apply("/limits/rules/login", limit="7")
@@ -189,7 +189,7 @@ def test_limits_of_all_of_clients_and_by_rule(browser: Browser) -> None:
 
 def test_cipher_sets_are_copied_ordered_and_removed(browser: Browser) -> None:
     assert "never changes" in browser.get("/cipher-sets/BestPractices")
-    browser.send("/cipher-sets/add?like=BestPractices", "apply", name="mine")
+    browser.send("/add/cipher-set?like=BestPractices", "apply", name="mine")
     assert configured(browser).cipher_sets["mine"].ciphers
     two = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"]
     browser.apply("/cipher-sets/mine", ciphers=two)
@@ -208,7 +208,7 @@ def test_a_cipher_set_in_use_is_not_removed(browser: Browser) -> None:
 
 def test_an_ldap_endpoint_with_its_password(browser: Browser) -> None:
     made = {"name": "dir", "servers": "192.0.2.10 [2001:db8::1]:389", "user": "cn=check", "password": "S3cret!"}
-    browser.send("/ldap-endpoints/add", "apply", **made)
+    browser.send("/add/ldap-endpoint", "apply", **made)
     endpoint = configured(browser).ldap_endpoint("dir")
     assert endpoint.servers == ("192.0.2.10", "[2001:db8::1]:389")
     assert browser.appliance.secret(endpoint.password_key) == b"S3cret!"
@@ -223,7 +223,7 @@ def test_an_ldap_endpoint_with_its_password(browser: Browser) -> None:
 
 
 def test_an_endpoint_in_use_is_told_of(browser: Browser) -> None:
-    browser.send("/ldap-endpoints/add", "apply", name="dir")
+    browser.send("/add/ldap-endpoint", "apply", name="dir")
     browser.execute(AddService({"address": "192.0.2.1", "port": 389, "check_type": "ldap", "ldap_endpoint": "dir"}))
     browser.execute(AddServer(1, {"address": "10.0.0.1", "port": 389}))
     assert "192.0.2.1:389" in browser.get("/ldap-endpoints")

@@ -235,7 +235,7 @@ def _request_rules(service: VirtualService, plan: LimitPlan, lookup: Lookup) -> 
     if reasons:
         rules += stage.refuse(reasons, *ANSWERS[plan.answer])
     rules += stage.count(ADMITTED_REQUESTS, sorted(trackers))
-    for number, rule in enumerate(plan.rules):
+    for number in range(len(plan.rules)):
         when = ("if", "{", "var(txn.limit_rule)", "-m", "int", str(number), "}")
         rules += [
             stage.rule(f"sc-inc-gpc({MATCHED},{_SERVICE})", *when),

@@ -11,7 +11,8 @@ HAProxy itself decides whether one is: after persistence, so that a disabled ser
   only answers of real servers meet, takes away. The page stands in for the body of the 503 (`http-error`).
 - A connection of a service that passes bytes is reset: a farewell (FIN) would look like an empty answer. Only rules of
   connections reset, and they come before the record is known, so none does while a disabled server may still have
-  recorded clients; nor where the name in a TLS hello, or for a sub-service its parent, chooses the servers. Those are closed.
+  recorded clients; nor where the name in a TLS hello, or for a sub-service its parent, chooses the servers. Those are
+  closed.
 
 What a redirect repeats of the request is restricted to characters that can end neither the header nor the host name.
 """

@@ -11,6 +11,7 @@ element that is there renews its time and keeps its old data, 6.18).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from ipaddress import ip_address
 
 from steelyard.compile.layer4.slots import hashed, interleaved
@@ -18,15 +19,18 @@ from steelyard.plan.layer4 import Layer4Server, Layer4Service, Standings, effect
 from steelyard.plan.nft import (
     COUNTERS,
     MOST_SLOTS,
+    NETWORKS,
     NOTHING,
     SERVER_MARK,
     SERVICE_MARK,
     SORRY_MARK,
     Data,
+    Drop,
     DropRecord,
     Element,
     Goto,
     IdleTimeouts,
+    IfClientIn,
     IfMarkTakesClients,
     Jump,
     KeepRecord,
@@ -35,6 +39,7 @@ from steelyard.plan.nft import (
     Mark,
     MarkFromRecord,
     MarkFromSlot,
+    NetworkSet,
     Program,
     Refuse,
     RefuseUnopened,
@@ -75,9 +80,10 @@ def program(service: Layer4Service | None, standings: Standings) -> Program:
     for number, key in enumerate(slots):
         elements[Element("slots", (base + number,))] = server_mark(service.key, key)
     return Program(
-        {service.key: tuple(_rules(service, len(slots), base, timeouts))},
-        elements,
-        () if timeouts is None else (timeouts,),
+        networks=_networks(service),
+        chains={service.key: tuple(_rules(service, len(slots), base, timeouts))},
+        elements=elements,
+        timeouts=() if timeouts is None else (timeouts,),
     )
 
 
@@ -113,7 +119,19 @@ def idle_timeouts(service: Layer4Service) -> IdleTimeouts | None:
     return IdleTimeouts("udp", service.ipv6, (("unreplied", unreplied), ("replied", replied)))
 
 
+def _networks(service: Layer4Service) -> tuple[NetworkSet, ...]:
+    """The clients it refuses, as a set whose name tells its content."""
+    if not service.refused:
+        return ()
+    ranges = tuple((ip_address(one.first), ip_address(one.last)) for one in service.refused)
+    digest = sha256("\n".join(f"{first}-{last}" for first, last in ranges).encode()).hexdigest()[:24]
+    return (NetworkSet(f"{NETWORKS}{digest}", service.ipv6, ranges),)
+
+
 def _rules(service: Layer4Service, slots: int, base: int, timeouts: IdleTimeouts | None) -> Iterator[Rule]:
+    for networks in _networks(service):
+        refuse = Drop() if service.refuse_silently else Refuse(service.protocol)
+        yield IfClientIn(networks.name, networks.ipv6), refuse
     if service.protocol == "tcp":
         yield (RefuseUnopened(),)
     if timeouts is not None:

@@ -65,13 +65,8 @@ def compile_layer4(service: VirtualService, layer: Layer) -> Layer4Service:
     )
 
 
-def with_spared(
-    service: Layer4Service, services: Iterable[VirtualService], before: Mapping[str, Layer4Service]
-) -> Layer4Service:
-    """A service of the wildcard port leaves alone what others, which HAProxy carries, have on its address.
-
-    What came out as it was `before` stays the same object.
-    """
+def with_spared(service: Layer4Service, services: Iterable[VirtualService]) -> Layer4Service:
+    """A service of the wildcard port leaves alone what others, which HAProxy carries, have on its address."""
     if not service.wildcard:
         return service
     at_layer7 = (
@@ -81,9 +76,7 @@ def with_spared(
         for ports in other.port_ranges
     )
     spared = tuple(PortRange(first=first, last=last) for first, last in sorted(at_layer7))
-    made = service.model_copy(update={"spared": spared}) if spared else service
-    known = before.get(service.key)
-    return known if known == made else made
+    return service.model_copy(update={"spared": spared}) if spared else service
 
 
 def with_forwarding(network: NetworkPlan, services: Iterable[Layer4Service]) -> NetworkPlan:

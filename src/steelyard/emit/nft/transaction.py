@@ -11,11 +11,13 @@ from steelyard.plan.nft import (
     TABLE,
     AddChain,
     AddElements,
+    AddNetworks,
     AddRule,
     AddTimeouts,
     Data,
     DeleteChain,
     DeleteElements,
+    DeleteNetworks,
     Drop,
     DropRecord,
     EmptyChain,
@@ -44,6 +46,13 @@ def transaction_text(commands: Iterable[NftCommand]) -> str:
 def command_text(command: NftCommand) -> str:
     """One command."""
     match command:
+        case AddNetworks(networks):
+            kind = "ipv6_addr" if networks.ipv6 else "ipv4_addr"
+            listed = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in networks.ranges)
+            content = f"type {kind}; flags interval; elements = {{ {listed} }};"
+            return f"add set inet {TABLE} {words.name(networks.name)} {{ {content} }}"
+        case DeleteNetworks(name):
+            return f"delete set inet {TABLE} {words.name(name)}"
         case EmptySet(where):
             return f"flush {'set' if where in SETS else 'map'} inet {TABLE} {words.name(where)}"
         case AddTimeouts(timeouts):
@@ -99,8 +108,8 @@ def _statement(statement: Statement) -> str:
             return f"{'ip6' if ipv6 else 'ip'} saddr @{words.name(networks)}"
         case Drop():
             return "drop"
-        case Jump(chain, back):
-            return f"{'jump' if back else 'goto'} {words.name(chain)}"
+        case Jump(chain):
+            return f"goto {words.name(chain)}"
         case _:
             assert_never(statement)
 

@@ -23,6 +23,9 @@ ALWAYS: Mapping[str, str] = {
     "expire_quiescent_template": "1",
     # A client that comes back from the port of a finished connection is scheduled anew, not sent where that one went.
     "conn_reuse_mode": "1",
+    # Answers are routed as they come, from the real server, like those of other services at layer 4; rules of policy
+    # routing that know a port would not find them again.
+    "snat_reroute": "0",
 }
 
 

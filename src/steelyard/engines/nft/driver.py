@@ -26,13 +26,17 @@ from steelyard.model.errors import EngineRefused
 from steelyard.plan.layer4 import Layer4Service, ServerName, Standing, Standings
 from steelyard.plan.nft import (
     COUNTERS,
+    NETWORKS,
     NOTHING,
     TABLE,
+    AddNetworks,
     DeleteElements,
+    DeleteNetworks,
     Element,
     EmptySet,
     IdleTimeouts,
     Mark,
+    NetworkSet,
     NftCommand,
     Program,
 )
@@ -77,6 +81,8 @@ class NftDriver:
         self._services: dict[str, _InForce] = {}
         self._standings: dict[ServerName, Standing] = {}
         self._timeouts: frozenset[IdleTimeouts] = frozenset()
+        #: the names of sets of networks that are there
+        self._networks: frozenset[str] = frozenset()
         #: what servers that are gone have carried, by service
         self._past: dict[str, Traffic] = {}
         self._counts = _Counts({}, {}, 0.0)
@@ -97,10 +103,11 @@ class NftDriver:
         found = frozenset(chain for chain in chains if _SERVICE_CHAIN.fullmatch(chain))
         counted = [Element(name, (Mark(mark),)) for name in COUNTERS for mark in self._netfilter.counters(name)]
         # which service a counter belongs to is not known; the first change removes those that no service wants
-        orphans = Program({}, dict.fromkeys(counted))
+        orphans = Program(elements=dict.fromkeys(counted))
         for key in found:
-            self._services[key] = _InForce(None, Program({key: ((),)}))
+            self._services[key] = _InForce(None, Program(chains={key: ((),)}))
         self._services[""] = _InForce(None, orphans)
+        self._networks = frozenset(name for name in self._netfilter.sets() if name.startswith(NETWORKS))
         self._table = self._found = True
         return found
 
@@ -117,6 +124,7 @@ class NftDriver:
         self._nftables.run(self._preamble() + transaction_text(commands))
         self._table, self._found = True, False
         self._timeouts |= {one for new in programs.values() for one in new.timeouts}
+        self._networks = frozenset(self._wanted_networks(programs))
         strangers = list(self._newly_taken(services))
         for key, made in programs.items():
             service = services.get(key)
@@ -184,7 +192,8 @@ class NftDriver:
     def clear(self) -> None:
         self._nftables.run(clear_text())
         self._services, self._standings, self._past = {}, {}, {}
-        self._timeouts, self._table, self._found = frozenset(), False, False
+        self._timeouts, self._networks = frozenset(), frozenset()
+        self._table = self._found = False
         self._netfilter.cut_all()
 
     def close(self) -> None:
@@ -203,7 +212,7 @@ class NftDriver:
         programs = {key: program(service, standings) for key, service in services.items()}
         if not self._found:
             changes = [(self._program(key), new) for key, new in programs.items()]
-            return transaction(changes, self._timeouts), programs
+            return self._among_networks(transaction(changes, self._timeouts), programs), programs
         # the first change after a restart: all that is rewritten is emptied first, within the same transaction
         wanted = {element for new in programs.values() for element in new.elements}
         counted = self._services[""].program.elements
@@ -212,9 +221,24 @@ class NftDriver:
         changes = []
         for key, new in programs.items():
             kept = {element: data for element, data in new.elements.items() if element in counted}
-            old = Program(self._program(key).chains, kept) if key else Program({}, _without(counted, wanted))
+            old = (
+                Program(chains=self._program(key).chains, elements=kept)
+                if key
+                else Program(elements=_without(counted, wanted))
+            )
             changes.append((old, new))
-        return [*(EmptySet(name) for name in _REWRITTEN), *transaction(changes)], programs
+        emptied = [EmptySet(name) for name in _REWRITTEN]
+        return self._among_networks([*emptied, *transaction(changes)], programs), programs
+
+    def _among_networks(self, commands: list[NftCommand], programs: Mapping[str, Program]) -> list[NftCommand]:
+        """The commands with those for sets of networks, which several services may share, around them."""
+        wanted = self._wanted_networks(programs)
+        added = [AddNetworks(one) for name, one in sorted(wanted.items()) if name not in self._networks]
+        return [*added, *commands, *(DeleteNetworks(name) for name in sorted(self._networks - wanted.keys()))]
+
+    def _wanted_networks(self, programs: Mapping[str, Program]) -> dict[str, NetworkSet]:
+        after = {**{key: one.program for key, one in self._services.items()}, **programs}
+        return {one.name: one for each in after.values() for one in each.networks}
 
     def _program(self, key: str) -> Program:
         one = self._services.get(key)

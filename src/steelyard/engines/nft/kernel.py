@@ -89,6 +89,15 @@ class Netfilter:
                 found.add(values[_CHAIN_NAME].rstrip(b"\0").decode())
         return frozenset(found)
 
+    def sets(self) -> frozenset[str]:
+        """The names of the sets and maps in our table."""
+        found = set()
+        for _, body in self._dump(m.GET_SET, m.INET, m.text(_SET_TABLE, TABLE)):
+            values = dict(m.attributes(body, 4))
+            if values.get(_SET_TABLE) == TABLE.encode() + b"\0":
+                found.add(values[_SET_NAME].rstrip(b"\0").decode())
+        return frozenset(found)
+
     def counters(self, name: str) -> dict[int, Counted]:
         """The counters of a set of marks."""
         found: dict[int, Counted] = {}

@@ -22,20 +22,22 @@ class Nftables:
 
     def __init__(self) -> None:
         try:
-            library = ctypes.CDLL(_NAME)
+            self._library = ctypes.CDLL(_NAME)
         except OSError:
             raise HostLacks(
                 f"Layer-4 services need nftables, and {_NAME} is not on this host",
                 lacks="nftables",
                 remedy="Install the package nftables",
             ) from None
-        library.nft_ctx_new.restype = ctypes.c_void_p
-        context = library.nft_ctx_new(0)
+        self._library.nft_ctx_new.restype = ctypes.c_void_p
+        self._library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+        self._begin()
+
+    def _begin(self) -> None:
+        context = self._library.nft_ctx_new(0)
         if not context:
             raise HostLacks("libnftables could not be started", lacks="nftables", remedy="Look at the kernel's log")
         self._context = ctypes.c_void_p(context)
-        self._library = library
-        library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
         for name in ("nft_ctx_buffer_error", "nft_ctx_buffer_output"):
             self._call(name)
 
@@ -44,16 +46,24 @@ class Nftables:
         if not text:
             return
         if self._call("nft_run_cmd_from_buffer", text.encode("ascii")) != 0:
-            words = self._call("nft_ctx_get_error_buffer") or b""
-            raise EngineRefused("nftables refused a change", words=words.decode(errors="replace")[:_MOST_WORDS])
+            words: bytes = self._call("nft_ctx_get_error_buffer") or b""
+            refusal = EngineRefused("nftables refused a change", words=words.decode(errors="replace")[:_MOST_WORDS])
+            # what the library believes of the kernel after a refusal is not what is there (1.0.6)
+            self.close()
+            self._begin()
+            raise refusal
 
     def check(self, text: str) -> None:
-        """Have commands read and looked at without carrying them out. Raises `EngineRefused`."""
-        self._call("nft_ctx_set_dry_run", ctypes.c_bool(True))
+        """Have commands read and looked at without carrying them out. Raises `EngineRefused`.
+
+        In a context of its own: after a dry run the library (1.0.6) takes what it only tried for there, and goes wrong.
+        """
+        trial = Nftables()
         try:
-            self.run(text)
+            trial._call("nft_ctx_set_dry_run", ctypes.c_bool(True))
+            trial.run(text)
         finally:
-            self._call("nft_ctx_set_dry_run", ctypes.c_bool(False))
+            trial.close()
 
     def close(self) -> None:
         """Give back what the library holds."""

@@ -176,6 +176,8 @@ def _settle_layer(settled: dict[str, Any], before: VirtualService | None) -> Non
     """Force L4 and Force L7 are each other's opposite; UDP and the wildcard port have neither unless it is said."""
     protocol = settled.get("protocol", before.protocol if before is not None else "tcp")
     port = settled.get("port", before.port if before is not None else None)
+    if before is not None and before.is_sub:
+        return
     kernel_only = protocol == "udp" or str(port) in ("0", "*")
     if kernel_only:
         was_tcp = before is None or (before.protocol == "tcp" and not before.wildcard)

@@ -8,6 +8,7 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from steelyard.model.error_page import MAX_BYTES, decoded_page
+from steelyard.model.network import canonical_address
 from steelyard.model.real_server import checked_address
 from steelyard.model.setting import Setting, Settings
 from steelyard.model.text import TOKEN, TOKEN_SAYS
@@ -149,7 +150,11 @@ class AdvancedSettings(Settings):
     default_gateway: Annotated[
         str,
         Setting(
-            "DefaultGW", _SECTION, "Service Specific Default Gateway", "Gateway for answers to clients.", built=False
+            "DefaultGW",
+            _SECTION,
+            "Service Specific Default Gateway",
+            "Gateway on a local network for answers to clients of this service. Networks this host is on itself are"
+            " still reached directly, unless Use Default Route Only is on.",
         ),
     ] = ""
     error_code: Annotated[
@@ -385,6 +390,11 @@ class AdvancedSettings(Settings):
     response_remap_messages: Annotated[
         str, Setting("ResponseRemapMsgMap", _SECTION, "Remap messages", "Which messages become which.", built=False)
     ] = ""
+
+    @field_validator("default_gateway")
+    @classmethod
+    def _canonical_gateway(cls, value: str) -> str:
+        return canonical_address(value)
 
     @field_validator("standby_address", mode="before")
     @classmethod

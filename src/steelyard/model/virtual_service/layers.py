@@ -90,6 +90,7 @@ def layer_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
     if service.is_sub and service.force_l4:
         yield "force_l4", "a sub-service runs at layer 7 like its parent"
     asked = asked_for_layer4(service)
+    yield from _gateway_refusals(service)
     if not asked:
         if service.persistence == "udpsip":
             yield "persistence", "'udpsip' reads SIP over UDP; the protocol must be udp"
@@ -100,6 +101,8 @@ def layer_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
         if any(server.forward == "route" for server in service.servers):
             yield "servers", "forwarding by route works at layer 4 alone; set ForceL4, or forward by nat"
         return
+    if service.address in ("0.0.0.0", "::"):
+        yield "address", f"{asked}, where a service has one address of its own"
     for name, why in needs_layer7(service):
         yield name, f"{why}, and {asked}; take one of the two away"
     if service.protocol == "udp":
@@ -143,6 +146,22 @@ def _server_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
             )
     if service.standby_address and (":" in service.standby_address) != (":" in service.address):
         yield "standby_address", "it is of another address family than the service, which only layer 7 can join"
+
+
+def _gateway_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
+    """Why a service cannot have that gateway of its own."""
+    if not service.default_gateway:
+        return
+    if service.is_sub:
+        yield "default_gateway", "a sub-service answers by way of its parent; give the gateway to that"
+    elif (":" in service.default_gateway) != (":" in service.address):
+        yield "default_gateway", f"it is of another address family than the service at {service.address}"
+    elif service.address in ("0.0.0.0", "::"):
+        yield "default_gateway", "a service on every address has no address that its answers could be known by"
+    elif service.wildcard:
+        yield "default_gateway", "a service of the wildcard port has no port that its answers could be known by"
+    elif service.servers and all(server.forward == "route" for server in service.servers):
+        yield "default_gateway", "with forwarding by route, answers go past this host; set the gateway on real servers"
 
 
 def needs_counting(service: VirtualService) -> str:

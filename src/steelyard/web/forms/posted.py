@@ -173,14 +173,23 @@ def value_of(declared: Declared, text: str) -> Any:
     return text.strip() if setting.pattern is not None or setting.pattern_says is not None else text
 
 
+#: stands before a page that is no text, so that it is told from one that is
+_ENCODED = "data:;base64,"
+
+
 def _page_text(encoded: str) -> str:
     try:
-        return base64.b64decode(encoded, validate=True).decode("utf-8")
+        text = base64.b64decode(encoded, validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
-        return encoded
+        return _ENCODED + encoded
+    # browsers send every end of a line in one way, so a page with several kinds would come back as another
+    mixed = "\r" in text and text.replace("\r\n", "\n").replace("\n", "\r\n") != text
+    return _ENCODED + encoded if mixed or text.startswith(_ENCODED) else text
 
 
 def _page_value(text: str) -> str:
+    if text.startswith(_ENCODED):
+        return text.removeprefix(_ENCODED)
     return base64.b64encode(text.encode("utf-8", "replace")).decode("ascii") if text else ""
 
 

@@ -111,7 +111,7 @@ async def remove(visit: Visit) -> Response:
 
 ROUTES = [
     page("/cipher-sets", show_list, name="cipher-sets"),
-    page("/cipher-sets/add", add, name="add-cipher-set", belongs="cipher-sets", methods=BOTH),
+    page("/add/cipher-set", add, name="add-cipher-set", belongs="cipher-sets", methods=BOTH),
     page("/cipher-sets/{name}", show_one, name="cipher-set", belongs="cipher-sets", methods=BOTH),
     page("/cipher-sets/{name}/remove", remove, name="remove-cipher-set", belongs="cipher-sets", methods=BOTH),
 ]

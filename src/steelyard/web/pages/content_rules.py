@@ -280,7 +280,7 @@ async def remove(visit: Visit) -> Response:
 
 ROUTES = [
     page("/content-rules", show_list, name="content-rules"),
-    page("/content-rules/add", add, name="add-content-rule", belongs="content-rules", methods=BOTH),
+    page("/add/content-rule", add, name="add-content-rule", belongs="content-rules", methods=BOTH),
     page("/content-rules/{name}", modify, name="content-rule", belongs="content-rules", methods=BOTH),
     page("/content-rules/{name}/remove", remove, name="remove-content-rule", belongs="content-rules", methods=BOTH),
 ]

@@ -119,7 +119,7 @@ async def remove(visit: Visit) -> Response:
 
 ROUTES = [
     page("/ldap-endpoints", show_list, name="ldap"),
-    page("/ldap-endpoints/add", add, name="add-ldap-endpoint", belongs="ldap", methods=BOTH),
+    page("/add/ldap-endpoint", add, name="add-ldap-endpoint", belongs="ldap", methods=BOTH),
     page("/ldap-endpoints/{name}", modify, name="ldap-endpoint", belongs="ldap", methods=BOTH),
     page("/ldap-endpoints/{name}/remove", remove, name="remove-ldap-endpoint", belongs="ldap", methods=BOTH),
 ]

@@ -182,7 +182,7 @@ async def arrange_rule(visit: Visit) -> Response:
 ROUTES = [
     page("/limits", show, name="limits", methods=BOTH),
     page("/limits/clients", change_client, name="client-limit", methods=("POST",)),
-    page("/limits/rules/add", add_rule, name="add-limit-rule", belongs="limits", methods=BOTH),
+    page("/add/limit-rule", add_rule, name="add-limit-rule", belongs="limits", methods=BOTH),
     page("/limits/rules/{name}", modify_rule, name="limit-rule", belongs="limits", methods=BOTH),
     page("/limits/rules/{name}/arrange", arrange_rule, name="arrange-limit-rule", methods=("POST",)),
 ]

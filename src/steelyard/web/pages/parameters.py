@@ -93,6 +93,13 @@ PAGES: tuple[ParameterPage, ...] = (
         "network",
         sub="What holds for the connections of all services",
     ),
+    ParameterPage(
+        "admin-access",
+        "/admin-access",
+        "Admin WUI Access",
+        "administration",
+        sub="Sessions of this interface",
+    ),
 )
 
 

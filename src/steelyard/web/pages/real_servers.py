@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.responses import Response
@@ -44,6 +45,7 @@ _SLOT_PARTS = (
     Part("check", "Health check", ("follow",), open=False),
 )
 _SHOWN_CHECKS = 20
+_SHOWN_MACHINES, _SHOWN_PLACES = 200, 8
 
 
 def _server(visit: Visit) -> tuple[VirtualService, RealServer]:
@@ -271,46 +273,58 @@ async def checks(visit: Visit) -> Response:
 
 @dataclass(frozen=True)
 class Machine:
-    """One address with everything it serves."""
+    """One address with everything it serves; `shown` are the first of its places with their states."""
 
     address: str
     name: str
-    places: tuple[tuple[VirtualService, RealServer, ServerState], ...]
-    connections: int
+    places: tuple[tuple[VirtualService, RealServer], ...]
+    shown: tuple[tuple[VirtualService, RealServer, ServerState], ...] = ()
+    connections: int = 0
 
     @property
     def enabled(self) -> int:
         """In how many places it is enabled."""
-        return sum(server.enabled for _, server, _ in self.places)
+        return sum(server.enabled for _, server in self.places)
 
 
-def machines(visit: Visit, wanted: str, counters: Mapping[tuple[int, int], TrafficCounters]) -> list[Machine]:
-    """Every machine whose address or name, or a service of which, holds the text."""
-    configuration, states = visit.snapshot.configuration, visit.appliance.states()
-    by_address: dict[str, list[tuple[VirtualService, RealServer, ServerState]]] = {}
+def machines(configuration: Configuration, wanted: str) -> list[Machine]:
+    """Every machine whose address or name, or a service of which, holds the text; in the order of addresses."""
+    by_address: dict[str, list[tuple[VirtualService, RealServer]]] = {}
     for service in configuration.services.values():
-        if not service.servers:
-            continue
-        known = states[service.index].servers
         for server in service.servers:
-            state = known.get(server.index) or ServerState(server.index, "Down", "not checked yet")
-            by_address.setdefault(server.address, []).append((service, server, state))
-    none = TrafficCounters()
+            by_address.setdefault(server.address, []).append((service, server))
     found = []
     for address, places in by_address.items():
-        name = next((server.dns_name for _, server, _ in places if server.dns_name), "")
-        words = f"{address} {name} {' '.join(service.title for service, _, _ in places)}".lower()
-        if wanted.lower() in words:
-            open_now = sum(counters.get((s.index, r.index), none).active_connections for s, r, _ in places)
-            found.append(Machine(address, name, tuple(places), open_now))
-    return sorted(found, key=lambda one: tuple(part.zfill(5) for part in one.address.replace(":", ".").split(".")))
+        name = next((server.dns_name for _, server in places if server.dns_name), "")
+        fits = wanted in address or wanted in name.lower()
+        if fits or any(wanted in service.title.lower() for service, _ in places):
+            found.append(Machine(address, name, tuple(places)))
+    return sorted(found, key=lambda one: (ip_address(one.address).version, int(ip_address(one.address))))
+
+
+def _seen(visit: Visit, machine: Machine, counters: Mapping[tuple[int, int], TrafficCounters]) -> Machine:
+    """With the states and connections of this moment."""
+    states, none = visit.appliance.states(), TrafficCounters()
+    shown = tuple(
+        (
+            service,
+            server,
+            states[service.index].servers.get(server.index) or ServerState(server.index, "Down", "not checked yet"),
+        )
+        for service, server in machine.places[:_SHOWN_PLACES]
+    )
+    open_now = sum(counters.get((s.index, r.index), none).active_connections for s, r in machine.places)
+    return replace(machine, shown=shown, connections=open_now)
 
 
 async def show_machines(visit: Visit) -> Response:
     """Enable or disable each machine in all its services."""
     wanted = visit.query("q").strip()
-    found = machines(visit, wanted, (await visit.appliance.statistics()).servers)
-    return visit.render("real_servers.html", {"machines": found[:500], "more": max(0, len(found) - 500), "q": wanted})
+    found = machines(visit.snapshot.configuration, wanted.lower())
+    counters = (await visit.appliance.statistics()).servers
+    rows = [_seen(visit, one, counters) for one in found[:_SHOWN_MACHINES]]
+    more = max(0, len(found) - _SHOWN_MACHINES)
+    return visit.render("real_servers.html", {"machines": rows, "total": len(found), "more": more, "q": wanted})
 
 
 async def set_machine(visit: Visit) -> Response:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
 
+from steelyard.health.weight_status import WeightStatus
 from steelyard.model.commands import (
+    AddRedirector,
     AddService,
     AttachRule,
     Command,
@@ -21,11 +24,13 @@ from steelyard.model.commands import (
 from steelyard.model.commands.attachments import LISTS, MEMBER_TYPES
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import DEFAULT_RULE, RULE_TYPES
+from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
+from steelyard.model.virtual_service.checks import CHECK_TYPES
 from steelyard.model.virtual_service.effect import without_effect
-from steelyard.observe.statistics import Statistics, TrafficCounters
+from steelyard.observe.statistics import TrafficCounters
 from steelyard.observe.status import ServerState, ServiceState
 from steelyard.web.confirming import Question, confirmed
 from steelyard.web.editing import Changes, Drawn, Editor, Outlook, Part, edited
@@ -33,6 +38,8 @@ from steelyard.web.forms.field import Offer
 from steelyard.web.frame import Visit, page
 from steelyard.web.service_form import offers_for, service_editor, thought, values_of
 
+#: schedules under which weights move by themselves
+_MOVING = frozenset({"adaptive", "sdn-adaptive", "dl"})
 _LIST_TITLES: Mapping[str, str] = {
     "pre_rules": "Content matching rules",
     "request_rules": "HTTP header and URL rules for requests",
@@ -49,6 +56,8 @@ class MemberRow:
     state: ServerState
     counters: TrafficCounters
     sub: VirtualService | None = None
+    #: what it counts as now, where weights move
+    weight: WeightStatus | None = None
 
     @property
     def address(self) -> str:
@@ -77,10 +86,14 @@ def properties_title(service: VirtualService, layer: int) -> str:
     return f"Properties for {where} (Id:{service.index}) - Operating at Layer {layer}"
 
 
-def member_rows(
-    configuration: Configuration, service: VirtualService, state: ServiceState, statistics: Statistics
-) -> list[MemberRow]:
-    """The members of a service with their states and counters."""
+async def member_rows(visit: Visit, service: VirtualService, state: ServiceState) -> list[MemberRow]:
+    """The members of a service with their states, counters and weights of this moment."""
+    configuration, statistics = visit.snapshot.configuration, await visit.appliance.statistics()
+    weights: Mapping[int, WeightStatus] = {}
+    if service.schedule in _MOVING:
+        with suppress(SteelyardError):
+            # the checking process may be about to start again; the configured weights are shown then
+            weights = await visit.appliance.weights(service.index)
     none = TrafficCounters()
     rows = []
     for member in service.members:
@@ -91,6 +104,7 @@ def member_rows(
                 known or ServerState(member.index, "Down", "not checked yet"),
                 statistics.servers.get((service.index, member.index), none),
                 configuration.services.get(member.service) if isinstance(member, Slot) else None,
+                weights.get(member.index),
             )
         )
     return rows
@@ -132,13 +146,14 @@ async def show(visit: Visit) -> Response:
         "service": service,
         "state": state,
         "title": properties_title(service, state.layer.number),
-        "rows": member_rows(configuration, service, state, statistics),
+        "rows": await member_rows(visit, service, state),
         "counters": statistics.services.get(index, TrafficCounters()),
         "parent": configuration.services.get(service.parent),
         "slot": slot,
         "subs_of": service.slots,
         "rule_lists": rule_lists(configuration, service),
         "rule_types": RULE_TYPES,
+        "check_types": CHECK_TYPES,
         "rules": configuration.rules,
         "access": configuration.access_lists.get(index),
         "here": here,
@@ -154,8 +169,7 @@ async def show(visit: Visit) -> Response:
 async def members(visit: Visit) -> Response:
     """The members as they are now, which the page asks for every few seconds."""
     index: int = visit.request.path_params["index"]
-    configuration = visit.snapshot.configuration
-    service = configuration.service(index)
+    service = visit.snapshot.configuration.service(index)
     statistics = await visit.appliance.statistics()
     state = visit.appliance.states()[index]
     return visit.render(
@@ -163,7 +177,7 @@ async def members(visit: Visit) -> Response:
         {
             "service": service,
             "state": state,
-            "rows": member_rows(configuration, service, state, statistics),
+            "rows": await member_rows(visit, service, state),
             "counters": statistics.services.get(index, TrafficCounters()),
         },
     )
@@ -301,6 +315,17 @@ async def remove(visit: Visit) -> Response:
     return await confirmed(visit, RemoveService(index), question)
 
 
+async def redirect_to(visit: Visit) -> Response:
+    """Make a service on another port of the same address that sends clients here; its page follows."""
+    index: int = visit.request.path_params["index"]
+    port = visit.field("port", "80")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
+        raise OperatorError(f"{port[:20]!r} is no port", field="port", allowed="1 to 65535", remedy="Give the port")
+    outcome = await visit.execute(AddRedirector(index, int(port)))
+    visit.session.say(f"Redirector made: revision {outcome.revision} is in effect.")
+    return visit.go("service", index=outcome.key)
+
+
 # ------------------------------------------------------------------------------------------------------------- rules
 
 
@@ -338,6 +363,7 @@ ROUTES = [
     page("/virtual-services/{index:int}", show, name="service", belongs="services", methods=BOTH),
     page("/virtual-services/{index:int}/members", members, name="service-members", belongs="services", touch=False),
     page("/virtual-services/{index:int}/copy", duplicate, name="copy-service", belongs="services", methods=BOTH),
+    page("/virtual-services/{index:int}/redirector", redirect_to, name="add-redirector", methods=("POST",)),
     page("/virtual-services/{index:int}/remove", remove, name="remove-service", belongs="services", methods=BOTH),
     page("/virtual-services/{index:int}/rules", change_rules, name="service-rules", methods=("POST",)),
 ]

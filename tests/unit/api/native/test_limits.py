@@ -36,7 +36,7 @@ async def test_limiting_rules(api: httpx.AsyncClient) -> None:
 async def test_global_limits_are_parameters(api: httpx.AsyncClient) -> None:
     done = await api.patch("/parameters/limits", json={"client_connections": 7, "answer": 1})
     assert done.json()["object"]["client_connections"] == 7
-    assert (await api.patch("/parameters/limits", json={"logging": True})).status_code == 422
+    assert (await api.patch("/parameters/limits", json={"fail_on_rate_limit": True})).status_code == 422
 
 
 LIMITS: dict[str, Any] = {

@@ -43,7 +43,7 @@ class Host:
     loaded: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("expire_nodest_conn", "expire_quiescent_template", "conn_reuse_mode", "conntrack"):
+        for name in ("expire_nodest_conn", "expire_quiescent_template", "conn_reuse_mode", "snat_reroute", "conntrack"):
             (self.directory / name).write_text("0\n")
 
     def driver(self) -> IpvsDriver:

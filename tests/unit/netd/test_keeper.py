@@ -1,0 +1,245 @@
+"""What `steelyard-netd` does with plans: whole ones, changes, refusals, crashes, and what waits to be confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from steelyard.engines.netlink.fake import FakeNetwork
+from steelyard.engines.netlink.steps import AddAddress, Step
+from steelyard.model.errors import ConflictError, EngineRefused, HostLacks
+from steelyard.netd.files import NetdFiles
+from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
+from steelyard.netd.layer4 import Layer4
+from steelyard.plan.kernel import KernelChange, KernelPlan
+from steelyard.plan.network import HeldAddress, HostNetwork, Link, NetworkPlan
+
+
+class Names:
+    """Host names in memory; `fails` makes the next write fail."""
+
+    def __init__(self) -> None:
+        self.applied: list[HostNetwork] = []
+        self.fails = False
+        self.cleared = False
+
+    def apply(self, wanted: HostNetwork) -> tuple[str, ...]:
+        if self.fails:
+            raise HostLacks("no file", lacks="a file", remedy="none")
+        self.applied.append(wanted)
+        return ()
+
+    def clear(self) -> None:
+        self.cleared = True
+
+
+class Refusing(FakeNetwork):
+    """Refuses to add one address."""
+
+    refused = ""
+
+    def run(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if isinstance(step, AddAddress) and step.address == self.refused:
+                raise EngineRefused(f"The kernel refused to {step}", words="no")
+            super().run([step])
+
+
+class Rig:
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        self.network = Refusing("eth0")
+        self.network.foreign("eth0", "192.0.2.1/24")
+        self.names = Names()
+        self.now = 1000.0
+        self.keeper = self.made()
+
+    def made(self) -> Keeper:
+        """A new process on the same files and the same kernel."""
+        keeper = Keeper(self.network, Layer4({}), self.names, NetdFiles(self.directory), clock=lambda: self.now)
+        keeper.start()
+        self.keeper = keeper
+        return keeper
+
+    def addresses(self) -> list[str]:
+        return sorted(one.address for one in self.network.read().addresses)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def plan(*held: str, own: Sequence[str] | None = None, **more: object) -> KernelPlan:
+    host = None if own is None else HostNetwork(links={"eth0": Link(name="eth0", addresses=tuple(own))})
+    network = NetworkPlan(held={one: HeldAddress(address=one, interface="eth0") for one in held}, host=host)
+    return KernelPlan(network=network.model_copy(update=more))
+
+
+def change(new: KernelPlan) -> KernelChange:
+    return KernelChange(network=new.network)
+
+
+def test_a_change_stands_on_what_is_in_force(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50"), "a")
+    rig.keeper.change("a", change(plan("192.0.2.51")), "b")
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.51"]
+    for base in ("a", "", "nonsense"):
+        with pytest.raises(UnknownBase):
+            rig.keeper.change(base, change(plan()), "c")
+        with pytest.raises(UnknownBase):
+            rig.keeper.check(base, change(plan()))
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.51"] and rig.keeper.generation == "b"
+    assert rig.keeper.check("b", change(plan("192.0.2.51", "192.0.2.52"))) == ("add address 192.0.2.52/32 to eth0",)
+
+
+def test_neighbours_are_told_of_a_new_address_three_times_and_not_of_one_that_has_gone(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", "192.0.2.51"), "a")
+    assert rig.network.announced == ["192.0.2.50", "192.0.2.51"]
+    rig.keeper.change("a", change(plan("192.0.2.51")), "b")
+    while rig.keeper.announce():
+        pass
+    assert rig.network.announced.count("192.0.2.51") == 3 and rig.network.announced.count("192.0.2.50") == 1
+
+
+def test_a_refusal_leaves_everything_as_it_was_also_on_disk(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50"), "a")
+    rig.network.refused = "192.0.2.60"
+    for attempt in (
+        lambda: rig.keeper.change("a", change(plan("192.0.2.55", "192.0.2.60")), "b"),
+        lambda: rig.keeper.replace_plan(plan("192.0.2.55", "192.0.2.60"), "b"),
+    ):
+        with pytest.raises(EngineRefused, match="refused to add address"):
+            attempt()
+        assert rig.addresses() == ["192.0.2.1", "192.0.2.50"]
+    assert (rig.keeper.generation, rig.made().generation) == ("a", "a")
+    rig.names.fails = True
+    with pytest.raises(HostLacks):
+        rig.keeper.replace_plan(plan("192.0.2.55", own=["192.0.2.1/24"]), "c")
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.50"]
+
+
+def test_after_a_crash_it_goes_on_from_its_files(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50"), "a")
+    for number in range(5):
+        base = rig.keeper.generation
+        rig.keeper.change(base, change(plan(f"192.0.2.{60 + number}")), f"b{number}")
+    rig.network = Refusing("eth0")  # the host has started anew and has nothing
+    assert rig.made().generation == "b4"
+    assert rig.addresses() == ["192.0.2.64"]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 100])
+def test_a_line_that_was_cut_off_was_never_acknowledged(rig: Rig, cut: int) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50"), "a")
+    rig.keeper.change("a", change(plan("192.0.2.51")), "b")
+    file = rig.directory / "plan.jsonl"
+    file.write_bytes(file.read_bytes()[:-cut])
+    assert rig.made().generation == "a"
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.50"]
+    rig.keeper.change("a", change(plan("192.0.2.52")), "c")
+    assert rig.made().generation == "c" and rig.addresses() == ["192.0.2.1", "192.0.2.52"]
+
+
+def test_nonsense_in_the_files_is_left_out(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50"), "a")
+    for name in ("plan.jsonl", "standings.json", "network.json"):
+        (rig.directory / name).write_text('{"generation": 7, "plan": {"layer4": 3}}\n')
+    keeper = rig.made()
+    assert keeper.generation == "" and keeper.status().undone == ""
+
+
+def test_files_are_for_nobody_else(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", own=["192.0.2.1/24"]), "a", 30)
+    assert {oct(one.stat().st_mode & 0o777) for one in rig.directory.iterdir()} == {"0o600"}
+
+
+def test_a_change_of_the_hosts_network_goes_back_unless_it_is_confirmed(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", own=["192.0.2.1/24"]), "a")
+    rig.keeper.change("a", change(plan("192.0.2.50", own=["192.0.2.2/24"])), "b", 60)
+    assert rig.addresses() == ["192.0.2.2", "192.0.2.50"] and rig.keeper.confirm_left() == 60
+    # a change of services meanwhile stays
+    rig.keeper.change("b", change(plan("192.0.2.51", own=["192.0.2.2/24"])), "c")
+    rig.now += 59
+    assert not rig.keeper.undo_overdue()
+    rig.now += 1
+    assert rig.keeper.undo_overdue() and rig.addresses() == ["192.0.2.1", "192.0.2.51"]
+    status = rig.keeper.status()
+    assert (status.undone, status.confirm_left, status.confirm_generation) == ("b", None, "")
+    # who does not know that it went back must not bring it again
+    for attempt in (
+        lambda: rig.keeper.replace_plan(plan(own=["192.0.2.2/24"]), "d"),
+        lambda: rig.keeper.change(rig.keeper.generation, change(plan(own=["192.0.2.2/24"])), "d"),
+    ):
+        with pytest.raises(HasGoneBack):
+            attempt()
+    assert rig.made().status().undone == "b"
+    rig.keeper.replace_plan(plan("192.0.2.51", own=["192.0.2.1/24"]), "d", knows_undone="b")
+    assert rig.keeper.status().undone == ""
+
+
+def test_confirmed_is_confirmed(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan(own=["192.0.2.1/24"]), "a")
+    rig.keeper.change("a", change(plan(own=["192.0.2.2/24"])), "b", 60)
+    with pytest.raises(ConflictError):
+        rig.keeper.confirm("a")
+    rig.keeper.confirm("b")
+    rig.now += 600
+    assert not rig.keeper.undo_overdue() and rig.made().confirm_left() is None
+    with pytest.raises(ConflictError):
+        rig.keeper.undo("b")
+
+
+def test_a_process_that_was_dead_at_that_moment_takes_it_back_when_it_starts(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan(own=["192.0.2.1/24"]), "a")
+    rig.keeper.change("a", change(plan(own=["192.0.2.2/24"])), "b", 60)
+    rig.now += 10
+    assert rig.made().confirm_left() == 50 and rig.addresses() == ["192.0.2.2"]
+    rig.now += 100
+    assert rig.made().status().undone == "b" and rig.addresses() == ["192.0.2.1"]
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_administrator_out(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan(own=["192.0.2.1/24"]), "a")
+    rig.keeper.change("a", change(plan(own=["192.0.2.2/24"])), "b", 60)
+    rig.now -= 100_000
+    assert rig.keeper.undo_overdue()
+
+
+def test_taking_the_network_over_as_it_is_needs_no_confirmation(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan(own=["192.0.2.1/24"]), "a", 60)
+    assert rig.keeper.confirm_left() is None
+    other = Rig(rig.directory / "other")
+    other.keeper.replace_plan(plan(own=["192.0.2.2/24"]), "a", 60)
+    assert other.keeper.confirm_left() == 60 and other.addresses() == ["192.0.2.1", "192.0.2.2"]
+    other.keeper.undo("a")
+    assert other.addresses() == ["192.0.2.1"]
+
+
+def test_clearing_removes_what_is_ours_and_nothing_else(rig: Rig) -> None:
+    rig.network.sysctls["ipv4/ip_forward"] = "0"
+    rig.keeper.replace_plan(
+        plan("192.0.2.50", own=["192.0.2.1/24", "192.0.2.9/24"], sysctls={"ipv4/ip_forward": "1"}), "a"
+    )
+    assert rig.network.sysctls["ipv4/ip_forward"] == "1"
+    rig.keeper.clear()
+    assert rig.addresses() == ["192.0.2.1"] and rig.network.sysctls["ipv4/ip_forward"] == "0" and rig.names.cleared
+    assert rig.made().generation == "" and rig.addresses() == ["192.0.2.1"]
+
+
+def test_a_parameter_of_the_kernel_gets_its_old_value_back(rig: Rig) -> None:
+    rig.network.sysctls["ipv4/ip_forward"] = "0"
+    rig.keeper.replace_plan(plan(sysctls={"ipv4/ip_forward": "1"}), "a")
+    rig.made()
+    rig.keeper.replace_plan(plan(), "b")
+    assert rig.network.sysctls["ipv4/ip_forward"] == "0"
+
+
+def test_what_others_have_removed_of_ours_comes_back(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50"), "a")
+    rig.network._addresses.pop(("eth0", "192.0.2.50", 32))
+    rig.keeper.repair()
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.50"]
