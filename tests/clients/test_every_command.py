@@ -84,6 +84,9 @@ ELSEWHERE = {
     ),
     # what they answer is the host's
     *("showroute", "gethosts"),
+    # these change the host, in a network namespace of its own
+    *("modiface", "addadditional", "deladditional", "createbond", "addbond", "delbond", "unbond"),
+    *("addvlan", "delvlan", "addroute", "delroute", "addhostsentry", "delhostsentry"),
     "backupcert",
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
     # these need an authority
@@ -321,7 +324,7 @@ NOT_BUILT = [
     "adddomain", "showdomain",
     "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore",
     "reboot", "shutdown",
-    "installpatch", "modiface", "addroute", "listfqdns", "addfqdn", "logging/ping",
+    "installpatch", "addvxlan", "listfqdns", "addfqdn", "logging/ping",
     "tcpdump", "addowaspcustomrule", "getwafsettings",
     "cluster/status",
 ]

@@ -132,11 +132,11 @@ class Rig:
 
     def _add_and_clean(self, command: AddService, wait: bool | None) -> Outcome:
         """The new service comes first: with the number of one that goes it would get its persistence records too."""
-        self._left = False
         old = set(self.started.appliance.snapshot().configuration.services)
         outcome = self._execute(Batch([command, *self._cleaning()]), wait)
+        self._left = False
         (added,) = set(self.started.appliance.snapshot().configuration.services) - old
-        return replace(outcome, key=added)
+        return replace(outcome, preview=replace(outcome.preview, key=added))
 
     def _execute(self, command: Command, wait: bool | None) -> Outcome:
         appliance = self.started.appliance

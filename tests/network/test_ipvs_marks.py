@@ -113,6 +113,25 @@ def test_a_closed_service_resets_new_connections_and_keeps_open_ones(rig: Rig) -
     assert rig.client.ask(ONE, 80)
 
 
+@pytest.mark.parametrize(("unheard", "refusal"), [(False, ConnectionRefusedError), (True, TimeoutError)])
+def test_clients_of_an_access_list_are_refused_new_connections(rig: Rig, unheard: bool, refusal: type[OSError]) -> None:
+    """UDP is refused as a whole, since nothing in it says what is new."""
+    listed = {"refused": (("192.0.2.100", "192.0.2.109"),), "unheard": unheard}
+    call = MarkedService(CALLS, "udp", ONE, ((5060, 5060),), **listed)
+    rig.marks(lambda marks: marks.replace([web(), SIP]))
+    with rig.client.connect(ONE, 80) as open_one:
+        rig.marks(lambda marks: marks.change([web(), SIP], [web(**listed), call]))
+        with pytest.raises(refusal):
+            rig.client.ask(ONE, 80, timeout=0.3)
+        with pytest.raises(refusal):
+            rig.client.ask_udp(ONE, 5060, timeout=0.3)
+        open_one.sendall(b"?")
+        assert open_one.recv(100)
+    rig.client.ip("addr add 192.0.2.110/24 dev eth0")
+    assert rig.client.ask(ONE, 80, source="192.0.2.110")
+    rig.client.ip("addr del 192.0.2.110/24 dev eth0")
+
+
 def test_a_source_address_is_given_to_packets_of_the_service_alone(rig: Rig) -> None:
     rig.marks(lambda marks: marks.replace([web(source=TWO)]))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from steelyard.engines.capabilities import Capabilities
-from steelyard.model.access_list import EVERY_SERVICE
 from steelyard.model.cipher_set import members
 from steelyard.model.ciphers import works_with
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import HostLacks, OperatorError
+from steelyard.model.errors import HostLacks
 from steelyard.model.layer import layer_of
 from steelyard.model.virtual_service import VirtualService
 
@@ -24,23 +23,6 @@ def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities:
         if fresh or old.cipher_sets.get(name) is not new.cipher_sets.get(name):
             _ciphers(service, members(new.cipher_sets, name), capabilities)
     _limits(old, new, capabilities)
-    _access(old, new, capabilities)
-
-
-def _access(old: Configuration, new: Configuration, capabilities: Capabilities) -> None:
-    """IPVS knows no access lists, and what lets everybody in must not be called an access list."""
-    if not capabilities.ipvs or not new.access.enabled or not new.access_lists:
-        return
-    if (old.access, old.access_lists, old.services) == (new.access, new.access_lists, new.services):
-        return
-    for index, service in new.services.items():
-        listed = EVERY_SERVICE in new.access_lists or index in new.access_lists
-        if listed and layer_of(service, ipvs=True).carrier == "ipvs":
-            raise OperatorError(
-                f"{service.title} is carried by IPVS, which keeps no access list, and there is one that concerns it",
-                field="access_lists",
-                remedy="Empty the list, or give the service a schedule, persistence and forwarding that need no IPVS",
-            )
 
 
 def _service(service: VirtualService, capabilities: Capabilities) -> None:

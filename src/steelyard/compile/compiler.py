@@ -22,7 +22,7 @@ from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_s
 from steelyard.compile.health import compile_health_service, verdict_leaders
 from steelyard.compile.layer4.access import KernelAccess
 from steelyard.compile.layer4.service import compile_layer4, with_forwarding, with_spared
-from steelyard.compile.network.gateways import with_gateways
+from steelyard.compile.network.gateways import with_gateways, with_strict_routing
 from steelyard.compile.network.host import compile_network
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
@@ -163,9 +163,10 @@ class Compiler:
         """What the kernel must have. What came out the same stays the same object."""
         before = self._last_kernel
         in_kernel = [(one.service.index, one.layer4) for one in compiled if one.layer4 is not None]
+        by_ipvs = [one.service for one in compiled if one.layer4 is not None and one.layer4.driver == "ipvs"]
         layer4: dict[str, Layer4Service] = {}
         for service in self._kernel_access.applied(in_kernel, configuration):
-            made = with_spared(service, carried.services.values())
+            made = with_spared(service, (*carried.services.values(), *by_ipvs))
             known = before.layer4.get(made.key)
             layer4[made.key] = known if known is not None and (known is made or known == made) else made
         network = with_gateways(
@@ -173,6 +174,7 @@ class Compiler:
             ((one.service, 7 if one.layer4 is None else 4) for one in compiled),
             default_only=configuration.network.default_route_only,
         )
+        network = with_strict_routing(network, configuration.network.strict_routing)
         if before.network == network:
             network = before.network
         same = len(layer4) == len(before.layer4) and all(before.layer4.get(key) is one for key, one in layer4.items())

@@ -87,9 +87,15 @@ class NetworkParameters(Settings):
         bool, Setting("subnetorigin", _NETWORK, "Subnet Originating Requests", "", built=False)
     ] = True
     tcp_timestamps: Annotated[bool, Setting("tcptimestamp", _NETWORK, "Enable TCP Timestamps", "", built=False)] = False
-    strict_routing: Annotated[bool, Setting("routefilter", _NETWORK, "Enable Strict IP Routing", "", built=False)] = (
-        False
-    )
+    strict_routing: Annotated[
+        bool,
+        Setting(
+            "routefilter",
+            _NETWORK,
+            "Enable Strict IP Routing",
+            "Packets to an address of this host, a service's too, are taken only by the interface that has the address.",
+        ),
+    ] = False
     verify_servers: Annotated[
         bool,
         Setting(

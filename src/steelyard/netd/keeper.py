@@ -17,6 +17,7 @@ from steelyard.engines.layer4.contract import Record, ServiceTraffic
 from steelyard.engines.netlink.contract import NetworkKernel
 from steelyard.engines.netlink.reconcile import held_only, reconcile
 from steelyard.engines.netlink.steps import AddAddress, RemoveAddress, Step
+from steelyard.engines.nft.strict import NftStrictRouting, StrictRouting
 from steelyard.model.errors import ConflictError, EngineRefused, SteelyardError
 from steelyard.netd.files import Kept, NetdFiles, Notes, Pending
 from steelyard.netd.layer4 import Layer4
@@ -54,6 +55,7 @@ class Keeper:
         capabilities: Iterable[str] = (),
         pid: int = 0,
         clock: Callable[[], float] = time.time,
+        strict: StrictRouting | None = None,
     ) -> None:
         self._network = network
         self._layer4 = layer4
@@ -62,6 +64,7 @@ class Keeper:
         self._capabilities = tuple(sorted(capabilities))
         self._pid = pid
         self._clock = clock
+        self._strict = strict or NftStrictRouting()
         self.generation = ""
         self.plan = KernelPlan()
         self._notes = Notes()
@@ -87,6 +90,7 @@ class Keeper:
             self._go_back(self._notes.pending)
         self._attempt("network", lambda: self._settle(before, self.plan.network))
         self._attempt("names", lambda: self._write_names(self.plan.network))
+        self._attempt("strict", lambda: self._set_strict(self.plan.network, self.plan.network))
         self._attempt("layer4", lambda: self._layer4.start(self.plan.layer4, kept.standings, self._notes.drivers))
 
     def _before(self) -> NetworkPlan:
@@ -175,6 +179,7 @@ class Keeper:
                 self._run(steps)
             self._set_sysctls(new.network)
             self._write_names(new.network)
+            self._set_strict(old.network, new.network)
         self._layer4.apply(change.layer4)
         return differed
 
@@ -184,6 +189,7 @@ class Keeper:
             self._settle(refused.network, old.network)
             self._set_sysctls(old.network)
             self._write_names(old.network)
+            self._set_strict(refused.network, old.network)
         except SteelyardError as failure:
             self._problems["network"] = f"The previous network could not be put back: {failure.message}"
             log.error("%s", failure.details())
@@ -225,6 +231,11 @@ class Keeper:
         for name, value in before.items():
             if name not in wanted.sysctls:
                 self._network.set_sysctl(name, value)
+
+    def _set_strict(self, before: NetworkPlan, wanted: NetworkPlan) -> None:
+        """Only those who ask for it, or have had it, need nftables."""
+        if before.strict or wanted.strict:
+            self._strict.set(wanted.strict)
 
     def _forget_sysctls(self, wanted: NetworkPlan) -> None:
         left = {name: value for name, value in self._notes.sysctls.items() if name in wanted.sysctls}
@@ -371,6 +382,7 @@ class Keeper:
         for name, value in self._notes.sysctls.items():
             self._network.set_sysctl(name, value)
         self._names.clear()
+        self._set_strict(self.plan.network, nothing)
         self.plan, self.generation = KernelPlan(), ""
         self._files.save_plan("", self.plan)
         self._save_notes(Notes())

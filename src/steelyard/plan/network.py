@@ -176,6 +176,8 @@ class NetworkPlan(_Frozen):
     rules: dict[str, Rule] = Field(default_factory=dict)
     #: below /proc/sys/net, by path with slashes: "ipv4/ip_forward"; put back when it is wanted no more
     sysctls: dict[str, str] = Field(default_factory=dict)
+    #: packets to an address of this host come in by the interface that has it, or not at all
+    strict: bool = False
 
     @model_validator(mode="after")
     def _keyed(self) -> Self:

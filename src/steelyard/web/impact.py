@@ -37,7 +37,7 @@ def effects(before: Configuration, preview: Preview, statistics: Statistics) -> 
     others = len(before.services) - len(touched)
     open_now = sum(each.active_connections for each in statistics.services.values())
     if preview.reload:
-        going_on = f"; {plural(open_now, 'open connection')} of all services go on" if open_now else ""
+        going_on = f"; {plural(open_now, 'open connection')} of all services stay open" if open_now else ""
         first = Effect("calm", f"HAProxy is reloaded once, without losing a connection{going_on}")
     elif preview.operations:
         first = Effect(
@@ -67,15 +67,13 @@ def _services(before: Configuration, after: Configuration, statistics: Statistic
 
 
 def _removed(old: VirtualService, counters: TrafficCounters) -> Effect:
-    clients = counters.active_connections
+    """HAProxy's old worker serves what is open to its end (2.6 and 2.8, tried); records are nobody's any more."""
     held = (
-        f", {plural(counters.persistence_entries, 'persistence record')} are forgotten"
+        f"; {plural(counters.persistence_entries, 'persistence record')} forgotten"
         if (counters.persistence_entries)
         else ""
     )
-    if clients:
-        return Effect("loss", f"{old.title} is gone: no new connections, {plural(clients, 'open one')} end{held}")
-    return Effect("notice", f"{old.title} is gone; nobody is connected to it now{held}")
+    return Effect("loss", f"{old.title} takes no new connections: it is gone; {_go_on(counters)}{held}")
 
 
 def _changed(
@@ -106,7 +104,9 @@ def _where(service: VirtualService) -> str:
 def _go_on(counters: TrafficCounters) -> str:
     if not counters.active_connections:
         return "nobody is connected now"
-    return f"{plural(counters.active_connections, 'open connection')} go on until they end"
+    if counters.active_connections == 1:
+        return "1 open connection goes on until it ends"
+    return f"{counters.active_connections:,} open connections go on until they end"
 
 
 def _servers(
@@ -130,7 +130,7 @@ def _servers(
 
 def _out_of_service(configuration: Configuration, service: VirtualService, server: RealServer, open_now: int) -> str:
     drain = configuration.layer7.drain_time
-    has = f"{plural(open_now, 'open connection')} go on" if open_now else "it has no connection now"
+    has = _go_on(TrafficCounters(active_connections=open_now)) if open_now else "it has no connection now"
     if service.persistence != "none" and drain:
         return f"{_name(server)} drains: clients it knows may come for {duration(drain)} more, no others; {has}"
     return f"{_name(server)} gets no new connections; {has}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: "/accessv2" is a prefix with anything behind it, and LoadMaster's own pages begin with "/progs"
-_OF_PROGRAMS = ("/access", "/api/", "/metrics", "/progs/")
+_OF_PROGRAMS = ("/access/", "/accessv2", "/api/", "/metrics", "/progs/")
 
 
 def by_path(programs: ASGIApp, people: ASGIApp) -> ASGIApp:

@@ -7,7 +7,7 @@ but a few rows are as they were.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class Member:
 
     index: int
     label: str
+    #: with the port in any case
+    full: str
     #: of the sub-service; 0 for a real server
     sub: int = 0
 
@@ -59,10 +61,18 @@ class Row:
         return "L4" if self.service.force_l4 else "L7"
 
 
-def label_of(server: RealServer, port: int) -> str:
-    """The address of a real server, with its port where that is not the service's own."""
-    host = f"[{server.address}]" if ":" in server.address else server.address
-    return server.address if server.port == port else f"{host}:{server.port}"
+def _servers(servers: tuple[RealServer, ...]) -> Iterator[Member]:
+    """Real servers by their addresses alone, as LoadMaster shows them; with ports where one has several."""
+    several = len({server.address for server in servers}) < len(servers)
+    for server in servers:
+        full = f"[{server.address}]:{server.port}" if ":" in server.address else f"{server.address}:{server.port}"
+        yield Member(server.index, full if several else server.address, full)
+
+
+def _slots(service: VirtualService, subs: Mapping[int, VirtualService]) -> Iterator[Member]:
+    for slot in service.slots:
+        name = subs[slot.service].name or f"SubVS {slot.service}"
+        yield Member(slot.index, name, name, slot.service)
 
 
 class Rows:
@@ -99,10 +109,7 @@ class Rows:
 def _row(family: tuple[VirtualService, ...]) -> Row:
     service, *subs = family
     by_index = {sub.index: sub for sub in subs}
-    members = tuple(Member(server.index, label_of(server, service.port)) for server in service.servers) or tuple(
-        Member(slot.index, by_index[slot.service].name or f"SubVS {slot.service}", slot.service)
-        for slot in service.slots
-    )
+    members = (*_servers(service.servers), *_slots(service, by_index))
     address = "" if service.is_sub else f"{service.host}:{service.port}"
     names = service.certificates if service.ssl_acceleration else ()
     sub_rows = tuple(_row((sub,)) for sub in subs)
@@ -114,7 +121,7 @@ def _row(family: tuple[VirtualService, ...]) -> Row:
             str(service.index),
             *service.extra_ports,
             *names,
-            *(member.label for member in members),
+            *(member.full for member in members),
             *(sub.words for sub in sub_rows),
         )
     ).lower()

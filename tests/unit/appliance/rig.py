@@ -35,6 +35,9 @@ from steelyard.observe.edge_files import EdgeFiles
 from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.log import EventLog
+from steelyard.observe.host_figures import HostFigureReader
+from steelyard.observe.recording.file import RecordFile
+from steelyard.observe.recording.recorder import Recorder
 from steelyard.plan.health import HealthPlan, Service
 from steelyard.plan.operations import Release, SetHealth, SetState
 from steelyard.store.memory import MemoryStore
@@ -173,6 +176,7 @@ class Rig:
             dataplane=self.dataplane,
             host=self.host,
             collector=self.collector,
+            recorder=Recorder(RecordFile(Path(self.directory.name) / "statistics.db"), HostFigureReader()),
             edge_log=EdgeLog(Path("/nonexistent/edge.pipe"), EdgeFiles(Path("/nonexistent"))),
             announcer=Announcer(Bus(EventLog(Path(self.directory.name) / "events.db")), self.journal.secret),
             acme_hooks=Path(self.directory.name) / "acme-hooks",

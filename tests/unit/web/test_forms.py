@@ -1,4 +1,4 @@
-"""Forms of the settings catalogue: what is drawn and posted untouched is the same object; what is touched is a change."""
+"""Forms of the settings catalogue: drawn and posted untouched they are the same object; what is touched is a change."""
 
 from __future__ import annotations
 
@@ -179,9 +179,7 @@ def test_an_error_page_of_any_bytes_comes_back_untouched(page: bytes) -> None:
 
 
 def test_a_secret_is_never_drawn_stays_when_empty_and_can_be_taken_away() -> None:
-    field = Maker(EndpointForm, {name: "" for name in EndpointForm.declared()} | {"password": "hidden"}).field(
-        "password"
-    )
+    field = Maker(EndpointForm, dict.fromkeys(EndpointForm.declared(), "") | {"password": "hidden"}).field("password")
     assert field is not None and field.value == "" and "hidden" not in repr(field)
     held = {ORIGINAL: ['{"password":""}']}
     assert changes(EndpointForm, {**held, "password": [""]}) == {}

@@ -66,7 +66,7 @@ def test_a_row_says_what_loadmaster_says(browser: Browser) -> None:
     assert "192.0.2.10:81" in row
     assert "+4</span>" in row
     assert 'class="st up"' in row
-    assert re.search(r'class="rs up"[^>]*title="10.0.0.1: Up"', row), "the port is the service's own"
+    assert re.search(r'class="rs up"[^>]*title="10.0.0.1:81: Up">10\.0\.0\.1<', row)
     assert re.search(r'class="rs down"[^>]*title="10.0.0.2:8081: Down: connection refused"', row)
     assert re.search(r'class="st down"[^>]*title="no real server is available', page)
     assert "4 services" in page

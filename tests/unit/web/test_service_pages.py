@@ -44,7 +44,7 @@ def service(browser: Browser, index: int = 1) -> VirtualService:
     return browser.appliance.configuration.service(index)
 
 
-# ------------------------------------------------------------------------------------------------------------ modify
+# -------------------------------------------------------------------- modify
 
 
 def test_the_page_has_loadmasters_title_and_sections(browser: Browser) -> None:
@@ -171,7 +171,7 @@ def test_texts_of_operators_are_escaped(browser: Browser) -> None:
     assert "&lt;img" in page
 
 
-# ------------------------------------------------------------------------------------------------------ add and remove
+# -------------------------------------------------------------- add and remove
 
 
 def test_a_service_is_added_at_once(browser: Browser) -> None:
@@ -228,7 +228,7 @@ def test_a_service_that_is_gone_is_not_found(browser: Browser) -> None:
         assert browser.client.get(path).status_code == 404
 
 
-# -------------------------------------------------------------------------------------------------------- real servers
+# ---------------------------------------------------------------- real servers
 
 
 def test_a_real_server_is_added_and_the_form_is_ready_for_the_next(browser: Browser) -> None:
@@ -299,7 +299,7 @@ def test_a_machine_is_switched_off_in_all_its_services(browser: Browser) -> None
     assert all(one.servers[0].enabled for one in browser.appliance.configuration.services.values())
 
 
-# --------------------------------------------------------------------------------------------------- sub-services, rules
+# --------------------------------------------------------------------------------- sub-services, rules
 
 
 def test_sub_services_are_added_weighed_and_removed() -> None:

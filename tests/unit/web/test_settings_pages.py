@@ -23,7 +23,7 @@ def configured(browser: Browser) -> Configuration:
     return browser.appliance.configuration
 
 
-# ------------------------------------------------------------------------------------------------------- content rules
+# --------------------------------------------------------------- content rules
 
 
 def test_a_rule_is_made_changed_copied_and_removed(browser: Browser) -> None:
@@ -118,7 +118,7 @@ def test_the_tester_of_a_rule_on_its_page(browser: Browser) -> None:
     assert "is no header" in browser.get("/content-rules/it?target=/&client=192.0.2.1&headers=nonsense")
 
 
-# ----------------------------------------------------------------------------------------------------------- parameters
+# ------------------------------------------------------------------- parameters
 
 
 @pytest.mark.parametrize("name", [one.path for one in PAGES])
@@ -140,7 +140,7 @@ def test_parameters_are_changed(browser: Browser) -> None:
     assert 'id="error-interval"' in browser.send("/check-parameters", "review", interval="9999").text
 
 
-# --------------------------------------------------------------------------------------------------------- access lists
+# ----------------------------------------------------------------- access lists
 
 
 def test_access_lists_are_filled_asked_emptied(browser: Browser) -> None:
@@ -162,7 +162,7 @@ def test_access_lists_are_filled_asked_emptied(browser: Browser) -> None:
     assert "Nothing was changed. line 2: Invalid address: 300.1.1.1" in page
 
 
-# --------------------------------------------------------------------------------------------------------------- limits
+# ----------------------------------------------------------------------- limits
 
 
 def test_limits_of_all_of_clients_and_by_rule(browser: Browser) -> None:
@@ -184,7 +184,7 @@ def test_limits_of_all_of_clients_and_by_rule(browser: Browser) -> None:
     assert [(one.name, one.limit) for one in configured(browser).limit_entries.rules] == [("login", 7)]
 
 
-# ---------------------------------------------------------------------------------------------- cipher sets, directories
+# ------------------------------------------------------------ cipher sets, directories
 
 
 def test_cipher_sets_are_copied_ordered_and_removed(browser: Browser) -> None:

@@ -66,7 +66,7 @@ def compile_layer4(service: VirtualService, layer: Layer) -> Layer4Service:
 
 
 def with_spared(service: Layer4Service, services: Iterable[VirtualService]) -> Layer4Service:
-    """A service of the wildcard port leaves alone what others, which HAProxy carries, have on its address."""
+    """A service of the wildcard port leaves alone what others, which its driver does not carry, have on its address."""
     if not service.wildcard:
         return service
     at_layer7 = (

@@ -300,10 +300,11 @@ class IpvsDriver:
     def _mark(self, work: _Work, *, trial: bool = False) -> None:
         """The part of a change that the table of marks has in it."""
         after = {**self._marked, **work.marked}
+        changed = {key: one for key, one in work.marked.items() if self._marked.get(key) != one}
         try:
             if self._table_known:
-                old = [self._marked[key] for key in work.marked if key in self._marked]
-                self.marks.change(old, _present(work.marked), trial=trial)
+                old = [self._marked[key] for key in changed if key in self._marked]
+                self.marks.change(old, _present(changed), trial=trial)
             elif after:
                 self.marks.replace(_present(after), trial=trial)
         except EngineRefused as refusal:
@@ -376,6 +377,8 @@ def _marked(service: Layer4Service, want: Wanted) -> MarkedService:
         ports=() if service.ports == (ALL_PORTS,) else tuple((one.first, one.last) for one in service.ports),
         closed=not want.open,
         source=service.source_nat,
+        refused=tuple((one.first, one.last) for one in service.refused),
+        unheard=service.refuse_silently,
     )
 
 

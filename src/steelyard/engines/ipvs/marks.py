@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from steelyard.emit.ipvs.marks import MarkedService, changes, elements, removal, whole
+from steelyard.emit.ipvs.marks import MarkedService, changes, removal, whole
 from steelyard.engines.nft.library import Nftables
 from steelyard.model.errors import EngineRefused
 
@@ -38,11 +38,11 @@ class NftMarks:
 
     def replace(self, services: Iterable[MarkedService], *, trial: bool = False) -> None:
         """See `Marks.replace`."""
-        self._run(whole(elements(services)), trial)
+        self._run(whole(services), trial)
 
     def change(self, old: Iterable[MarkedService], new: Iterable[MarkedService], *, trial: bool = False) -> None:
         """See `Marks.change`."""
-        self._run(changes(elements(old), elements(new)), trial)
+        self._run(changes(old, new), trial)
 
     def remove(self) -> None:
         """See `Marks.remove`."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pyroute2 import IPRoute, NetlinkError
 
-from steelyard.engines.netlink.announce import announce
+from steelyard.engines.netlink.announce import Announcer
 from steelyard.engines.netlink.present import (
     HELD,
     HOST,
@@ -103,14 +103,15 @@ class LocalNetwork:
             return
         with _netlink() as netlink:
             found = {link.get_attr("IFLA_IFNAME"): link for link in netlink.get_links()}
-        for one in addresses:
-            link = found.get(one.interface)
-            if link is None:
-                continue
-            try:
-                announce(one.interface, link["index"], link.get_attr("IFLA_ADDRESS") or "", one.address)
-            except OSError as failure:
-                log.warning("neighbours on %s were not told of %s: %s", one.interface, one.address, failure)
+        with Announcer() as announcer:
+            for one in addresses:
+                link = found.get(one.interface)
+                if link is None:
+                    continue
+                try:
+                    announcer.announce(one.interface, link["index"], link.get_attr("IFLA_ADDRESS") or "", one.address)
+                except OSError as failure:
+                    log.warning("neighbours on %s were not told of %s: %s", one.interface, one.address, failure)
 
     def sysctl(self, name: str) -> str:
         """See `NetworkKernel.sysctl`."""

@@ -1,6 +1,7 @@
 """From what the kernel has to what a plan wants: the steps, in an order that never leaves a gap. Pure.
 
-New things come before old ones go: addresses before the routes that need them, a new gateway before the old one goes.
+Links that go leave first, for one that comes may need their tag or their ports. All else that is new comes before what
+is old goes: addresses before the routes that need them, a new gateway before the old one goes.
 What is removed carries our mark, or stood in the plan that was in force before: an interface's address that was there
 before Steelyard was asked to manage it goes when its operator takes it away, and not otherwise.
 """
@@ -41,6 +42,7 @@ def reconcile(present: Present, old: NetworkPlan, new: NetworkPlan) -> list[Step
     """The steps. `old` is the plan that was in force; an empty one when nothing is known of it."""
     wanted = _wanted(new, present)
     steps: list[Step] = []
+    steps += _fewer_links(present, old.host, new.host)
     steps += _links(present, new.host)
     steps += _more_addresses(present, wanted)
     steps += _first_addresses(present, new.host)
@@ -48,7 +50,6 @@ def reconcile(present: Present, old: NetworkPlan, new: NetworkPlan) -> list[Step
     steps += _fewer_rules(present, new)
     steps += _fewer_routes(present, old, new)
     steps += _fewer_addresses(present, old, new, wanted)
-    steps += _fewer_links(present, old.host, new.host)
     return steps
 
 

@@ -50,14 +50,14 @@ class Field:
     rows: int = 0
     required: bool = False
     choices: tuple[Choice, ...] = ()
+    #: every character counts
+    mono: bool = False
     wire: str = ""
     changed: bool = False
     before: str = ""
     barred: str = ""
     notice: str = ""
     error: Complaint | None = None
-    #: a name a program may find it by, when the page has several forms
-    id: str = ""
 
     @property
     def reasons(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

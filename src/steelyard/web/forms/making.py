@@ -14,9 +14,13 @@ from steelyard.web.forms.wording import in_words, plainly, range_of, unit_of
 
 Values = Mapping[str, Any]
 _NO_BARS = Bars()
+#: where each character counts
+_MONO = frozenset({"pattern", "replacement", "check_pattern", "check_url", "error_url", "adaptive_url", "address"})
 #: how pydantic says that a text is no number
 _NO_NUMBER = re.compile(r":? ?Input should be a valid integer.*$")
 _QUOTED = re.compile(r"^'([^']*)'")
+#: what an empty password field stands for, where there is one
+KEPT = "unchanged"
 _ROWS = {"area": 3, "lines": 4, "words": 4, "page": 8}
 
 
@@ -87,11 +91,12 @@ class Maker:
             value=text,
             unit=unit_of(declared),
             range="One a line." if widget == "lines" else range_of(declared),
-            default="" if declared.kind == "boolean" else _default(declared),
+            default=_default(declared, kept),
             max_length=setting.max_length,
             rows=max(_ROWS.get(widget, 0), min(text.count("\n") + 1, 16)) if widget in _ROWS else 0,
             required=not isinstance(declared.default, (str, int, tuple)),
             choices=choices,
+            mono=name in _MONO,
             wire=setting.wire or "",
             changed=changed,
             before=in_words(declared, value_of(declared, before)) if changed and not setting.secret else "",
@@ -132,9 +137,11 @@ def _offered(declared: Declared, text: str, offer: Offer) -> tuple[Choice, ...]:
     return first + tuple(Choice(value, label) for value, label in offer.choices if value not in picked)
 
 
-def _default(declared: Declared) -> str:
+def _default(declared: Declared, kept: Any) -> str:
     """What it is where nobody says anything; empty, none and 0 say nothing, the help says what these mean."""
-    if not isinstance(declared.default, (str, int, tuple)) or not declared.default or declared.setting.secret:
+    if declared.setting.secret:
+        return KEPT if kept else ""
+    if not isinstance(declared.default, (str, int, tuple)) or not declared.default or declared.kind == "boolean":
         return ""
     return in_words(declared, declared.default)
 
@@ -173,4 +180,4 @@ def complaints_of(
     return {}, complaint
 
 
-__all__ = ["Maker", "complaints_of"]
+__all__ = ["KEPT", "Maker", "complaints_of"]

@@ -30,7 +30,8 @@ _SEPARATORS = {",": r"[,\s]+", ":": r"[:\s]+", " ": r"\s+"}
 WORDS = frozenset({"allowed_hosts", "allowed_directories", "excluded_directories"})
 #: sums with the meaning of their parts
 BITS: Mapping[str, Mapping[int, str]] = {"esp_logs": {1: "User Access", 2: "Security", 4: "Connection"}}
-_LONG = 400
+#: characters; longer texts are written on several lines
+_LONG = 1100
 
 
 def widget_of(declared: Declared, *, offered: bool = False) -> Widget:

@@ -21,6 +21,7 @@ from steelyard.observe.recording.tiers import FINEST
 from steelyard.observe.status import ServerState, ServiceState
 from steelyard.web.frame import Site, Visit, page
 from steelyard.web.live import Topic, Value, Values
+from steelyard.web.looking import every_state
 from steelyard.web.traffic import Traffic, together
 from steelyard.web.wording import duration, kilobytes, look, plural, scaled, thousands
 
@@ -60,10 +61,9 @@ class _Home:
         self._traffic = Traffic()
 
     async def values(self, site: Site) -> Values:
-        snapshot = site.appliance.snapshot()
-        configuration = snapshot.configuration
-        states = dict(site.appliance.states())
         await self._traffic.look(site.appliance)
+        snapshot, states = await every_state(site.appliance)
+        configuration = snapshot.configuration
         top = [service for service in configuration.services.values() if not service.is_sub]
         rate = together([self._traffic.of(service.index) for service in top])
         figures = await site.appliance.host_figures()

@@ -64,7 +64,7 @@ def _editor(visit: Visit, endpoint: LdapEndpoint | None) -> Editor:
     if endpoint is None:
         values: dict[str, Any] = {name: one.default for name, one in declared.items()} | {"name": ""}
     else:
-        values = {name: getattr(endpoint, name, "") for name in declared}
+        values = {name: getattr(endpoint, name, "") for name in declared} | {"password": endpoint.password_key}
     done = visit.url("ldap")
     return Editor(
         model=EndpointForm,

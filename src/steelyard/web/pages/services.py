@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from steelyard.observe.status import ServiceState
 from steelyard.web.frame import Site, Visit, page
 from steelyard.web.live import Topic, Value, Values
+from steelyard.web.looking import every_state
 from steelyard.web.service_list import FALLING, ORDERS, Row, Rows, Seen, chosen, ordered
 from steelyard.web.traffic import Traffic
 from steelyard.web.wording import bits, look
@@ -30,12 +32,13 @@ class _List:
     async def look(self, site: Site) -> list[Seen]:
         """Every row as it is now."""
         await self._traffic.look(site.appliance)
-        states = site.appliance.states()
-        return [self._seen(row, states) for row in self._rows.all(site.appliance.snapshot().configuration)]
+        snapshot, states = await every_state(site.appliance)
+        return [self._seen(row, states) for row in self._rows.all(snapshot.configuration)]
 
-    def _seen(self, row: Row, states: Any) -> Seen:
-        state = states.get(row.index) or ServiceState(row.index, "Unknown", "no state is known yet")
-        return Seen(row, state, self._traffic.of(row.index), tuple(self._seen(sub, states) for sub in row.subs))
+    def _seen(self, row: Row, states: Mapping[int, ServiceState]) -> Seen:
+        return Seen(
+            row, states[row.index], self._traffic.of(row.index), tuple(self._seen(sub, states) for sub in row.subs)
+        )
 
     async def values(self, site: Site) -> Values:
         """The values that change by themselves, of every row."""
@@ -66,7 +69,7 @@ def _put(found: dict[str, Value], seen: Seen) -> None:
         one = seen.member_state(member)
         found[f"vs{index}.{member.index}"] = {
             "look": look(one.status),
-            "title": f"{member.label}: {one.status}{f': {one.reason}' if one.reason else ''}",
+            "title": f"{member.full}: {one.status}{f': {one.reason}' if one.reason else ''}",
             "said": f", {one.status}",
         }
 
@@ -98,7 +101,7 @@ async def services(visit: Visit) -> Response:
         "matching": len(found),
         "counts": Counter(one.status for one in every),
         "servers": len(
-            {member.label for one in every for sub in (one, *one.subs) for member in sub.row.members if not member.sub}
+            {member.full for one in every for sub in (one, *one.subs) for member in sub.row.members if not member.sub}
         ),
         "text": text,
         "status": status,
