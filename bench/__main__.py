@@ -19,6 +19,7 @@ PARTS = {
     "changes": ("bench.changes", "changes"),
     "checks": ("bench.checks", "checks"),
     "agents": ("bench.agents", "agents"),
+    "layer4": ("bench.layer4", "layer4"),
 }
 
 

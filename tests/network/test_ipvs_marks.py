@@ -127,9 +127,13 @@ def test_clients_of_an_access_list_are_refused_new_connections(rig: Rig, unheard
             rig.client.ask_udp(ONE, 5060, timeout=0.3)
         open_one.sendall(b"?")
         assert open_one.recv(100)
+    rig.marks(lambda marks: marks.change([web(**listed), call], [web(refused=(("192.0.2.100", "192.0.2.100"),)), call]))
     rig.client.ip("addr add 192.0.2.110/24 dev eth0")
     assert rig.client.ask(ONE, 80, source="192.0.2.110")
     rig.client.ip("addr del 192.0.2.110/24 dev eth0")
+    rig.marks(lambda marks: marks.change([web(refused=(("192.0.2.100", "192.0.2.100"),)), call], [web(), SIP]))
+    assert rig.client.ask(ONE, 80)
+    assert rig.client.ask_udp(ONE, 5060)
 
 
 def test_a_source_address_is_given_to_packets_of_the_service_alone(rig: Rig) -> None:

@@ -20,6 +20,7 @@ class Site:
 
     def __init__(self, lab: Lab) -> None:
         two_arms(lab, servers=1)
+        self.lab = lab
         self.client, self.balancer = lab.hosts["client"], lab.hosts["balancer"]
         lab.hosts["real1"].answer("10.0.0.11", PORT)
         lab.hosts["real1"].answer("2001:db8:2::11", PORT)
@@ -90,7 +91,8 @@ def test_a_network_of_others_is_read_and_an_address_must_be_there(site: Site) ->
 def test_taking_the_network_over_changes_nothing(site: Site) -> None:
     before = site.balancer.show("addr"), site.balancer.show("route")
     taken = site.native("PUT", "/network/managed", {"managed": True})
-    assert taken["operations"] == [] and site.native("GET", "/network")["waiting"] is None
+    assert not [one for one in taken["operations"] if "eth" in one or "name server" in one], taken
+    assert site.native("GET", "/network")["waiting"] is None
     assert [one["name"] for one in site.native("GET", "/network/interfaces")] == ["eth0", "eth1"]
     assert [one["ifname"] for one in site.balancer.show("addr")] == [one["ifname"] for one in before[0]]
     assert site.balancer.show("route") == before[1]
@@ -189,6 +191,21 @@ def test_loadmasters_commands_change_the_host_and_the_next_one_confirms(site: Si
     site.loadmaster("modiface", interface="1", mtu="1400")
     assert site.balancer.show("link", "show", "dev", "eth1")[0]["mtu"] == 1400
     assert site.balancer.show("route", "show", "172.16.0.0/12") == []
+    site.loadmaster("listvs")
+
+
+def test_a_port_that_is_put_in_later_is_offered_and_configured(site: Site) -> None:
+    site.lab.wire(site.balancer, "eth2", site.client, "eth2")
+    (offered,) = (one for one in site.native("GET", "/network")["interfaces"] if one["name"] == "eth2")
+    assert offered["addresses"] == []
+    site.client.ip("addr add 198.51.100.100/24 dev eth2")
+    site.loadmaster("modiface", interface="2", addr="198.51.100.1/24")
+    index = site.add("198.51.100.50", "10.0.0.11")
+    assert site.balancer.addresses("eth2") == ["198.51.100.1/24", "198.51.100.50/32"]
+    assert site.client.ask("198.51.100.50", 80).role == "real1"
+    site.remove(index)
+    site.loadmaster("modiface", interface="2", addr="")
+    assert site.balancer.addresses("eth2") == []
     site.loadmaster("listvs")
 
 

@@ -55,6 +55,7 @@ class Site:
             self._native = self.steelyard.native
             self._loadmaster = self.steelyard.loadmaster
         # its answers to the near client are lost, so that nothing of them can come by a way that is not meant
+        self.near.ip("route add 10.0.0.0/24 via 192.0.2.9")
         self.second.ip("route add blackhole 192.0.2.100/32")
         self.second.sysctl("ipv4/conf/all/send_redirects", 0)
         self.second.sysctl("ipv4/conf/eth0/send_redirects", 0)
@@ -149,6 +150,39 @@ def test_default_routes_alone_when_that_is_asked_for(site: Site) -> None:
     assert reached(site.near, 93) is not None
     for index in (one, two):
         site.native("DELETE", f"/virtual-services/{index}")
+
+
+def test_strict_routing_takes_packets_by_the_interface_that_has_their_address(site: Site) -> None:
+    inside = [site.add(98, address="10.0.0.1"), site.add(99, address="10.0.0.1", force_l4=True)]
+    outside = site.add(98)
+    site.settle()
+    assert reached(site.near, 98, "10.0.0.1") is not None
+    assert reached(site.near, 99, "10.0.0.1") is not None
+    site.loadmaster("set", param="routefilter", value=1)
+    assert reached(site.near, 98, "10.0.0.1", wait=_SHORT) is None
+    assert reached(site.near, 99, "10.0.0.1", wait=_SHORT) is None
+    assert reached(site.near, 98) is not None
+    assert reached(site.real, 98, "10.0.0.1") is not None
+    site.loadmaster("set", param="routefilter", value=0)
+    assert reached(site.near, 98, "10.0.0.1") is not None
+    assert "steelyard_strict" not in site.balancer.run("nft", "list", "tables").stdout
+    for index in (*inside, outside):
+        site.native("DELETE", f"/virtual-services/{index}")
+
+
+def test_the_host_forwards_for_services_alone_when_that_is_asked_for(site: Site) -> None:
+    site.near.answer("192.0.2.100", 80)
+    at4 = site.add(100, force_l4=True)
+    assert reached(site.near, PORT, "10.0.0.11") is not None, "by way of the balancer, past its services"
+    site.native("PATCH", "/parameters/access", {"restrict_forwarding": True})
+    assert reached(site.near, PORT, "10.0.0.11", wait=_SHORT) is None
+    assert reached(site.near, 100) is not None
+    assert reached(site.real, 80, "192.0.2.100") is not None, "what a real server begins"
+    site.native("DELETE", f"/virtual-services/{at4}")
+    assert reached(site.real, 80, "192.0.2.100", wait=_SHORT) is None, "it is a real server no more"
+    site.native("PATCH", "/parameters/access", {"restrict_forwarding": False})
+    assert reached(site.near, PORT, "10.0.0.11") is not None
+    assert "steelyard_forwarding" not in site.balancer.run("nft", "list", "tables").stdout
 
 
 def rules(site: Site) -> list[str]:

@@ -23,6 +23,7 @@ from steelyard.model.revocation_list import RevocationList
 from steelyard.model.setting import Settings
 from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
+from steelyard.model.template import Template
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.further import FurtherCheck
@@ -72,6 +73,8 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
         return f"signing request {value.name}"
     if isinstance(value, ContentRule):
         return f"content rule {value.name}"
+    if isinstance(value, Template):
+        return f"template {value.name}"
     if isinstance(value, LdapEndpoint):
         return f"LDAP endpoint {value.name}"
     if isinstance(value, CipherSet):
@@ -103,6 +106,8 @@ def _line(value: BaseModel, name: str, old: Any, new: Any) -> str:
         return "certificate: new content"
     if name == "pem" and isinstance(value, RevocationList):
         return f"list: of {value.parsed.last_update_utc:%Y-%m-%d %H:%M} UTC, {len(value.parsed)} certificates revoked"
+    if name == "body" and isinstance(value, Template):
+        return f"content: {len(value.content.services)} services"
     if name == "request_pem":
         return "request: new content"
     if name == "error_page":

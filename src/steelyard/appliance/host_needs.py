@@ -8,6 +8,7 @@ from steelyard.model.ciphers import works_with
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import HostLacks
 from steelyard.model.layer import layer_of
+from steelyard.model.sources import seen_by_servers, source_settings
 from steelyard.model.virtual_service import VirtualService
 
 _REMEDY = "Install another build of HAProxy; `steelyard doctor` says what this one lacks"
@@ -23,6 +24,28 @@ def refuse_what_host_lacks(old: Configuration, new: Configuration, capabilities:
         if fresh or old.cipher_sets.get(name) is not new.cipher_sets.get(name):
             _ciphers(service, members(new.cipher_sets, name), capabilities)
     _limits(old, new, capabilities)
+    _transparency(old, new, capabilities)
+
+
+def _transparency(old: Configuration, new: Configuration, capabilities: Capabilities) -> None:
+    """Connections with a client's address need a privilege; without it HAProxy would not reach any real server."""
+    if capabilities.transparent_proxy or (old.services is new.services and old.layer7 is new.layer7):
+        return
+    settings, before = source_settings(new), source_settings(old)
+    for index, service in new.services.items():
+        if not service.transparent or layer_of(service, ipvs=capabilities.ipvs).number != 7:
+            continue
+        parent = new.services[service.parent] if service.is_sub else None
+        same = old.services.get(index) is service and settings == before
+        if same and (parent is None or old.services.get(parent.index) is parent):
+            continue
+        if seen_by_servers(service, parent, settings).kind == "client":
+            raise HostLacks(
+                f"Transparent of {service.title} needs HAProxy to connect with clients' addresses, which it may only with"
+                " the capability CAP_NET_RAW, and if it was built for it (TPROXY)",
+                lacks="CAP_NET_RAW",
+                remedy="Give steelyard.service the capability, see docs/guides/source-addresses.md",
+            )
 
 
 def _service(service: VirtualService, capabilities: Capabilities) -> None:

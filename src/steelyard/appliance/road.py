@@ -18,6 +18,7 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 from steelyard.model.gateway_refusals import refuse_gateway_faults
 from steelyard.model.network_refusals import refuse_network_faults
+from steelyard.model.sources import refuse_source_faults
 from steelyard.model.user import ADMINISTRATOR, ONLY_ADMINISTRATOR, PERMISSIONS
 from steelyard.plan.haproxy import Bind, HaproxyPlan, Lookup
 from steelyard.plan.kernel import KernelPlan
@@ -71,6 +72,7 @@ def think_through(
     change = command.apply(configuration)
     refuse_network_faults(configuration, change.configuration)
     refuse_gateway_faults(configuration, change.configuration)
+    refuse_source_faults(configuration, change.configuration)
     plan = compiler.compile(change.configuration)
     todo = difference(wanted, plan.haproxy)
     preview = Preview(

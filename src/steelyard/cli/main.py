@@ -29,6 +29,7 @@ from steelyard.cli import (
     state,
     statistics,
     sub_services,
+    templates,
     unavailable,
     virtual_services,
 )
@@ -65,6 +66,7 @@ app.add_typer(further_checks.app, name="check")
 app.add_typer(sub_services.app, name="sub")
 app.add_typer(sub_services.slots, name="slot")
 app.add_typer(rules.app, name="rule")
+app.add_typer(templates.app, name="template")
 app.add_typer(certificates.app, name="cert")
 app.add_typer(cipher_sets.app, name="cipher-set")
 app.add_typer(acme.app, name="acme")

@@ -55,7 +55,8 @@ def endpoint(word: str) -> dict[str, Any]:
     """`127.0.0.1:8080`, `[2001:db8::1]:443` as address and port, `10.0.0.5:*` with port 0. Raises `Misuse`."""
     address, colon, port = word.rpartition(":")
     bracketed = address.startswith("[") and address.endswith("]")
-    port = "0" if port == "*" else port
+    # 0 by itself is a slip; every port is meant by a star alone
+    port = "0" if port == "*" else port if port.strip("0") else ""
     if not colon or not address or not port.isascii() or not port.isdigit() or (":" in address and not bracketed):
         raise Misuse(f"{word!r} is not of the form ADDRESS:PORT", "Write 127.0.0.1:8080 or [2001:db8::1]:8080")
     return {"address": address[1:-1] if bracketed else address, "port": int(port[:9])}

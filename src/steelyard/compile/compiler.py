@@ -22,8 +22,10 @@ from steelyard.compile.haproxy.trust import trust_files, trust_needs, verifies_s
 from steelyard.compile.health import compile_health_service, verdict_leaders
 from steelyard.compile.layer4.access import KernelAccess
 from steelyard.compile.layer4.service import compile_layer4, with_forwarding, with_spared
-from steelyard.compile.network.gateways import with_gateways, with_strict_routing
-from steelyard.compile.network.host import compile_network
+from steelyard.compile.network.gateways import with_gateways
+from steelyard.compile.network.host import NetworkCompiler
+from steelyard.compile.network.sources import Carried, with_sources
+from steelyard.compile.network.packet_rules import PacketRuleCompiler
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate
@@ -34,6 +36,7 @@ from steelyard.model.intermediate import Intermediate
 from steelyard.model.layer import layer_of
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.parameters import CheckParameters
+from steelyard.model.sources import source_settings
 from steelyard.model.virtual_service import VirtualService
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, ServicePlan
 from steelyard.plan.health import HealthPlan, Service
@@ -104,6 +107,8 @@ class Compiler:
         self.facts = facts
         self._last_settings = Globals(0, 0)
         self._last_kernel = KernelPlan()
+        self._network = NetworkCompiler()
+        self._packet_rules = PacketRuleCompiler()
         self._last_context: _Context | None = None
         self._services: dict[int, _Compiled] = {}
         self._files: dict[str, tuple[Certificate, Authorities, CertificateFile]] = {}
@@ -163,18 +168,26 @@ class Compiler:
         """What the kernel must have. What came out the same stays the same object."""
         before = self._last_kernel
         in_kernel = [(one.service.index, one.layer4) for one in compiled if one.layer4 is not None]
+        wildcards = {one.service.engine_name for one in compiled if one.layer4 is not None and one.service.wildcard}
         by_ipvs = [one.service for one in compiled if one.layer4 is not None and one.layer4.driver == "ipvs"]
         layer4: dict[str, Layer4Service] = {}
         for service in self._kernel_access.applied(in_kernel, configuration):
-            made = with_spared(service, (*carried.services.values(), *by_ipvs))
+            made = service
+            if service.key in wildcards:
+                made = with_spared(service, (*carried.services.values(), *by_ipvs))
             known = before.layer4.get(made.key)
             layer4[made.key] = known if known is not None and (known is made or known == made) else made
         network = with_gateways(
-            with_forwarding(compile_network(configuration), layer4.values()),
+            with_forwarding(self._network.compile(configuration), layer4.values()),
             ((one.service, 7 if one.layer4 is None else 4) for one in compiled),
             default_only=configuration.network.default_route_only,
         )
-        network = with_strict_routing(network, configuration.network.strict_routing)
+        network = self._packet_rules.applied(network, configuration)
+        network = with_sources(
+            network,
+            (Carried(one.service, one.family.parent, 7 if one.layer4 is None else 4) for one in compiled),
+            configuration,
+        )
         if before.network == network:
             network = before.network
         same = len(layer4) == len(before.layer4) and all(before.layer4.get(key) is one for key, one in layer4.items())
@@ -222,6 +235,7 @@ class Compiler:
                 ciphers=self.facts.ciphers,
                 session_tickets=configuration.tls.session_tickets,
                 verify_servers=configuration.network.verify_servers,
+                sources=source_settings(configuration),
                 revocations=bool(configuration.revocation_lists),
                 ocsp=ocsp_plan(configuration.tls),
             ),

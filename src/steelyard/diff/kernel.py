@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from steelyard.plan.kernel import KernelPlan, changed
 from steelyard.plan.network import HostNetwork, NetworkPlan
+from steelyard.plan.sources import SourcesPlan
 
 _NOTHING = HostNetwork()
 
@@ -78,10 +79,32 @@ def _words(old: NetworkPlan, new: NetworkPlan) -> Iterator[str]:
         )
         if old.host is not None:
             yield from _names(was, becomes)
+    if old.forwards != new.forwards and new.forwards is not None:
+        yield f"forward what is balanced and what comes from {', '.join(new.forwards) or 'nowhere'}, and nothing else"
+    elif old.forwards != new.forwards:
+        yield "forward every packet"
+    if old.sources != new.sources:
+        yield from _sources(new.sources)
+    if old.strict != new.strict:
+        which = "only by the interface that has the address" if new.strict else "by any interface"
+        yield f"take packets to addresses of this host {which}"
     for name in sorted(old.sysctls.keys() | new.sysctls.keys()):
         if old.sysctls.get(name) != new.sysctls.get(name):
             value = new.sysctls.get(name, "what it was")
             yield f"set net.{name.replace('/', '.')} to {value}"
+
+
+def _sources(new: SourcesPlan) -> Iterator[str]:
+    if new.transparent:
+        servers = len({one.address for one in new.transparent})
+        yield f"take in the answers of {servers} real servers to clients' addresses"
+    for one in new.leaving:
+        ports = f" to {one.protocol} port {one.first}-{one.last}" if one.protocol else ""
+        yield f"have what real server {one.server} starts{ports} leave with {one.source}"
+    if new.masqueraded:
+        yield f"have what {len(new.masqueraded)} real servers start leave with this host's address"
+    if new.empty:
+        yield "change no source addresses any more"
 
 
 def _names(old: HostNetwork, new: HostNetwork) -> Iterator[str]:

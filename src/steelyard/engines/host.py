@@ -85,7 +85,8 @@ class Survey:
             pcre=bool(build.features & {"PCRE", "PCRE2"}),
             compression=bool(build.features & {"SLZ", "ZLIB"}),
             prometheus=build.prometheus,
-            transparent_proxy="TPROXY" in build.features and "CAP_NET_ADMIN" in kernel.granted,
+            transparent_proxy="TPROXY" in build.features
+            and not kernel.granted.isdisjoint({"CAP_NET_ADMIN", "CAP_NET_RAW"}),
             network_namespaces="NS" in build.features,
             unix_sockets=hasattr(socket, "AF_UNIX"),
             privileged_ports=kernel.lowest_port == 1,

@@ -41,6 +41,7 @@ from steelyard.model.revocation_list import RevocationList
 from steelyard.model.setting import Settings
 from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
+from steelyard.model.template import Template
 from steelyard.model.tls_parameters import TlsParameters
 from steelyard.model.user import User
 from steelyard.model.virtual_service import VirtualService
@@ -95,6 +96,7 @@ class Configuration:
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     routes: Mapping[str, StaticRoute] = field(default_factory=dict)
     hosts: Mapping[str, HostsEntry] = field(default_factory=dict)
+    templates: Mapping[str, Template] = field(default_factory=dict)
     limit_entries: LimitEntries = field(default_factory=LimitEntries)
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
@@ -217,6 +219,7 @@ _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "interfaces": ("interface", Interface),
     "routes": ("route", StaticRoute),
     "hosts": ("hosts_entry", HostsEntry),
+    "templates": ("template", Template),
 }
 
 #: the kind of the stored parts of access lists

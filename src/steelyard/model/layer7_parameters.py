@@ -73,7 +73,16 @@ class Layer7Parameters(Settings):
         bool,
         Setting("addvia", _L7, "Add Via Header In Cache Responses", "Answers from the cache have a Via header."),
     ] = False
-    real_servers_local: Annotated[bool, Setting("rsarelocal", _L7, "Real Servers are Local", "", built=False)] = False
+    real_servers_local: Annotated[
+        bool,
+        Setting(
+            "rsarelocal",
+            _L7,
+            "Real Servers are Local",
+            "A real server that is itself the client of a transparent service is seen as this host, whichever network it"
+            " is on.",
+        ),
+    ] = False
     drop_on_failure: Annotated[
         bool,
         Setting(
@@ -99,7 +108,15 @@ class Layer7Parameters(Settings):
             or_zero=True,
         ),
     ] = 300
-    transparent: Annotated[bool, Setting("transparent", _L7, "L7 Transparency", "", built=False)] = True
+    transparent: Annotated[
+        bool,
+        Setting(
+            "transparent",
+            _L7,
+            "L7 Transparency",
+            "Services with Transparency show clients' addresses to real servers; off, none does.",
+        ),
+    ] = True
     additional_header: Annotated[
         int,
         Setting(

@@ -33,7 +33,17 @@ class NetworkParameters(Settings):
 
     noun: ClassVar[str] = "network option"
 
-    server_nat: Annotated[bool, Setting("snat", _NETWORK, "Enable Server NAT", "", built=False)] = True
+    server_nat: Annotated[
+        bool,
+        Setting(
+            "snat",
+            _NETWORK,
+            "Enable Server NAT",
+            "Connections that real servers start, with this host as their gateway, leave by its default gateway with"
+            " this host's address there. Where another tool owns the network, only those of services whose address is"
+            " used for it do.",
+        ),
+    ] = True
     allow_upload: Annotated[bool, Setting("allowupload", _NETWORK, "Allow upload", "", built=False)] = False
     connection_timeout: Annotated[
         int,
@@ -84,7 +94,14 @@ class NetworkParameters(Settings):
         ),
     ] = False
     subnet_originating: Annotated[
-        bool, Setting("subnetorigin", _NETWORK, "Subnet Originating Requests", "", built=False)
+        bool,
+        Setting(
+            "subnetorigin",
+            _NETWORK,
+            "Subnet Originating Requests",
+            "Real servers of all services that are not transparent see this host's own address on their network. Off:"
+            " each service says so itself, and without it they see the service's address.",
+        ),
     ] = True
     tcp_timestamps: Annotated[bool, Setting("tcptimestamp", _NETWORK, "Enable TCP Timestamps", "", built=False)] = False
     strict_routing: Annotated[
@@ -93,7 +110,8 @@ class NetworkParameters(Settings):
             "routefilter",
             _NETWORK,
             "Enable Strict IP Routing",
-            "Packets to an address of this host, a service's too, are taken only by the interface that has the address.",
+            "Packets to an address of this host, a service's too, come in by the interface that has the address, or not"
+            " at all.",
         ),
     ] = False
     verify_servers: Annotated[
@@ -184,6 +202,16 @@ class AccessParameters(Settings):
             "A refused client gets no answer. Off: its connection is closed at once.",
         ),
     ] = True
+    restrict_forwarding: Annotated[
+        bool,
+        Setting(
+            None,
+            _ACCESS,
+            "Forward for services only",
+            "Between its networks this host forwards what it balances and what hosts next to real servers begin, and"
+            " nothing else. Off: it forwards what the kernel is set to.",
+        ),
+    ] = False
     restrict_interfaces: Annotated[bool, Setting(None, _ACCESS, "Restrict traffic to Interfaces", "", built=False)] = (
         False
     )

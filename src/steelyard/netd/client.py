@@ -101,6 +101,13 @@ class NetdClient:
         await self._ask({"op": "clear"})
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        answer = await self._exchange(request)
+        if answer.get("ok"):
+            return answer
+        kind = SendWhole if answer.get("send_whole") else GoneBack if answer.get("undone") else EngineRefused
+        raise kind(str(answer.get("error", "steelyard-netd refused")), words=str(answer.get("words", "")))
+
+    async def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(str(self._path), limit=LINE_BYTES)
@@ -116,8 +123,5 @@ class NetdClient:
             ) from failure
         if not line.endswith(b"\n"):
             raise EngineRefused(f"steelyard-netd closed {self._path} without an answer")
-        answer: dict[str, Any] = json.loads(line)
-        if answer.get("ok"):
-            return answer
-        kind = SendWhole if answer.get("send_whole") else GoneBack if answer.get("undone") else EngineRefused
-        raise kind(str(answer.get("error", "steelyard-netd refused")), words=str(answer.get("words", "")))
+        found: dict[str, Any] = json.loads(line)
+        return found

@@ -87,7 +87,11 @@ class NetdFiles:
         self._whole, self._changes = len(text), 0
 
     def add_change(self, generation: str, change: KernelChange, plan: KernelPlan) -> None:
-        """Keep a change; `plan` is what it leads to, for when the file has grown too long."""
+        """Keep a change; `plan` is what it leads to, for when the file has grown too long.
+
+        It need not be on the disk: after a power cut the control plane sends everything, and waiting would be most of
+        what a change costs.
+        """
         if not self._whole or self._changes > self._whole + _SLACK:
             self.save_plan(generation, plan)
             return
@@ -99,7 +103,6 @@ class NetdFiles:
                 size = os.fstat(descriptor).st_size
                 try:
                     os.write(descriptor, line)
-                    os.fsync(descriptor)
                 except OSError:
                     os.ftruncate(descriptor, size)
                     raise

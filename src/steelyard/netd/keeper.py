@@ -17,11 +17,13 @@ from steelyard.engines.layer4.contract import Record, ServiceTraffic
 from steelyard.engines.netlink.contract import NetworkKernel
 from steelyard.engines.netlink.reconcile import held_only, reconcile
 from steelyard.engines.netlink.steps import AddAddress, RemoveAddress, Step
-from steelyard.engines.nft.strict import NftStrictRouting, StrictRouting
+from steelyard.engines.nft.packet_rules import NftPacketRules, PacketRules
+from steelyard.engines.sources.contract import SourcesKernel
 from steelyard.model.errors import ConflictError, EngineRefused, SteelyardError
 from steelyard.netd.files import Kept, NetdFiles, Notes, Pending
 from steelyard.netd.layer4 import Layer4
 from steelyard.netd.protocol import NetdStatus
+from steelyard.netd.sources import Sources
 from steelyard.plan.kernel import KernelChange, KernelPlan, changed
 from steelyard.plan.layer4 import ServerName, Standings
 from steelyard.plan.network import HostNetwork, NetworkPlan
@@ -55,7 +57,8 @@ class Keeper:
         capabilities: Iterable[str] = (),
         pid: int = 0,
         clock: Callable[[], float] = time.time,
-        strict: StrictRouting | None = None,
+        packet_rules: PacketRules | None = None,
+        sources: SourcesKernel | None = None,
     ) -> None:
         self._network = network
         self._layer4 = layer4
@@ -64,7 +67,8 @@ class Keeper:
         self._capabilities = tuple(sorted(capabilities))
         self._pid = pid
         self._clock = clock
-        self._strict = strict or NftStrictRouting()
+        self._packet_rules = packet_rules or NftPacketRules()
+        self._sources = Sources(network, sources)
         self.generation = ""
         self.plan = KernelPlan()
         self._notes = Notes()
@@ -72,6 +76,7 @@ class Keeper:
         #: addresses neighbours are still to be told of, with how often
         self._untold: dict[AddAddress, int] = {}
         self._standings_saved = True
+        self._foreign: frozenset[str] = frozenset()
 
     # --- start
 
@@ -90,7 +95,8 @@ class Keeper:
             self._go_back(self._notes.pending)
         self._attempt("network", lambda: self._settle(before, self.plan.network))
         self._attempt("names", lambda: self._write_names(self.plan.network))
-        self._attempt("strict", lambda: self._set_strict(self.plan.network, self.plan.network))
+        self._attempt("packet rules", lambda: self._set_packet_rules(NetworkPlan(), self.plan.network))
+        self._attempt("sources", lambda: self._sources.start(self.plan.network))
         self._attempt("layer4", lambda: self._layer4.start(self.plan.layer4, kept.standings, self._notes.drivers))
 
     def _before(self) -> NetworkPlan:
@@ -130,9 +136,12 @@ class Keeper:
         """What a change would do, in words. Raises when it would be refused."""
         self._require_base(base)
         steps: list[Step] = []
+        after = change.applied(self.plan).network
         if change.network is not None:
-            found = held_only(self.plan.network, change.network)
-            steps = reconcile(self._network.read(), self.plan.network, change.network) if found is None else found
+            steps = reconcile(self._network.read(), self.plan.network, after)
+            self._sources.check(after)
+        elif change.held:
+            steps = held_only(self.plan.network, after, self._foreign)
         return (*map(str, steps), *self._layer4.check(change.layer4))
 
     def _require_base(self, base: str) -> None:
@@ -170,16 +179,14 @@ class Keeper:
     def _bring(self, old: KernelPlan, new: KernelPlan, change: KernelChange, *, whole: bool) -> bool:
         """Change what differs, layer 4 last; whether the network was another."""
         differed = False
+        if change.held and not whole:
+            self._run(held_only(old.network, new.network, self._foreign))
         if whole or change.network is not None:
-            steps = None if whole else held_only(old.network, new.network)
-            if steps is None:
-                differed = self._settle(old.network, new.network)
-            elif steps:
-                differed = True
-                self._run(steps)
+            differed = self._settle(old.network, new.network)
             self._set_sysctls(new.network)
             self._write_names(new.network)
-            self._set_strict(old.network, new.network)
+            self._set_packet_rules(old.network, new.network)
+            self._sources.apply(new.network, again=differed)
         self._layer4.apply(change.layer4)
         return differed
 
@@ -189,7 +196,8 @@ class Keeper:
             self._settle(refused.network, old.network)
             self._set_sysctls(old.network)
             self._write_names(old.network)
-            self._set_strict(refused.network, old.network)
+            self._set_packet_rules(refused.network, old.network)
+            self._sources.apply(old.network, again=True)
         except SteelyardError as failure:
             self._problems["network"] = f"The previous network could not be put back: {failure.message}"
             log.error("%s", failure.details())
@@ -197,13 +205,17 @@ class Keeper:
     # --- the network
 
     def _settle(self, old: NetworkPlan, new: NetworkPlan) -> bool:
-        """Bring the kernel to a plan whatever it has; whether it had something else."""
-        for number in range(_ROUNDS):
-            steps = reconcile(self._network.read(), old, new)
+        """Bring the kernel to a plan whatever it has; whether more than addresses of services was missing."""
+        differed = False
+        for _ in range(_ROUNDS):
+            present = self._network.read()
+            self._foreign = present.foreign
+            steps = reconcile(present, old, new)
             if not steps:
-                return number > 0
+                break
+            differed |= any(not (isinstance(one, AddAddress) and one.held) for one in steps)
             self._run(steps)
-        return True
+        return differed
 
     def _run(self, steps: list[Step]) -> None:
         for step in steps:
@@ -232,10 +244,12 @@ class Keeper:
             if name not in wanted.sysctls:
                 self._network.set_sysctl(name, value)
 
-    def _set_strict(self, before: NetworkPlan, wanted: NetworkPlan) -> None:
-        """Only those who ask for it, or have had it, need nftables."""
-        if before.strict or wanted.strict:
-            self._strict.set(wanted.strict)
+    def _set_packet_rules(self, before: NetworkPlan, wanted: NetworkPlan) -> None:
+        """Only those who ask for them, or have had them, need nftables."""
+        if before.strict != wanted.strict:
+            self._packet_rules.strict(wanted.strict)
+        if before.forwards != wanted.forwards:
+            self._packet_rules.forwards(wanted.forwards)
 
     def _forget_sysctls(self, wanted: NetworkPlan) -> None:
         left = {name: value for name, value in self._notes.sysctls.items() if name in wanted.sysctls}
@@ -326,6 +340,7 @@ class Keeper:
     def repair(self) -> None:
         """Mend what others have changed of ours."""
         self._attempt("network", lambda: self._settle(self.plan.network, self.plan.network))
+        self._attempt("sources", lambda: self._sources.apply(self.plan.network, again=True))
 
     def tell(self, standings: Standings, *, whole: bool = False) -> None:
         """Take what the checking process says."""
@@ -376,13 +391,14 @@ class Keeper:
     def clear(self) -> None:
         """Remove all that is ours from the kernel and from the host's files, and nothing else."""
         self._layer4.clear(self._notes.drivers)
+        self._sources.clear()
         nothing = NetworkPlan()
         # an empty network of the host's, in place of none: what was made for it goes too
         self._settle(nothing, NetworkPlan(host=HostNetwork()))
         for name, value in self._notes.sysctls.items():
             self._network.set_sysctl(name, value)
         self._names.clear()
-        self._set_strict(self.plan.network, nothing)
+        self._set_packet_rules(self.plan.network, nothing)
         self.plan, self.generation = KernelPlan(), ""
         self._files.save_plan("", self.plan)
         self._save_notes(Notes())

@@ -20,6 +20,7 @@ from pathlib import Path
 from steelyard.engines.host_names import LocalHostNames
 from steelyard.engines.netlink.kernel import LocalNetwork
 from steelyard.engines.privilege import keep_only
+from steelyard.engines.sources.kernel import LocalSources
 from steelyard.model.errors import SteelyardError
 from steelyard.netd.drivers import FACTORIES
 from steelyard.netd.files import NetdFiles
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Layer4(FACTORIES),
         LocalHostNames(options.directory / "resolv.conf.before"),
         NetdFiles(options.directory),
+        sources=LocalSources(),
         capabilities=left,
         pid=os.getpid(),
     )

@@ -6,6 +6,7 @@ Whoever is of the same user, root, or a user named at the start may speak; the k
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -37,6 +38,7 @@ log = logging.getLogger("steelyard.netd")
 REPAIR_SECONDS = 30.0
 _SAVE_SECONDS = 0.2
 _ANNOUNCE_SECONDS = 1.0
+_STRANGER_SECONDS = 2.0
 
 Answer = dict[str, Any]
 _T = TypeVar("_T")
@@ -135,6 +137,7 @@ class NetdServer:
             user = peer_user(writer.get_extra_info("socket"))
             if user not in self._users:
                 log.warning("a connection of user %s was refused", user)
+                await _pass_over_line(reader)
                 writer.write(_line({"ok": False, "error": f"User {user} may not speak to steelyard-netd"}))
                 await writer.drain()
                 return
@@ -253,6 +256,15 @@ class NetdServer:
     def _clear(self, request: Answer) -> Answer:
         self._keeper.clear()
         return {}
+
+
+async def _pass_over_line(reader: asyncio.StreamReader) -> None:
+    """Read a stranger's request without keeping it: an answer to one that is still writing would be lost."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STRANGER_SECONDS):
+            while chunk := await reader.read(65536):
+                if b"\n" in chunk:
+                    return
 
 
 def _line(data: Answer) -> bytes:

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from steelyard.plan.layer4 import Layer4Service
-from steelyard.plan.network import NetworkPlan
+from steelyard.plan.network import HeldAddress, NetworkPlan
 
 
 class _Frozen(BaseModel):
@@ -37,20 +37,24 @@ class KernelPlan(_Frozen):
 
 
 class KernelChange(_Frozen):
-    """What differs: services by key (None: removed), and the network whole if anything of it does."""
+    """What differs: services and addresses of services by key (None: removed); all else of the network whole."""
 
     layer4: dict[str, Layer4Service | None] = Field(default_factory=dict)
+    held: dict[str, HeldAddress | None] = Field(default_factory=dict)
+    #: everything, `held` included, when more than `held` differs
     network: NetworkPlan | None = None
 
     @model_validator(mode="after")
     def _keyed(self) -> Self:
         refuse_other_keys(self.layer4)
+        if any(one is not None and one.key != key for key, one in self.held.items()):
+            raise ValueError("an address stands under another key than its own")
         return self
 
     @property
     def empty(self) -> bool:
         """Whether nothing differs."""
-        return not self.layer4 and self.network is None
+        return not self.layer4 and not self.held and self.network is None
 
     def applied(self, plan: KernelPlan) -> KernelPlan:
         """The plan after this change. What is unchanged stays the same object."""
@@ -58,7 +62,12 @@ class KernelChange(_Frozen):
         if self.layer4:
             layer4 = {key: one for key, one in plan.layer4.items() if key not in self.layer4}
             layer4 |= {key: one for key, one in self.layer4.items() if one is not None}
-        return KernelPlan.model_construct(layer4=layer4, network=self.network or plan.network)
+        network = self.network or plan.network
+        if self.held:
+            held = {key: one for key, one in network.held.items() if key not in self.held}
+            held |= {key: one for key, one in self.held.items() if one is not None}
+            network = network.model_copy(update={"held": held})
+        return KernelPlan.model_construct(layer4=layer4, network=network)
 
 
 def changed(old: KernelPlan, new: KernelPlan) -> KernelChange:
@@ -70,8 +79,20 @@ def changed(old: KernelPlan, new: KernelPlan) -> KernelChange:
             if before is not service and before != service:
                 layer4[key] = service
         layer4.update({key: None for key in old.layer4 if key not in new.layer4})
-    same = old.network is new.network or old.network == new.network
-    return KernelChange.model_construct(layer4=layer4, network=None if same else new.network)
+    held, network = _network(old.network, new.network)
+    return KernelChange.model_construct(layer4=layer4, held=held, network=network)
+
+
+def _network(old: NetworkPlan, new: NetworkPlan) -> tuple[dict[str, HeldAddress | None], NetworkPlan | None]:
+    """The addresses of services that differ, or all of the new network."""
+    if old is new or old == new:
+        return {}, None
+    if any(getattr(old, name) != getattr(new, name) for name in NetworkPlan.model_fields if name != "held"):
+        return {}, new
+    held: dict[str, HeldAddress | None] = {
+        key: one for key, one in new.held.items() if old.held.get(key) is not one and old.held.get(key) != one
+    }
+    return held | {key: None for key in old.held if key not in new.held}, None
 
 
 def refuse_other_keys(services: Mapping[str, Layer4Service | None]) -> None:

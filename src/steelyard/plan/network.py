@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from steelyard.plan.sources import SourcesPlan
+
 #: a name the kernel takes for an interface (IFNAMSIZ less its end, dev_valid_name in net/core/dev.c)
 InterfaceName = Annotated[str, StringConstraints(pattern=r"^[^\s/:\x00-\x1f\x7f]{1,15}$", min_length=1, max_length=15)]
 
@@ -178,6 +180,10 @@ class NetworkPlan(_Frozen):
     sysctls: dict[str, str] = Field(default_factory=dict)
     #: packets to an address of this host come in by the interface that has it, or not at all
     strict: bool = False
+    #: networks whose hosts may begin connections through this one; None forwards everything
+    forwards: tuple[Network, ...] | None = None
+    #: addresses that connections carry: clients', and those of what real servers start
+    sources: SourcesPlan = Field(default_factory=SourcesPlan)
 
     @model_validator(mode="after")
     def _keyed(self) -> Self:

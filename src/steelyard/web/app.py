@@ -23,11 +23,14 @@ from steelyard.web.failures import on_bug, on_http_exception
 from steelyard.web.frame import Site
 from steelyard.web.pages import (
     access_lists,
+    acme,
+    acme_accounts,
     backup,
     certificate_backup,
     certificates,
     cipher_sets,
     content_rules,
+    edge_logs,
     events,
     explain,
     further_checks,
@@ -36,6 +39,9 @@ from steelyard.web.pages import (
     intermediates,
     ldap,
     limits,
+    network,
+    notification,
+    ocsp,
     parameters,
     real_servers,
     service,
@@ -56,9 +62,17 @@ _PAGES: tuple[Any, ...] = (
     *(parameters, access_lists, limits, cipher_sets, ldap),
     *(statistics, history, events, explain, service_map),
     *(certificates, intermediates, signing_requests, certificate_backup, users, backup),
+    *(acme, acme_accounts, ocsp, network, notification, edge_logs),
 )
 #: pages with values that change by themselves
-_LIVE: tuple[live.Topic, ...] = (*home.LIVE, *services.LIVE, *statistics.LIVE, *events.LIVE, *service_map.LIVE)
+_LIVE: tuple[live.Topic, ...] = (
+    *home.LIVE,
+    *services.LIVE,
+    *statistics.LIVE,
+    *events.LIVE,
+    *service_map.LIVE,
+    *acme.LIVE,
+)
 
 
 @cache

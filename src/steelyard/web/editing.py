@@ -351,6 +351,8 @@ def layout(
 
 
 __all__ = [
+    "REVISION",
+    "STEP",
     "Drawn",
     "Editor",
     "Newer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -12,9 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from steelyard.api.native.faults import status_of
 from steelyard.model.errors import InternalError, SteelyardError
-
-if TYPE_CHECKING:
-    from steelyard.web.frame import Visit
+from steelyard.web.visit import Visit, find_session, frame_context
 
 _log = logging.getLogger("steelyard.web")
 
@@ -72,8 +70,6 @@ def _path_of(address: str) -> str:
 
 def shown(request: Request, status: int, message: str, details: dict[str, Any], visit: Visit | None) -> Response:
     """An error page, or a notice."""
-    from steelyard.web.frame import frame_context
-
     templates = request.app.state.site.templates
     context = {
         **frame_context(request, visit),
@@ -91,8 +87,6 @@ def shown(request: Request, status: int, message: str, details: dict[str, Any], 
 
 async def on_http_exception(request: Request, failure: Exception) -> Response:
     """Paths that do not exist, methods they do not have."""
-    from steelyard.web.frame import Visit, find_session
-
     if not isinstance(failure, HTTPException):
         raise failure
     found = find_session(request, touch=False)

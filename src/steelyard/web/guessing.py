@@ -6,6 +6,7 @@ is what somebody meets who guesses from one place; the last allows more, or anyb
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 #: LoadMaster lets its administrator try again after ten minutes (`reference/behaviour.md`, section 11)
@@ -47,7 +48,7 @@ class Guessing:
 
     def succeeded(self, user: str, address: str) -> None:
         """The password was right: this user's failures from there are forgotten."""
-        self._counts.pop((user, address), None)
+        self._counts.pop((user, _place(address)), None)
 
     def _forget(self, now: float) -> None:
         old = [key for key, count in self._counts.items() if now - count.last > LOCKED_SECONDS]
@@ -58,4 +59,14 @@ class Guessing:
 
 
 def _keys(user: str, address: str) -> tuple[tuple[tuple[str, str], int], ...]:
-    return (((user, address), 1), (("", address), _ADDRESS_FACTOR), ((user, ""), _USER_FACTOR))
+    place = _place(address)
+    return (((user, place), 1), (("", place), _ADDRESS_FACTOR), ((user, ""), _USER_FACTOR))
+
+
+def _place(address: str) -> str:
+    """Where somebody is: with IPv6 everybody has a whole /64 to come from (RFC 4291, section 2.5.1)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address

@@ -56,7 +56,7 @@ MENU: tuple[Entry, ...] = (
         under=(
             Entry("SSL Certificates", "certificates", also=("Certificates > SSL Certificates",)),
             Entry("Intermediate Certs", "intermediates", also=("Certificates > Intermediate Certs",)),
-            Entry("ACME Certificates", "acme", words="Let's Encrypt"),
+            Entry("ACME Certificates", "acme", words="Let's Encrypt DNS provider account renew order"),
             Entry("Generate CSR", "generate-csr", also=("Certificates > Generate CSR",), words="signing request"),
             Entry("Backup/Restore Certs", "certificate-backup", also=("Certificates > Backup/Restore Certs",)),
             Entry("Cipher Sets", "cipher-sets", also=("Certificates > Cipher Sets",)),
@@ -126,7 +126,10 @@ MENU: tuple[Entry, ...] = (
             Entry("Backup/Restore", "backup", also=("System Configuration > System Administration > Backup/Restore",)),
             Entry("Date/Time", "date-time", also=("System Configuration > System Administration > Date/Time",)),
             Entry(
-                "Syslog Options", "syslog-options", also=("System Configuration > Logging Options > Syslog Options",)
+                "Syslog Options",
+                "syslog-options",
+                also=("System Configuration > Logging Options > Syslog Options",),
+                words="notification webhook event",
             ),
             Entry("SNMP Options", "snmp-options", also=("System Configuration > Logging Options > SNMP Options",)),
             Entry("Email Options", "email-options", also=("System Configuration > Logging Options > Email Options",)),

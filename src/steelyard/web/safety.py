@@ -7,7 +7,10 @@ then this site's own.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +28,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+#: bytes that somebody may send who has not signed in, and who has
+_SIGN_IN_BYTES, _MOST_BYTES = 64 * 1024, 64 * 1024 * 1024
 _OWN = frozenset({"same-origin", "none"})
 _AGAIN = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="0">'
@@ -51,13 +56,30 @@ class Safety:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        answer: ASGIApp = self._app
         headers = Headers(scope=scope)
-        if headers.get("sec-fetch-site", "none") not in _OWN:
+        most = _SIGN_IN_BYTES if scope["path"] == "/sign-in" else _MOST_BYTES
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > most:
+                raise HTTPException(413, f"More than {most} bytes were sent")
+            return message
+
+        answer: ASGIApp = self._app
+        if headers.get("sec-fetch-site", "none") not in _OWN or _is_foreign(scope["method"], headers):
             visiting = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
             framed = headers.get("sec-fetch-dest") not in ("document", None)
             if visiting and not framed:
                 answer = HTMLResponse(_AGAIN)
             else:
                 answer = PlainTextResponse("This request was made by another site; open the address itself.\n", 403)
-        await answer(scope, receive, safe)
+        await answer(scope, bounded, safe)
+
+
+def _is_foreign(method: str, headers: Headers) -> bool:
+    """Whether a write comes from another origin. Browsers from before 2023 say only that."""
+    origin = headers.get("origin")
+    return method not in ("GET", "HEAD") and origin is not None and urlsplit(origin).netloc != headers.get("host", "")

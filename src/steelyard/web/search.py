@@ -33,8 +33,9 @@ _SECTION_PAGES = {
     "syslog": "syslog-options",
     "email": "email-options",
     "snmp": "snmp-options",
-    "webhook": "events",
-    "events": "events",
+    "webhook": "webhook-options",
+    "events": "event-options",
+    "host": "host-dns",
 }
 
 
@@ -116,6 +117,8 @@ def _named(site: Site, configuration: Configuration) -> Iterator[Found]:
         ("Intermediate", "intermediate", "intermediates", lambda c: ((name, "") for name in c.intermediates)),
         ("Cipher set", "cipher-set", "cipher-sets", lambda c: ((name, "") for name in c.cipher_sets)),
         ("User", "user", "users", lambda c: ((name, "") for name in c.users)),
+        ("ACME certificate", "acme-certificate", "acme", lambda c: ((name, "") for name in c.acme_certificates)),
+        ("Interface", "interface", "interfaces", lambda c: ((o.name, o.address) for o in c.interfaces.values())),
         ("LDAP endpoint", "ldap-endpoint", "ldap", lambda c: ((name, "") for name in c.ldap_endpoints)),
     )
     for kind, one, several, names in kinds:

@@ -25,27 +25,30 @@ class Rate:
     connections: float = 0.0
     requests: float = 0.0
     bytes: float = 0.0
+    #: False while HAProxy does not answer
+    known: bool = True
 
 
 NOTHING = Rate()
+UNKNOWN = Rate(known=False)
 
 
 class Traffic:
-    """The last samples."""
+    """The last samples. When HAProxy does not answer nothing is known, whatever was before."""
 
     def __init__(self) -> None:
         self._before: Statistics | None = None
         self._now: Statistics = Statistics(at=0.0, period=0.0)
-        self.silent = False
+        self._silent = False
 
     async def look(self, appliance: ApplianceApi) -> None:
-        """Take a sample. When HAProxy does not answer the last one stays, and `silent` says so."""
+        """Take a sample."""
         try:
             sample = await appliance.statistics()
         except EngineRefused:
-            self.silent = True
+            self._silent = True
             return
-        self.silent = False
+        self._silent = False
         if sample is self._now:
             return
         if self._before is None or self._now.at - self._before.at >= _LEAST_SECONDS:
@@ -59,6 +62,8 @@ class Traffic:
 
     def of(self, index: int) -> Rate:
         """What a service carries."""
+        if self._silent:
+            return UNKNOWN
         counters = self._now.services.get(index, _NONE)
         if counters is _NONE or (counters.total_connections == 0 and counters.active_connections == 0):
             return NOTHING
@@ -82,4 +87,5 @@ def together(rates: list[Rate]) -> Rate:
         sum(rate.connections for rate in rates),
         sum(rate.requests for rate in rates),
         sum(rate.bytes for rate in rates),
+        all(rate.known for rate in rates),
     )

@@ -132,6 +132,12 @@ class TestRefusedBeforeCommit:
         await served.do(ChangeServer(1, 1, {"weight": 9}))
         assert len(served.haproxy.checked) == 1
 
+    async def test_haproxy_reads_nothing_where_a_service_only_goes(self, served: Rig) -> None:
+        await served.do(AddService({**HTTP, "port": 8081}))
+        served.haproxy.checked.clear()
+        await served.do(RemoveService(2))
+        assert served.haproxy.checked == []
+
     async def test_a_full_disk(self, served: Rig) -> None:
         before = everything(served)
         served.store.refuses = HostLacks("Nothing was saved", lacks="disk space", remedy="Free some")

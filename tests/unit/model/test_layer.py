@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.model.making import SERVER, added, apply, changed
 
-from steelyard.model.commands import AddServer, AddService, ChangeService
+from steelyard.model.commands import AddServer, AddService, ChangeService, Declare
 from steelyard.model.errors import OperatorError
 from steelyard.model.layer import layer_of
 from steelyard.model.setting import Settings
@@ -181,3 +181,20 @@ def test_every_setting_is_kept_at_layer_4_or_refused_there() -> None:
         inert |= set(section.declared())
     known = kept | without_effect | inert | set(CheckSettings.declared()) | set(_LAYER_7_SETTINGS)
     assert set(VirtualService.declared()) <= known
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"protocol": "udp", "check_type": "none"},
+        {"port": 0, "check_type": "none"},
+        {"force_l4": True, "service_type": "gen", "check_type": "none"},
+        {"force_l7": False, "service_type": "gen", "check_type": "none"},
+        {"protocol": "udp", "force_l7": False, "force_l4": False, "check_type": "none"},
+    ],
+)
+def test_a_declaration_says_the_same_twice(settings: dict[str, Any]) -> None:
+    wanted = Declare(services=[{"address": "192.0.2.1", "port": 53, **settings}])
+    once = apply(wanted)
+    assert apply(wanted, to=once).services == once.services
+    assert layer_of(once.services[1], ipvs=False).number == 4

@@ -13,7 +13,7 @@ from steelyard.model.errors import ConflictError, EngineRefused, HostLacks
 from steelyard.netd.files import NetdFiles
 from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
 from steelyard.netd.layer4 import Layer4
-from steelyard.plan.kernel import KernelChange, KernelPlan
+from steelyard.plan.kernel import KernelChange, KernelPlan, changed
 from steelyard.plan.network import HeldAddress, HostNetwork, Link, NetworkPlan
 
 
@@ -243,3 +243,34 @@ def test_what_others_have_removed_of_ours_comes_back(rig: Rig) -> None:
     rig.network._addresses.pop(("eth0", "192.0.2.50", 32))
     rig.keeper.repair()
     assert rig.addresses() == ["192.0.2.1", "192.0.2.50"]
+
+
+def test_an_address_that_others_have_put_here_is_theirs_whatever_services_do(rig: Rig) -> None:
+    rig.network.foreign("eth0", "192.0.2.50/32")
+    rig.keeper.replace_plan(plan(), "a")
+    rig.keeper.change("a", addresses("192.0.2.50", "192.0.2.51"), "b")
+    rig.keeper.change("b", KernelChange(held={"192.0.2.50": None, "192.0.2.51": None}), "c")
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.50"]
+
+
+def test_addresses_of_services_come_by_themselves(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", own=["192.0.2.1/24"]), "a")
+    rig.keeper.change("a", addresses("192.0.2.51"), "b")
+    assert rig.keeper.check("b", KernelChange(held={"192.0.2.50": None})) == ("remove address 192.0.2.50/32 from eth0",)
+    rig.keeper.change("b", KernelChange(held={"192.0.2.50": None}), "c")
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.51"]
+    # the rest of the plan is what it was, also after a crash
+    assert rig.made().plan == plan("192.0.2.51", own=["192.0.2.1/24"])
+
+
+def test_what_differs_leads_from_one_plan_to_the_other() -> None:
+    first, second = plan("192.0.2.50", own=["192.0.2.1/24"]), plan("192.0.2.51", own=["192.0.2.1/24"])
+    other = plan("192.0.2.51", own=["192.0.2.2/24"])
+    assert changed(first, second).network is None and set(changed(first, second).held) == {"192.0.2.50", "192.0.2.51"}
+    assert changed(second, other).held == {} and changed(first, plan("192.0.2.50", own=["192.0.2.1/24"])).empty
+    for old, new in ((first, second), (second, other), (other, first), (first, KernelPlan())):
+        assert changed(old, new).applied(old) == new
+
+
+def addresses(*held: str) -> KernelChange:
+    return KernelChange(held={one: HeldAddress(address=one, interface="eth0") for one in held})

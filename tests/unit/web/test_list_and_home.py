@@ -188,7 +188,7 @@ def test_home_shows_rates_over_the_same_seconds_and_the_last_hour(
 ) -> None:
     monkeypatch.setattr("steelyard.web.live.PERIOD_SECONDS", 0.0)
     appliance = browser.appliance
-    appliance.readings[EVERYTHING, "hour"] = {10 * n: Reading((n, 0, 0, 0, 0), (n, 0, 0, 0, 0)) for n in range(360)}
+    appliance.readings[EVERYTHING, "hour"] = {10 * n: Reading((n, 0, 0, 0, 0), (n, 0, 0, 0, 0)) for n in range(360) if not 120 <= n < 180}
 
     def sample(at: float, count: int) -> Statistics:
         carried = TrafficCounters(5, count, count * 1000, count * 249_000, requests=count * 10)
@@ -201,9 +201,10 @@ def test_home_shows_rates_over_the_same_seconds_and_the_last_hour(
     assert found["rate.connections"] == "10", "a sub-service's traffic is in its parent's"
     assert found["rate.requests"] == "100"
     assert (found["rate.bits"], found["rate.unit"]) == ("20", "Mbit/s")
-    points = found["graph.connections"]["points"].split()  # type: ignore[index] - a mapping
-    assert len(points) == 60
-    heights = [float(point.split(",")[1]) for point in points]
+    runs = found["graph.connections"]["line"].removeprefix("M").split("M")  # type: ignore[index] - a mapping
+    points = [[tuple(map(float, point.split())) for point in run.split("L")] for run in runs]
+    assert [len(run) for run in points] == [20, 30], "what nobody recorded is a gap, not nothing"
+    heights = [y for run in points for _, y in run]
     assert heights == sorted(heights, reverse=True), "what rises is drawn rising"
 
 

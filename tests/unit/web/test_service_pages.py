@@ -22,6 +22,7 @@ from steelyard.model.commands import (
     RulePlace,
     SetPermissions,
 )
+from steelyard.model.errors import EngineRefused
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.observe.status import Verdict
@@ -91,6 +92,15 @@ def test_an_error_stands_at_its_field_and_what_was_typed_stays(browser: Browser)
     assert held["name"] == ["shop two"]
     assert 'aria-invalid="true"' in answer.text
     assert "Not applied" in answer.text
+
+
+def test_what_the_engine_refuses_is_shown_in_its_words(browser: Browser) -> None:
+    browser.appliance.broken = EngineRefused("HAProxy refuses it", words="parsing [vs1:3]: <unknown>")
+    reviewed = browser.send(ONE, "review", idle_time="1800")
+    answer = browser.post(ONE, {**fields_of(reviewed.text), "_step": "apply"})
+    assert "HAProxy refuses it." in answer.text
+    assert "parsing [vs1:3]: &lt;unknown&gt;" in answer.text
+    assert fields_of(answer.text)["idle_time"] == ["1800"]
 
 
 def test_a_field_that_a_choice_needs_is_there_with_the_error(browser: Browser) -> None:
@@ -237,6 +247,14 @@ def test_a_real_server_is_added_and_the_form_is_ready_for_the_next(browser: Brow
     assert service(browser).servers[-1].weight == 50
     answer = browser.send(f"{ONE}/real-servers/add", "apply", address="10.0.0.3", port="8080")
     assert "already in the service" in answer.text
+
+
+def test_a_real_server_is_added_by_name(browser: Browser) -> None:
+    browser.send(f"{ONE}/real-servers/add", "apply", address="localhost", port="8081")
+    server = service(browser).servers[-1]
+    assert (server.address, server.dns_name) == ("127.0.0.1", "localhost")
+    answer = browser.send(f"{ONE}/real-servers/add", "apply", address="no such name", port="8081")
+    assert 'id="error-address"' in answer.text
 
 
 def test_a_real_server_is_changed_disabled_enabled_and_removed(browser: Browser) -> None:

@@ -92,6 +92,14 @@ def test_one_user_cannot_be_tried_from_many_addresses() -> None:
     assert guessing.locked_for("bal", "198.51.100.1", 0.0, 3) > 0
 
 
+def test_all_of_an_ipv6_subnet_is_one_place() -> None:
+    guessing = Guessing()
+    for number in range(3):
+        guessing.failed("bal", f"2001:db8::{number}", 0.0, 3)
+    assert guessing.locked_for("bal", "2001:db8::ffff", 0.0, 3) > 0
+    assert guessing.locked_for("bal", "2001:db8:0:1::1", 0.0, 3) == 0
+
+
 def test_a_right_password_forgets_the_failures_before_it() -> None:
     guessing = Guessing()
     guessing.failed("bal", "192.0.2.1", 0.0, 3)

@@ -164,7 +164,7 @@ def test_idle_sessions_end_after_the_time_that_is_set(monkeypatch: pytest.Monkey
     browser = Browser()
     browser.execute(SetParameters("administration", {"idle_seconds": 60}))
     now = [1_800_000_000.0]
-    monkeypatch.setattr("steelyard.web.frame.time.time", lambda: now[0])
+    monkeypatch.setattr("steelyard.web.visit.time.time", lambda: now[0])
     monkeypatch.setattr("steelyard.web.sign_in.time.time", lambda: now[0])
     browser.client.post("/sign-in", data={"user": "bal", "password": PASSWORD})
     now[0] += 59
@@ -204,6 +204,20 @@ def test_another_site_may_lead_here_and_nothing_more(mode: str, status: int) -> 
     assert "Virtual Services" not in answer.text
     assert ("refresh" in answer.text) == (mode == "navigate"), "the page loads itself again, as this site's own"
     assert browser.client.post("/sign-out", headers=headers).status_code == 403
+
+
+def test_writes_of_another_origin_are_refused_by_browsers_that_say_no_more() -> None:
+    client = outside()
+    data = {"user": "bal", "password": PASSWORD}
+    assert client.post("/sign-in", data=data, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert client.post("/sign-in", data=data, headers={"Origin": "null"}).status_code == 403
+    assert client.post("/sign-in", data=data, headers={"Origin": "https://lb1.example"}).status_code == 303
+
+
+def test_nobody_sends_much_before_signing_in() -> None:
+    body = b"user=bal&password=" + b"x" * 100_000
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert outside().post("/sign-in", content=body, headers=headers).status_code == 413
 
 
 def test_every_answer_has_a_strict_policy_and_is_not_kept() -> None:

@@ -254,13 +254,13 @@ async def _done(call: Call, command: Command) -> Answer:
     return Message()
 
 
-async def host_parameter(call: Call, name: str) -> Value:
-    """A parameter of the host: as it was set, or as the host has it."""
+async def host_parameter(call: Call, name: str, state: NetworkState | None = None) -> Value:
+    """A parameter of the host: as it was set, or as the host has it. `state` is that if it was read already."""
     host = call.configuration.host
     declared = host.by_wire()[name]
     value = getattr(host, declared.name)
     if not value and (not host.managed or name == "hostname"):
-        return NETWORK[name](await call.appliance.network())
+        return NETWORK[name](state or await call.appliance.network())
     return (declared.setting.separator or "").join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -132,7 +132,8 @@ async def get(call: Call) -> Answer:
 async def getall(call: Call) -> Answer:
     """Every parameter that is set."""
     members = {name: value(call) for name, value in IDENTITY.items()}
-    members |= {name: await host_parameter(call, name) for name in NETWORK}
+    state = await call.appliance.network()
+    members |= {name: await host_parameter(call, name, state) for name in NETWORK}
     configuration = call.configuration
     for parameter in CATALOGUE.values():
         if parameter.section == "host":

@@ -26,6 +26,7 @@ from steelyard.api.loadmaster import (
     rules,
     statistics,
     system,
+    templates,
     users,
     virtual_services,
 )
@@ -60,6 +61,7 @@ _BUILT: tuple[Entry, ...] = (
     *interfaces.COMMANDS,
     *users.COMMANDS,
     *statistics.COMMANDS,
+    *templates.COMMANDS,
     *system.COMMANDS,
     Entry("listapi", listapi),
 )

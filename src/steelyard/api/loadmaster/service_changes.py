@@ -16,6 +16,7 @@ from steelyard.api.loadmaster.call import Parameters
 from steelyard.api.loadmaster.failures import not_built
 from steelyard.api.loadmaster.values import decoded, is_masked
 from steelyard.model.configuration import Configuration
+from steelyard.model.errors import OperatorError
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.tls import TlsSettings
 
@@ -48,12 +49,21 @@ def service_settings(
         if declared is None or name == "prot":
             continue
         raw = parameters.raw(name)
+        if name == "vsport" and not (before is not None and before.is_sub):
+            refuse_zero(raw)
         if (declared.name == "service_type" and raw == "") or is_masked(declared, raw):
             continue
         settings[declared.name] = decoded(declared, raw)
     if "certificates" in settings:
         settings["certificates"] = _real_certificates(configuration, settings["certificates"])
     return _applicable(settings, before)
+
+
+def refuse_zero(port: Any) -> None:
+    """Raise `OperatorError` for a port of 0: every port is `*` here, and must not come about by accident."""
+    if str(port).strip() == "0":
+        allowed = "1 to 65535, or * for every port"
+        raise OperatorError(f"VSPort 0 is no port; allowed: {allowed}", field="port", value="0", allowed=allowed)
 
 
 def _refuse_unbuilt_actions(parameters: Parameters) -> None:

@@ -7,8 +7,9 @@ from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import missing
 from steelyard.api.loadmaster.references import address_or_none, service_of
 from steelyard.api.loadmaster.rules import precedence_moves, refuse_precedence
-from steelyard.api.loadmaster.service_changes import service_settings
+from steelyard.api.loadmaster.service_changes import refuse_zero, service_settings
 from steelyard.api.loadmaster.service_record import service_record, temporary_certificate
+from steelyard.api.loadmaster.templates import add_from_template, template_asked_for
 from steelyard.api.loadmaster.values import decoded
 from steelyard.appliance.contract import Outcome
 from steelyard.model.commands import (
@@ -52,8 +53,14 @@ async def showvs(call: Call) -> Answer:
 
 
 async def addvs(call: Call) -> Answer:
-    """Make a service. `vs`, `port` and `prot` are what counts; `VSAddress` and `VSPort` of a whole record are not."""
+    """Make a service, or with `template` those of a template.
+
+    `vs`, `port` and `prot` are what counts; `VSAddress` and `VSPort` of a whole record are not.
+    """
     configuration, parameters = call.configuration, call.parameters
+    template = template_asked_for(call)
+    if template:
+        return await add_from_template(call, template)
     named = parameters.required("vs", "Address")
     port = parameters.required("port")
     address = address_or_none(named)
@@ -71,6 +78,7 @@ async def addvs(call: Call) -> Answer:
     refuse_precedence(parameters)
     settings = service_settings(configuration, parameters.without("vsaddress", "vsport"), None)
     settings["address"] = address
+    refuse_zero(port)
     settings["port"] = decoded(declared["vsport"], port)
     settings["protocol"] = decoded(declared["prot"], parameters.text("prot") or parameters.text("protocol") or "tcp")
     return _changed(call, await call.execute(AddService(settings)))

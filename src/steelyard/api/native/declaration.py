@@ -68,9 +68,10 @@ _NEEDS_TLS = frozenset({"ssl_reencrypt", "allow_http2", "pass_sni", "client_cert
 
 def document(configuration: Configuration) -> Document:
     """The document of a configuration: settings that differ from their defaults."""
-    sections = {name: _differing(getattr(configuration, name)) for name in PARAMETERS}
+    # the host's own network belongs to one host; a declaration may go to another
+    sections = {name: _differing(getattr(configuration, name)) for name in PARAMETERS if name != "host"}
     return {
-        "services": [_service(s, configuration) for s in configuration.services.values() if not s.is_sub],
+        "services": [service_document(s, configuration) for s in configuration.services.values() if not s.is_sub],
         "certificates": [{"name": c.name} for c in configuration.certificates.values() if not c.temporary],
         **_rules_document(configuration),
         **_intermediates_document(configuration),
@@ -94,7 +95,8 @@ def _differing(value: Settings, always: frozenset[str] = frozenset()) -> Documen
     }
 
 
-def _service(service: VirtualService, configuration: Configuration) -> Document:
+def service_document(service: VirtualService, configuration: Configuration) -> Document:
+    """One service as it is declared."""
     default_idle_time = VirtualService.declared()["idle_time"].default
     follows_timeout = configuration.network.connection_timeout != default_idle_time
     found = _differing(service, _FOLLOWS_PORT | ({"idle_time"} if follows_timeout else frozenset()))
@@ -113,7 +115,7 @@ def _service(service: VirtualService, configuration: Configuration) -> Document:
 def _sub_service(parent: VirtualService, slot: Slot, configuration: Configuration) -> Document:
     """A sub-service: type, check and idle time follow its parent's, what belongs to the parent is left out."""
     sub = configuration.services[slot.service]
-    found = {name: value for name, value in _service(sub, configuration).items() if name not in _PARENTS}
+    found = {name: value for name, value in service_document(sub, configuration).items() if name not in _PARENTS}
     for name in _FOLLOWS_PARENT:
         found.pop(name, None)
         if getattr(sub, name) != getattr(parent, name):

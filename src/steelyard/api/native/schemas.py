@@ -11,6 +11,7 @@ from steelyard.api.native.certificate_schemas import certificate_schemas
 from steelyard.api.native.schema_words import FLAG, MOMENT, NUMBER, TEXT, TEXTS, list_of, object_of, ref
 from steelyard.api.native.service_schemas import service_schemas
 from steelyard.api.native.state_schemas import state_schemas
+from steelyard.api.native.template_schemas import template_schemas
 from steelyard.model.user import PERMISSIONS
 
 
@@ -100,6 +101,7 @@ def components() -> dict[str, Schema]:
         **_users(),
         **acme_schemas(),
         **state_schemas(),
+        **template_schemas(),
     }
     return {**objects, **_configuration(), **_answers()}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from steelyard.compile.haproxy.limit_rules import LimitPlan
 from steelyard.compile.haproxy.ocsp_plan import OcspPlan
+from steelyard.model.sources import SourceSettings
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,7 @@ class ServiceContext:
     verify_servers: bool = False
     #: whom services ask about clients' certificates that do so
     ocsp: OcspPlan = field(default_factory=OcspPlan)
+    #: which addresses real servers see
+    sources: SourceSettings = field(default_factory=SourceSettings)
     #: whether there are revocation lists
     revocations: bool = False

@@ -32,6 +32,7 @@ from steelyard.compile.haproxy.rules import rules_part
 from steelyard.compile.haproxy.security_headers import answer_headers_part
 from steelyard.compile.haproxy.sharing import shared_tables
 from steelyard.compile.haproxy.sockets import sockets_part
+from steelyard.compile.haproxy.sources import source_words
 from steelyard.compile.haproxy.starttls import starttls_part
 from steelyard.compile.haproxy.switching import compile_switching, is_balanced, switches
 from steelyard.compile.haproxy.tls import listener_tls, name_asked, passes_name, server_tls
@@ -241,7 +242,15 @@ def _servers(
                 tls=None if slot else tls,
                 weight_by_health=by_health,
                 inner=f"vs{member.service}" if isinstance(member, Slot) else "",
-                options=(*(inner_options if slot else ()), *slow_start),
+                options=(
+                    *(inner_options if slot else ()),
+                    *slow_start,
+                    *(
+                        ()
+                        if isinstance(member, Slot)
+                        else source_words(service, family.parent, context, member.address)
+                    ),
+                ),
             )
         )
     return tuple(found)

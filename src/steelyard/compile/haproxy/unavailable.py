@@ -24,6 +24,7 @@ import re
 
 from steelyard.compile.haproxy.context import ServiceContext
 from steelyard.compile.haproxy.part import Family, Part
+from steelyard.compile.haproxy.sources import source_words
 from steelyard.compile.haproxy.switching import switches
 from steelyard.compile.haproxy.tls import server_tls
 from steelyard.model.error_page import decoded_page, default_page, media_type, phrase
@@ -62,7 +63,7 @@ def sorry_server(service: VirtualService, family: Family, context: ServiceContex
         enabled=True,
         tls=server_tls(family.parent if family.parent is not None else service, None, context),
         standby=True,
-        options=("non-stick",),
+        options=("non-stick", *source_words(service, family.parent, context, source.standby_address)),
     )
 
 

@@ -29,11 +29,15 @@ class KernelAccess:
         self, services: Iterable[tuple[int, Layer4Service]], configuration: Configuration
     ) -> Iterator[Layer4Service]:
         """These services, by index, with what the access lists say."""
-        lists = configuration.access_lists
+        lists = configuration.access_lists if configuration.access.enabled else {}
+        if not lists:
+            self._known.clear()
+            yield from (service for _, service in services)
+            return
         servers: frozenset[str] | None = None
         for index, service in services:
             every, own = lists.get(EVERY_SERVICE), lists.get(index)
-            if not configuration.access.enabled or (every is None and own is None):
+            if every is None and own is None:
                 self._known.pop(index, None)
                 yield service
                 continue

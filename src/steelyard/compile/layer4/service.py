@@ -67,8 +67,6 @@ def compile_layer4(service: VirtualService, layer: Layer) -> Layer4Service:
 
 def with_spared(service: Layer4Service, services: Iterable[VirtualService]) -> Layer4Service:
     """A service of the wildcard port leaves alone what others, which its driver does not carry, have on its address."""
-    if not service.wildcard:
-        return service
     at_layer7 = (
         ports
         for other in services

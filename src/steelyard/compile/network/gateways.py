@@ -42,11 +42,6 @@ def with_gateways(
     return network.model_copy(update={"routes": {**network.routes, **routes}, "rules": {**network.rules, **rules}})
 
 
-def with_strict_routing(network: NetworkPlan, wanted: bool) -> NetworkPlan:
-    """The network with packets taken only by the interface that has their address, where that is asked for."""
-    return network.model_copy(update={"strict": True}) if wanted else network
-
-
 def _rules(service: VirtualService, layer: Literal[4, 7], table: int, default_only: bool) -> Iterator[Rule]:
     for protocol, address, first, last in _answers(service, layer):
         source = str(ip_network(address))

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from steelyard.model.configuration import Configuration
 from steelyard.model.network import BOND_MODES, Interface, interface_of, needs_no_network, own_addresses
 from steelyard.plan.network import HeldAddress, HostEntry, HostNetwork, Link, NetworkPlan, Route
 
 
-def compile_network(configuration: Configuration) -> NetworkPlan:
-    """What the kernel's network must have. Nothing of it where another tool owns the network."""
-    if not configuration.host.managed:
-        return NetworkPlan()
-    return NetworkPlan.model_construct(
-        held=_held(configuration), host=_host(configuration), routes={}, rules={}, sysctls={}
-    )
+class NetworkCompiler:
+    """Compiles networks; what has not changed is not looked at again, and stays the same objects."""
 
+    def __init__(self) -> None:
+        self._interfaces: Mapping[str, Interface] = {}
+        self._own: Mapping[str, str] = {}
+        #: where each address is held; None where it need not be
+        self._places: dict[str, HeldAddress | None] = {}
+        self._held: dict[str, HeldAddress] = {}
+        self._parts: tuple[object, ...] = ()
+        self._host = HostNetwork()
 
-def _held(configuration: Configuration) -> dict[str, HeldAddress]:
-    """The addresses of services that no interface has of its own, each on the interface of its network."""
-    own = own_addresses(configuration.interfaces.values())
-    found: dict[str, HeldAddress] = {}
-    for service in configuration.services.values():
-        address = service.address
-        if service.is_sub or not address or address in own or address in found:
-            continue
-        if needs_no_network(address):
-            continue
-        interface = interface_of(configuration.interfaces, address)
-        if interface is not None:
-            found[address] = HeldAddress(address=address, interface=interface.name)
-    return found
+    def compile(self, configuration: Configuration) -> NetworkPlan:
+        """What the kernel's network must have. Nothing of it where another tool owns the network."""
+        if not configuration.host.managed:
+            return NetworkPlan()
+        parts = (configuration.interfaces, configuration.routes, configuration.hosts, configuration.host)
+        if len(parts) != len(self._parts) or any(a is not b for a, b in zip(parts, self._parts, strict=True)):
+            self._parts, self._host = parts, _host(configuration)
+        return NetworkPlan.model_construct(
+            held=self._addresses(configuration), host=self._host, routes={}, rules={}, sysctls={}
+        )
+
+    def _addresses(self, configuration: Configuration) -> dict[str, HeldAddress]:
+        """The addresses of services that no interface has of its own, each on the interface of its network."""
+        if self._interfaces is not configuration.interfaces:
+            self._interfaces, self._places = configuration.interfaces, {}
+            self._own = own_addresses(configuration.interfaces.values())
+        found: dict[str, HeldAddress] = {}
+        for service in configuration.services.values():
+            address = service.address
+            if address and address not in found and not service.is_sub:
+                if address not in self._places:
+                    self._places[address] = self._place(address)
+                place = self._places[address]
+                if place is not None:
+                    found[address] = place
+        if found != self._held:
+            self._held = found
+        return self._held
+
+    def _place(self, address: str) -> HeldAddress | None:
+        if address in self._own or needs_no_network(address):
+            return None
+        interface = interface_of(self._interfaces, address)
+        return None if interface is None else HeldAddress(address=address, interface=interface.name)
 
 
 def _host(configuration: Configuration) -> HostNetwork:

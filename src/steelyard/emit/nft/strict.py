@@ -1,7 +1,7 @@
 """The table of strict routing: packets to an address of this host come in by the interface that has it, or not at all.
 
-Linux takes a packet for any of its addresses by any interface. `fib daddr . iif` asks the routing table as if it had only
-this interface. It is asked before anything is translated (-300), so services at layer 4 are meant, too.
+Linux takes a packet for any of its addresses by any interface. `fib daddr . iif` asks the routing table as if it had
+this interface alone. It is asked before anything is translated (-300), so services at layer 4 are meant, too.
 """
 
 from __future__ import annotations

@@ -85,5 +85,10 @@ class Present:
     rules: tuple[PresentRule, ...] = ()
 
     @cached_property
+    def foreign(self) -> frozenset[str]:
+        """Addresses that others have put here."""
+        return frozenset(one.address for one in self.addresses if one.mark not in (HELD, HOST))
+
+    @cached_property
     def places(self) -> Mapping[tuple[str, str, int], PresentAddress]:
         return {one.place: one for one in self.addresses}

@@ -53,15 +53,20 @@ def reconcile(present: Present, old: NetworkPlan, new: NetworkPlan) -> list[Step
     return steps
 
 
-def held_only(old: NetworkPlan, new: NetworkPlan) -> list[Step] | None:
-    """The steps when nothing but addresses of services differs: no need to read what the kernel has. Else None."""
-    if (old.host, old.routes, old.rules) != (new.host, new.routes, new.rules):
-        return None
-    gone = [one for key, one in old.held.items() if new.held.get(key) != one]
-    come = [one for key, one in new.held.items() if old.held.get(key) != one]
+def held_only(old: NetworkPlan, new: NetworkPlan, foreign: frozenset[str] = frozenset()) -> list[Step]:
+    """The steps when nothing but addresses of services differs: no need to read what the kernel has.
+
+    `foreign` are those that others had put here when it was read last.
+    """
+    gone = [one for key, one in old.held.items() if new.held.get(key) is not one and new.held.get(key) != one]
+    come = [one for key, one in new.held.items() if old.held.get(key) is not one and old.held.get(key) != one]
     return [
-        *(AddAddress(one.interface, one.address, whole(one.address), held=True) for one in come),
-        *(RemoveAddress(one.interface, one.address, whole(one.address)) for one in gone),
+        *(
+            AddAddress(one.interface, one.address, whole(one.address), held=True)
+            for one in come
+            if one.address not in foreign
+        ),
+        *(RemoveAddress(one.interface, one.address, whole(one.address)) for one in gone if one.address not in foreign),
     ]
 
 
@@ -79,9 +84,8 @@ def _wanted(plan: NetworkPlan, present: Present) -> _Wanted:
                 places[link.name, address, int(prefix)] = False
     own = {address for _, address, _ in places}
     # the host may have an address anyway, with the prefix of its network; it is not ours then, and stays when we go
-    foreign = {one.address for one in present.addresses if one.mark not in (HELD, HOST)}
     for held in plan.held.values():
-        if held.address not in own and held.address not in foreign:
+        if held.address not in own and held.address not in present.foreign:
             places[held.interface, held.address, whole(held.address)] = True
     return _Wanted(places)
 

@@ -81,8 +81,8 @@ class NftDriver:
         self._services: dict[str, _InForce] = {}
         self._standings: dict[ServerName, Standing] = {}
         self._timeouts: frozenset[IdleTimeouts] = frozenset()
-        #: the names of sets of networks that are there
-        self._networks: frozenset[str] = frozenset()
+        #: the names of sets of networks that are there, with how many services use each
+        self._networks: Counter[str] = Counter()
         #: what servers that are gone have carried, by service
         self._past: dict[str, Traffic] = {}
         self._counts = _Counts({}, {}, 0.0)
@@ -107,13 +107,16 @@ class NftDriver:
         for key in found:
             self._services[key] = _InForce(None, Program(chains={key: ((),)}))
         self._services[""] = _InForce(None, orphans)
-        self._networks = frozenset(name for name in self._netfilter.sets() if name.startswith(NETWORKS))
+        self._networks = Counter({name: 0 for name in self._netfilter.sets() if name.startswith(NETWORKS)})
         self._table = self._found = True
         return found
 
     def check(self, services: Mapping[str, Layer4Service | None]) -> None:
+        # a dry run of the library asks the kernel nothing and takes as long as the real thing, so only what the kernel
+        # would refuse is looked for here
+        self._refuse_taken_places(services)
         commands, _ = self._planned(services, self._standings)
-        self._nftables.check(self._preamble() + transaction_text(commands))
+        transaction_text(commands)
 
     def apply(self, services: Mapping[str, Layer4Service | None], standings: Standings) -> None:
         kept = {**self._standings, **standings}
@@ -124,7 +127,7 @@ class NftDriver:
         self._nftables.run(self._preamble() + transaction_text(commands))
         self._table, self._found = True, False
         self._timeouts |= {one for new in programs.values() for one in new.timeouts}
-        self._networks = frozenset(self._wanted_networks(programs))
+        self._networks = +self._used_networks(programs)
         strangers = list(self._newly_taken(services))
         for key, made in programs.items():
             service = services.get(key)
@@ -192,7 +195,7 @@ class NftDriver:
     def clear(self) -> None:
         self._nftables.run(clear_text())
         self._services, self._standings, self._past = {}, {}, {}
-        self._timeouts, self._networks = frozenset(), frozenset()
+        self._timeouts, self._networks = frozenset(), Counter()
         self._table = self._found = False
         self._netfilter.cut_all()
 

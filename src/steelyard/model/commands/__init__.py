@@ -65,6 +65,7 @@ from steelyard.model.commands.rules import AddRule, AttachRule, ChangeRule, Deta
 from steelyard.model.commands.servers import AddServer, ChangeServer, EnableAddress, RemoveServer
 from steelyard.model.commands.services import AddService, ChangeService, DuplicateService, RemoveService
 from steelyard.model.commands.sub_services import AddServerToAll, ChangeSlot, CreateSubService
+from steelyard.model.commands.templates import AddTemplates, RemoveTemplate, UseTemplate
 from steelyard.model.commands.users import (
     AddApiKey,
     AddUser,
@@ -95,6 +96,7 @@ __all__ = [
     "AddServerToAll",
     "AddService",
     "AddSigningRequest",
+    "AddTemplates",
     "AddUser",
     "AddVlan",
     "AttachRule",
@@ -150,6 +152,7 @@ __all__ = [
     "RemoveServer",
     "RemoveService",
     "RemoveSigningRequest",
+    "RemoveTemplate",
     "RemoveUser",
     "ReplaceFurtherChecks",
     "ReplaceList",
@@ -161,5 +164,6 @@ __all__ = [
     "SetParameters",
     "SetPermissions",
     "UndoNetwork",
+    "UseTemplate",
     "required_permissions",
 ]

@@ -260,6 +260,12 @@ class VirtualService(
             raise _clash("check_post_data", "POST data needs the check method POST (2)")
         if self.esp_enabled and not self.is_http:
             raise _clash("esp_enabled", "the edge filter reads HTTP requests; the service type must be http")
+        if self.esp_enabled and self.transparent:
+            raise _clash("transparent", "the edge filter and transparency exclude each other; switch one of them off")
+        if self.use_for_snat and self.is_sub:
+            raise _clash("use_for_snat", "a sub-service has no address of its own; give it to its parent")
+        if self.use_for_snat and self.address in ("0.0.0.0", "::"):
+            raise _clash("use_for_snat", "a service on every address has no address of its own")
         if self.esp_enabled and not self.ssl_acceleration and any(a <= 443 <= b for a, b in self.port_ranges):
             raise _clash("esp_enabled", "port 443 carries TLS, so the edge filter needs SSL acceleration there")
         return self

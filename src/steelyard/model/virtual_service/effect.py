@@ -105,6 +105,21 @@ _RULES = (
         lambda v: v["client_certificates"] != 0,
         "clients are not asked for certificates",
     ),
+    _Rule(
+        ("transparent",),
+        lambda v: not (v["ssl_acceleration"] and v["ssl_reencrypt"]),
+        "Reencrypt is on, and real servers then see this host",
+    ),
+    _Rule(
+        ("transparent", "subnet_originating"),
+        lambda v: not (v["protocol"] == "udp" or v["force_l4"]),
+        "at layer 4 real servers see the client's address, or the service's with Source NAT at layer 4",
+    ),
+    _Rule(
+        ("subnet_originating",),
+        lambda v: not v["transparent"] or bool(v["ssl_acceleration"] and v["ssl_reencrypt"]),
+        "Transparency is on",
+    ),
     _Rule(("pass_sni",), lambda v: v["ssl_reencrypt"], "Reencrypt is off"),
     _Rule(
         ("pass_sni",),

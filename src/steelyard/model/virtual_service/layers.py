@@ -97,7 +97,7 @@ def layer_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
         if service.layer4_source_nat:
             yield "layer4_source_nat", "it is for services at layer 4; at layer 7 servers see this host already"
         if any(server.port == 0 for server in service.servers):
-            yield "servers", "a real server of any port is for services of the wildcard port"
+            yield "servers", "rsport 0, which is any port, is for services of the wildcard port"
         if any(server.forward == "route" for server in service.servers):
             yield "servers", "forwarding by route works at layer 4 alone; set ForceL4, or forward by nat"
         return
@@ -134,7 +134,7 @@ def _server_refusals(service: VirtualService) -> Iterator[tuple[str, str]]:
                 " can join",
             )
         if server.port == 0 and not service.wildcard:
-            yield "servers", f"real server {server.address} has no port; that is for services of the wildcard port"
+            yield "servers", f"rsport 0 of {server.address}, which is any port, is for services of the wildcard port"
         checked = server.check_port or service.check_port or server.port
         if not checked and service.check_type not in ("icmp", "none"):
             yield "check_port", f"the check of real server {server.address} needs a port; give CheckPort"

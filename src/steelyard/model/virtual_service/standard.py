@@ -109,7 +109,13 @@ class StandardSettings(Settings):
     ] = False
     transparent: Annotated[
         bool,
-        Setting("Transparent", _SECTION, "Transparency", "Real servers see the client's address.", built=False),
+        Setting(
+            "Transparent",
+            _SECTION,
+            "Transparency",
+            "Real servers see the client's address, and have to answer by way of this host. Clients on a real server's"
+            " own network are shown this host's address. Needs HAProxy to have CAP_NET_RAW.",
+        ),
     ] = False
     subnet_originating: Annotated[
         bool,
@@ -117,8 +123,8 @@ class StandardSettings(Settings):
             "SubnetOriginating",
             _SECTION,
             "Subnet Originating Requests",
-            "Real servers see this host's own address on their network.",
-            built=False,
+            "Without transparency, real servers see this host's own address on their network; off, and off for all"
+            " services too, they see the service's address.",
         ),
     ] = True
     extra_ports: Annotated[
@@ -315,8 +321,8 @@ class StandardSettings(Settings):
             "UseforSnat",
             _SECTION,
             "Use Address for Server NAT",
-            "Traffic started by the real servers leaves with the service's address.",
-            built=False,
+            "Traffic started by the real servers leaves by the default gateway with the service's address. A real"
+            " server of several such services uses that with the port it connects to. Needs server NAT.",
         ),
     ] = False
     qos: Annotated[

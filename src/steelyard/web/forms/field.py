@@ -28,6 +28,8 @@ class Complaint:
     message: str
     allowed: str = ""
     remedy: str = ""
+    #: what the engine itself said
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Field:
     choices: tuple[Choice, ...] = ()
     #: every character counts
     mono: bool = False
+    #: the page where what can be chosen is made
+    made_at: str = ""
     wire: str = ""
     changed: bool = False
     before: str = ""
@@ -65,7 +69,7 @@ class Field:
         found: dict[str, list[str]] = {}
         for choice in self.choices:
             if choice.why_not:
-                why = choice.why_not.replace(f"“{choice.label}” ", "")
+                why = choice.why_not.removeprefix(f"“{choice.label}” ").removeprefix(f"{self.label}={choice.value} ")
                 found.setdefault(why, []).append(choice.label)
         return tuple((why, tuple(labels)) for why, labels in found.items())
 

@@ -10,7 +10,7 @@ from steelyard.model.barred import Bars
 from steelyard.model.setting import GIVE_ALLOWED, Declared, Settings
 from steelyard.web.forms.field import Choice, Complaint, Field, Offer
 from steelyard.web.forms.posted import BITS, posted_form, value_of, widget_of
-from steelyard.web.forms.wording import in_words, plainly, range_of, unit_of
+from steelyard.web.forms.wording import help_of, in_words, plainly, range_of, unit_of
 
 Values = Mapping[str, Any]
 _NO_BARS = Bars()
@@ -87,16 +87,17 @@ class Maker:
             name=name,
             widget=widget,
             label=setting.label,
-            help=setting.help,
+            help=help_of(self._model, declared),
             value=text,
             unit=unit_of(declared),
-            range="One a line." if widget == "lines" else range_of(declared),
-            default=_default(declared, kept),
+            range="" if offer is not None else "One a line." if widget == "lines" else range_of(declared),
+            default="" if widget == "picks" else _default(declared, kept),
             max_length=setting.max_length,
             rows=max(_ROWS.get(widget, 0), min(text.count("\n") + 1, 16)) if widget in _ROWS else 0,
             required=not isinstance(declared.default, (str, int, tuple)),
             choices=choices,
             mono=name in _MONO,
+            made_at=offer.made_at if offer is not None else "",
             wire=setting.wire or "",
             changed=changed,
             before=in_words(declared, value_of(declared, before)) if changed and not setting.secret else "",
@@ -174,6 +175,7 @@ def complaints_of(
         plainly(model, message, known if at_field else None),
         allowed,
         "" if remedy in (GIVE_ALLOWED, "Correct it") else plainly(model, remedy),
+        getattr(failure, "words", None) or "",
     )
     if known is not None and at_field:
         return {known: complaint}, None

@@ -27,9 +27,32 @@ def unit_of(declared: Declared) -> str:
     return {"seconds": "s", "percent": "%"}.get(declared.setting.unit or "", declared.setting.unit or "")
 
 
+#: help for programs says how a value is put together, which fields show by themselves
+_HELP = {
+    "tls_type": "Which protocols clients are offered. TLS 1.0 and 1.1 are broken: leave them on only for clients that"
+    " know nothing else.",
+    "admin_tls_type": "Which protocols browsers and programs are offered by this interface and the APIs.",
+    "error_page": "Page sent when no real server is available and the error code is no redirect: text or HTML of at"
+    " most 15,000 bytes. Without it a plain one is sent.",
+    "esp_logs": "What is logged.",
+    "check_headers": "Up to four headers, Name:value each.",
+    "follow_vs": "The service that this one follows: a client known there goes to the same real server here. Only"
+    " services with the same real servers can be followed. Set it on both for both directions.",
+    "follow": "Whose health check decides whether this one is up.",
+}
+
+
+def help_of(model: type[Settings], declared: Declared) -> str:
+    """What a field says of itself."""
+    found = _HELP.get(declared.name)
+    return found if found is not None else plainly(model, declared.setting.help)
+
+
 def range_of(declared: Declared) -> str:
     """What may be given where that is no choice: a range, or the form of a text."""
     setting = declared.setting
+    if declared.name in _HELP:
+        return ""
     if setting.choices or declared.kind == "boolean":
         return ""
     if setting.ge is not None and setting.le is not None:
@@ -96,4 +119,4 @@ def plainly(model: type[Settings], message: str, about: str | None = None) -> st
     return message[:1].upper() + message[1:]
 
 
-__all__ = ["in_words", "plainly", "range_of", "unit_of"]
+__all__ = ["help_of", "in_words", "plainly", "range_of", "unit_of"]

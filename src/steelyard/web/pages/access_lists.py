@@ -40,7 +40,7 @@ async def show_all(visit: Visit) -> Response:
     }
 
     def draw(drawn: Drawn) -> Response:
-        return scrolled(visit, drawn, visit.render("access_lists.html", context, drawn=drawn))
+        return scrolled(visit, drawn, visit.render("pages/access_lists.html", context, drawn=drawn))
 
     return await edited(visit, editor, draw)
 
@@ -59,7 +59,7 @@ async def show_service(visit: Visit) -> Response:
         "drawn": None,
         **_lists(visit, index),
     }
-    return visit.render("access_lists.html", context)
+    return visit.render("pages/access_lists.html", context)
 
 
 def _lists(visit: Visit, scope: int) -> dict[str, object]:

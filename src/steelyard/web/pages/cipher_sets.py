@@ -40,7 +40,7 @@ async def show_list(visit: Visit) -> Response:
         (name, len(members(configuration.cipher_sets, name)), name in BUILT_IN, users_of_set(configuration, name))
         for name in (*configuration.cipher_sets, *BUILT_IN)
     ]
-    return visit.render("cipher_sets.html", {"rows": rows, "own": len(configuration.cipher_sets)})
+    return visit.render("pages/cipher_sets.html", {"rows": rows, "own": len(configuration.cipher_sets)})
 
 
 async def show_one(visit: Visit) -> Response:
@@ -49,7 +49,7 @@ async def show_one(visit: Visit) -> Response:
     configuration = visit.snapshot.configuration
     found = members(configuration.cipher_sets, name)
     if name in BUILT_IN:
-        return visit.render("cipher_set.html", {"name": name, "ciphers": found, "has": visit.appliance.ciphers()})
+        return visit.render("pages/cipher_set.html", {"name": name, "ciphers": found, "has": visit.appliance.ciphers()})
     editor = Editor(
         model=CipherSet,
         values={"name": name, "ciphers": found},

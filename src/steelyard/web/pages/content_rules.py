@@ -73,7 +73,7 @@ async def show_list(visit: Visit) -> Response:
         if wanted in f"{rule.name} {rule.pattern} {rule.header} {rule.replacement} {RULE_TYPES[rule.rule_type]}".lower()
     ]
     return visit.render(
-        "content_rules.html",
+        "pages/content_rules.html",
         {
             "rows": rows[:1000],
             "more": max(0, len(rows) - 1000),
@@ -260,7 +260,7 @@ async def modify(visit: Visit) -> Response:
         "here": here,
     }
     return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("content_rule.html", context, drawn=drawn))
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("pages/content_rule.html", context, drawn=drawn))
     )
 
 

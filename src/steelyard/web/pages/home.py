@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from starlette.responses import Response
@@ -59,6 +60,8 @@ class _Home:
 
     def __init__(self) -> None:
         self._traffic = Traffic()
+        self._graphs: Values = {}
+        self._graphs_until = 0.0
 
     async def values(self, site: Site) -> Values:
         await self._traffic.look(site.appliance)
@@ -68,25 +71,20 @@ class _Home:
         rate = together([self._traffic.of(service.index) for service in top])
         figures = await site.appliance.host_figures()
         events = await asyncio.to_thread(site.appliance.events().log.find, Query(limit=_EVENTS))
-        recorded = await site.appliance.recorded(EVERYTHING, "hour")
-        of_host = await site.appliance.recorded(HOST, "hour")
         bits, unit = scaled(rate.bytes * 8, "bit/s")
         memory = figures.memory
         found: dict[str, Value] = {
             "revision": str(snapshot.revision),
-            "rate.requests": thousands(rate.requests),
-            "rate.connections": thousands(rate.connections),
-            "rate.active": f"{rate.active:,} open now",
-            "rate.bits": bits,
-            "rate.unit": unit,
+            "rate.requests": thousands(rate.requests) if rate.known else "-",
+            "rate.connections": thousands(rate.connections) if rate.known else "-",
+            "rate.active": f"{rate.active:,} open now" if rate.known else "not known now",
+            "rate.bits": bits if rate.known else "-",
+            "rate.unit": unit if rate.known else "",
             "rate.tls": f"{thousands(self._traffic.tls)} TLS handshakes/s",
             "host.cpu": f"{100 - figures.cpu.idle - figures.cpu.waiting}%",
             "host.memory": f"· {100 * memory.used // memory.total if memory.total else 0}%",
             "host.memory.of": f"{kilobytes(memory.used)} of {kilobytes(memory.total)}",
-            "graph.connections": {"points": _points(recorded, 0)},
-            "graph.requests": {"points": _points(recorded, 1)},
-            "graph.bits": {"points": _points(recorded, 2, 3)},
-            "graph.cpu": {"points": _points(of_host, 0, most=100)},
+            **await self._last_hour(site),
         }
         found |= _counts(configuration, states)
         attention = tuple(_attention(site, configuration, states))
@@ -98,6 +96,20 @@ class _Home:
             "html": _drawn(site, "events", events=tuple(reversed(events)), services=configuration.services)
         }
         return found
+
+    async def _last_hour(self, site: Site) -> Values:
+        """The small graphs. What they are drawn from has a new step every ten seconds, so they are drawn as seldom."""
+        if time.monotonic() >= self._graphs_until:
+            carried = await site.appliance.recorded(EVERYTHING, "hour")
+            of_host = await site.appliance.recorded(HOST, "hour")
+            self._graphs = {
+                "graph.connections": _graph(carried, 0),
+                "graph.requests": _graph(carried, 1),
+                "graph.bits": _graph(carried, 2, 3),
+                "graph.cpu": _graph(of_host, 0, most=100),
+            }
+            self._graphs_until = time.monotonic() + FINEST.step
+        return self._graphs
 
 
 def _counts(configuration: Configuration, states: Mapping[int, ServiceState]) -> dict[str, Value]:
@@ -201,22 +213,25 @@ def _drawn(site: Site, part: str, **context: Any) -> str:
     return site.templates.get_template(f"pages/home_{part}.html").render({"link": site.link, **context})
 
 
-def _points(readings: Mapping[int, Reading], *places: int, most: float = 0.0) -> str:
-    """The last hour as points of a polyline in a box of 100 x 28; empty while there is too little to draw."""
-    if not readings:
-        return ""
-    newest = max(readings)
+def _graph(readings: Mapping[int, Reading], *places: int, most: float = 0.0) -> Value:
+    """The last hour in a box of 100 x 28: a line and the area below it, open where nobody recorded anything."""
+    newest = max(readings, default=0)
     each = FINEST.steps // _POINTS
-    values: list[float] = []
+    values: list[float | None] = []
     for number in range(_POINTS, 0, -1):
         steps = [readings.get(newest - FINEST.step * (number * each - part - 1)) for part in range(each)]
         known = [sum(one.mean[place] for place in places) for one in steps if one is not None]
-        values.append(sum(known) / len(known) if known else 0.0)
-    top = most or max(values) or 1.0
-    return " ".join(
-        f"{100 * place / (_POINTS - 1):.1f},{26.5 - 24 * min(value / top, 1.0):.1f}"
-        for place, value in enumerate(values)
-    )
+        values.append(sum(known) / len(known) if known else None)
+    top = most or max((value for value in values if value is not None), default=0.0) or 1.0
+    lines, areas = [], []
+    for is_gap, run in groupby(enumerate(values), key=lambda pair: pair[1] is None):
+        if is_gap:
+            continue
+        points = [(100 * at / (_POINTS - 1), 26.5 - 24 * min((value or 0.0) / top, 1.0)) for at, value in run]
+        drawn = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        lines.append(f"M{drawn}")
+        areas.append(f"M{points[0][0]:.1f} 28L{drawn}L{points[-1][0]:.1f} 28Z")
+    return {"line": "".join(lines), "area": "".join(areas)}
 
 
 ROUTES = [page("/", home, name="home")]

@@ -56,7 +56,7 @@ async def show_list(visit: Visit) -> Response:
     """Every endpoint."""
     configuration = visit.snapshot.configuration
     rows = [(one, users_of_endpoint(configuration, one.name)) for one in configuration.ldap_endpoints.values()]
-    return visit.render("ldap_endpoints.html", {"rows": rows, "security": SECURITY})
+    return visit.render("pages/ldap_endpoints.html", {"rows": rows, "security": SECURITY})
 
 
 def _editor(visit: Visit, endpoint: LdapEndpoint | None) -> Editor:

@@ -77,7 +77,7 @@ async def show(visit: Visit) -> Response:
     }
 
     def draw(drawn: Drawn) -> Response:
-        return scrolled(visit, drawn, visit.render("limits.html", context, drawn=drawn))
+        return scrolled(visit, drawn, visit.render("pages/limits.html", context, drawn=drawn))
 
     return await edited(visit, parameter_editor(visit, "limits", _PARTS, here), draw)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.routing import Route
 
+from steelyard.model.cipher_set import BUILT_IN
 from steelyard.model.commands import SetParameters
 from steelyard.model.commands.parameters import Section
 from steelyard.model.configuration import Configuration
@@ -34,6 +35,10 @@ class ParameterPage:
     belongs: str = ""
     tabs: tuple[tuple[str, str], ...] = ()
     leave_out: tuple[str, ...] = ()
+    #: the page it is reached from: (title, page)
+    above: tuple[str, str] | None = None
+    #: what settings may name
+    offers: Callable[[Configuration], Mapping[str, Offer]] = lambda configuration: {}
 
     def laid_out(self) -> tuple[Part, ...]:
         """Its parts; without any the whole section in one."""
@@ -51,6 +56,12 @@ class ParameterPage:
         return page(self.path, handler, name=self.name, belongs=self.belongs, methods=BOTH)
 
 
+def _cipher_sets(configuration: Configuration) -> Mapping[str, Offer]:
+    return {"admin_cipher_set": Offer(tuple((name, name) for name in (*BUILT_IN, *configuration.cipher_sets)))}
+
+
+_ADMIN_TABS = (("Sessions", "admin-access"), ("TLS", "admin-tls"))
+OCSP_TABS = (("OCSP", "ocsp"), ("Revocation Lists", "revocation-lists"), ("TLS Sessions", "tls-sessions"))
 _CHECK_TABS = (("Service Check", "check-parameters"), ("Adaptive", "adaptive-parameters"))
 PAGES: tuple[ParameterPage, ...] = (
     ParameterPage(
@@ -99,6 +110,69 @@ PAGES: tuple[ParameterPage, ...] = (
         "Admin WUI Access",
         "administration",
         sub="Sessions of this interface",
+        tabs=_ADMIN_TABS,
+    ),
+    ParameterPage(
+        "admin-tls",
+        "/admin-access/tls",
+        "TLS of the Web Interface and the APIs",
+        "tls",
+        parts=(Part("admin", "TLS", ("admin_tls_type", "admin_cipher_set")),),
+        sub="What clients of the administration interface are offered",
+        belongs="admin-access",
+        tabs=_ADMIN_TABS,
+        offers=_cipher_sets,
+    ),
+    ParameterPage(
+        "cache-configuration",
+        "/cache-configuration",
+        "Cache Configuration",
+        "layer7",
+        parts=(Part("cache", "Cache", ("cache_size", "not_cached")),),
+        sub="The size of the cache that services with caching share, and what is not kept in it",
+    ),
+    ParameterPage(
+        "compression-options",
+        "/compression-options",
+        "Compression Options",
+        "layer7",
+        parts=(Part("compression", "Compression", ("not_compressed",)),),
+        sub="What services with compression send as it is",
+    ),
+    ParameterPage(
+        "acme-parameters",
+        "/acme/parameters",
+        "Renewal",
+        "acme",
+        sub="When certificates ordered by ACME are renewed",
+        belongs="acme",
+        above=("ACME Certificates", "acme"),
+    ),
+    ParameterPage(
+        "tls-sessions",
+        "/ocsp/tls-sessions",
+        "TLS Sessions",
+        "tls",
+        parts=(
+            Part(
+                "sessions",
+                "Resumption",
+                ("session_tickets", "ticket_key_hours", "session_lifetime", "session_cache_size"),
+            ),
+        ),
+        sub="How clients that come back resume a session without a whole handshake",
+        belongs="ocsp",
+        tabs=OCSP_TABS,
+    ),
+    ParameterPage(
+        "network-safety",
+        "/interfaces/safety",
+        "Safety of Network Changes",
+        "host",
+        parts=(Part("safety", "Confirmation", ("confirm_seconds",)),),
+        sub="What happens to a change that may cut you off",
+        belongs="interfaces",
+        above=("Interfaces", "interfaces"),
     ),
 )
 
@@ -128,16 +202,17 @@ def parameter_editor(
 
 async def _edit(visit: Visit, which: ParameterPage) -> Response:
     here = visit.url(which.name)
-    editor = parameter_editor(visit, which.section, which.laid_out(), here)
+    offers = which.offers(visit.snapshot.configuration)
+    editor = parameter_editor(visit, which.section, which.laid_out(), here, offers)
     context = {
         "title": which.title,
         "sub": which.sub,
         "back": here,
-        "above": None,
+        "above": None if which.above is None else (which.above[0], visit.url(which.above[1])),
         "tabs": [(title, visit.url(name), name == which.name) for title, name in which.tabs],
     }
     return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("parameters.html", context, drawn=drawn))
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("pages/parameters.html", context, drawn=drawn))
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from steelyard.api.loadmaster.references import address_or_none, resolved
 from steelyard.model.commands import (
     AddServer,
     AddServerToAll,
@@ -21,14 +22,14 @@ from steelyard.model.commands import (
 from steelyard.model.commands.sub_services import slot_of
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import RULE_TYPES
-from steelyard.model.errors import NotFound, SteelyardError
+from steelyard.model.errors import NotFound, OperatorError, SteelyardError
 from steelyard.model.real_server import RealServer
 from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.statistics import TrafficCounters
 from steelyard.observe.status import ServerState
 from steelyard.web.confirming import Question, confirmed
-from steelyard.web.editing import Changes, Editor, Outlook, Part, edited
+from steelyard.web.editing import STEP, Changes, Editor, Outlook, Part, edited
 from steelyard.web.forms.field import Offer
 from steelyard.web.frame import Visit, page
 from steelyard.web.pages.service import BOTH, possible_rules, scrolled
@@ -44,6 +45,7 @@ _SLOT_PARTS = (
     Part("state", "State", ("enabled", "critical", "standby_below")),
     Part("check", "Health check", ("follow",), open=False),
 )
+_BY_NAME = "By its address, or by a name that the name servers of this host know: the address it has now is kept."
 _SHOWN_CHECKS = 20
 _SHOWN_MACHINES, _SHOWN_PLACES = 200, 8
 
@@ -93,14 +95,18 @@ async def add(visit: Visit) -> Response:
     values: dict[str, Any] = {name: one.default for name, one in declared.items()}
     values |= {"address": visit.query("address"), "port": service.port or _usual_port(configuration, service)}
     to_all = visit.field("to_all") == "1"
+    named = visit.field("address").strip()
+    address = await _address_of(named, service) if visit.field(STEP) else ""
 
     def command(changes: Changes) -> Command:
+        if address:
+            changes = {**changes, "address": address, "dns_name": named}
         return AddServerToAll(service.index, changes) if to_all else AddServer(service.index, changes)
 
     editor = Editor(
         model=RealServer,
         values=values,
-        parts=_PARTS,
+        parts=(replace(_PARTS[0], hint=_BY_NAME), *_PARTS[1:]),
         command=command,
         done=lambda key: visit.url("add-server", index=service.index),
         offers={"follow": _leaders(configuration, 0, "Self")},
@@ -123,8 +129,18 @@ async def add(visit: Visit) -> Response:
         "siblings": len(configuration.service(service.parent).slots) if service.is_sub else 0,
     }
     return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("server_add.html", context, drawn=drawn))
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("pages/server_add.html", context, drawn=drawn))
     )
+
+
+async def _address_of(named: str, service: VirtualService) -> str:
+    """The address of a host name; empty where it is an address already, or nobody knows it, which the model refuses."""
+    if not named or address_or_none(named) is not None:
+        return ""
+    try:
+        return await resolved(named, service.address)
+    except OperatorError:
+        return ""
 
 
 def _usual_port(configuration: Configuration, service: VirtualService) -> int:
@@ -163,7 +179,7 @@ async def modify(visit: Visit) -> Response:
         "rule_types": RULE_TYPES,
     }
     return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("member.html", context, drawn=drawn))
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("pages/member.html", context, drawn=drawn))
     )
 
 
@@ -199,7 +215,7 @@ async def modify_slot(visit: Visit) -> Response:
         "rule_types": RULE_TYPES,
     }
     return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("member.html", context, drawn=drawn))
+        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("pages/member.html", context, drawn=drawn))
     )
 
 
@@ -255,7 +271,7 @@ async def checks(visit: Visit) -> Response:
     except SteelyardError as failure:
         trouble = failure.message
     return visit.render(
-        "checks.html",
+        "pages/checks.html",
         {
             "service": service,
             "server": server,
@@ -324,7 +340,7 @@ async def show_machines(visit: Visit) -> Response:
     counters = (await visit.appliance.statistics()).servers
     rows = [_seen(visit, one, counters) for one in found[:_SHOWN_MACHINES]]
     more = max(0, len(found) - _SHOWN_MACHINES)
-    return visit.render("real_servers.html", {"machines": rows, "total": len(found), "more": more, "q": wanted})
+    return visit.render("pages/real_servers.html", {"machines": rows, "total": len(found), "more": more, "q": wanted})
 
 
 async def set_machine(visit: Visit) -> Response:

@@ -160,7 +160,7 @@ async def show(visit: Visit) -> Response:
     }
 
     def draw(drawn: Drawn) -> Response:
-        answer = visit.render("service.html", {**context, "drawn": drawn})
+        answer = visit.render("pages/service.html", {**context, "drawn": drawn})
         return scrolled(visit, drawn, answer)
 
     return await edited(visit, service_editor(configuration, service, here), draw)
@@ -173,7 +173,7 @@ async def members(visit: Visit) -> Response:
     statistics = await visit.appliance.statistics()
     state = visit.appliance.states()[index]
     return visit.render(
-        "service_members.html",
+        "pages/service_members.html",
         {
             "service": service,
             "state": state,

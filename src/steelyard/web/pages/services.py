@@ -14,7 +14,7 @@ from steelyard.web.frame import Site, Visit, page
 from steelyard.web.live import Topic, Value, Values
 from steelyard.web.looking import every_state
 from steelyard.web.service_list import FALLING, ORDERS, Row, Rows, Seen, chosen, ordered
-from steelyard.web.traffic import Traffic
+from steelyard.web.traffic import Rate, Traffic
 from steelyard.web.wording import bits, look
 
 #: rows of a piece: more than fit on a large screen, few enough to be drawn in some hundredths of a second
@@ -63,8 +63,8 @@ _STATUSES = ("Up", "Down", "Sorry", "Redirect", "Fail Message", "Unchecked", "Di
 def _put(found: dict[str, Value], seen: Seen) -> None:
     index, state, rate = seen.row.index, seen.state, seen.rate
     found[f"vs{index}"] = {"text": state.status, "look": look(state.status), "title": state.reason}
-    found[f"vs{index}.c"] = f"{rate.active:,}"
-    found[f"vs{index}.b"] = throughput(rate.bytes)
+    found[f"vs{index}.c"] = connections(rate)
+    found[f"vs{index}.b"] = throughput(rate)
     for member in seen.row.members:
         one = seen.member_state(member)
         found[f"vs{index}.{member.index}"] = {
@@ -74,9 +74,14 @@ def _put(found: dict[str, Value], seen: Seen) -> None:
         }
 
 
-def throughput(bytes_per_second: float) -> str:
+def connections(rate: Rate) -> str:
+    """As it stands in a column; a dash for what is not known."""
+    return f"{rate.active:,}" if rate.known else "-"
+
+
+def throughput(rate: Rate) -> str:
     """As it stands in a column: nothing is a dash, for the eye to pass over."""
-    return bits(bytes_per_second) if bytes_per_second else "-"
+    return bits(rate.bytes) if rate.bytes else "-"
 
 
 async def services(visit: Visit) -> Response:
@@ -111,6 +116,7 @@ async def services(visit: Visit) -> Response:
         "address": lambda **changes: _address(visit, {**choice, **changes}),
         "falls_first": FALLING.__contains__,
         "signature": moment.values["services.list"],
+        "connections": connections,
         "throughput": throughput,
         "statuses": _STATUSES,
     }

@@ -30,6 +30,14 @@
   document.addEventListener("click", (event) => { if (event.target.closest(".bar a")) leaving = true; });
   document.addEventListener("htmx:afterSwap", () => { leaving = false; showMovers(); });
   window.addEventListener("beforeunload", (event) => { if (!leaving && touched()) event.preventDefault(); });
+  // what cannot be asked for any more is marked, and unmarked by the next answer
+  const stale = (event) => {
+    const part = event.detail.target;
+    if (part && part.id === "servers") part.classList.add("not-live");
+  };
+  document.addEventListener("htmx:sendError", stale);
+  document.addEventListener("htmx:responseError", stale);
+
   // a section that is gone to unfolds
   const unfold = () => {
     const wanted = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

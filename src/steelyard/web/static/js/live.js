@@ -1,5 +1,5 @@
 // Values that change by themselves. The stream sends {key: value} of what is new; places are data-live="key".
-// A value is text, or {text, html, look, title, href, hidden, points}. Nothing under the pointer's menu or the focus is
+// A value is text, or {text, html, look, title, href, hidden, line, area}. Nothing under the pointer's menu or the focus is
 // replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
 "use strict";
 (() => {
@@ -41,12 +41,9 @@
     if ("title" in value) place.title = value.title;
     if ("href" in value) place.setAttribute("href", value.href);
     if ("hidden" in value) place.hidden = value.hidden;
-    if ("points" in value) {
-      const [area, stroke] = place.children;
-      if (area) {
-        area.setAttribute("points", `0,28 ${value.points} 100,28`);
-        stroke.setAttribute("points", value.points);
-      }
+    if ("line" in value) {
+      place.querySelector(".area").setAttribute("d", value.area);
+      place.querySelector(".line").setAttribute("d", value.line);
     }
     return undefined;
   };
