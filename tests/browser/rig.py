@@ -121,13 +121,20 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def origin(self) -> Origin:
+    def origin(self, address: str = "127.0.0.1", port: int | None = None) -> Origin:
         """A real server that runs until the end unless it is stopped before."""
-        return self._stack.enter_context(Origin("real server"))
+        return self._stack.enter_context(Origin("real server", address=address, port=port))
+
+    def clear(self) -> None:
+        """Remove every service: tests of another module may have left some."""
+        native = self.steelyard.native
+        for service in native.get("virtual-services").json():
+            if not service["parent"]:
+                native.delete(f"virtual-services/{service['index']}")
 
     def service(self, name: str, *origins: Origin, **settings: Any) -> int:
         """A virtual service with these real servers; its index."""
-        servers = [{"address": "127.0.0.1", "port": origin.port} for origin in origins]
+        servers = [{"address": origin.address, "port": origin.port} for origin in origins]
         body = {"address": "127.0.0.1", "port": free_port(), "name": name, "service_type": "http", "servers": servers}
         answer = self.steelyard.native.post("virtual-services", json={**body, **settings})
         answer.raise_for_status()

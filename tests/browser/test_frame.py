@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 from tests.browser.rig import Rig, Screen
+from tests.support.clients import fetch
 from tests.support.origin import Origin
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium", "haproxy"), pytest.mark.timeout(180)]
 
@@ -19,11 +21,13 @@ LONG = "A service whose name goes on for as long as sixty characters do"
 def shop(rig: Rig) -> Iterator[tuple[int, Origin, Origin]]:
     """A service with two real servers, beside one that is down, one that is off and one with a long name."""
     rig.steelyard.native.patch("parameters/checks", json={"interval": 2, "timeout": 1, "retries": 1})
-    one, two = rig.origin(), rig.origin()
-    index = rig.service("shop", one, two, extra_ports=[])
-    rig.service("old", one, enabled=False)
-    rig.service(LONG, *(rig.origin() for _ in range(3)))
-    rig.service("empty")
+    rig.clear()
+    one = rig.origin("127.0.5.1")
+    two, *more = (rig.origin(f"127.0.5.{number}", one.port) for number in range(2, 6))
+    index = rig.service("shop", one, two, address="127.0.6.1", port=free_port("127.0.6.1"))
+    rig.service("old", one, enabled=False, address="127.0.6.2")
+    rig.service(LONG, *more, address="127.0.6.3", extra_ports=[str(free_port("127.0.6.3"))])
+    rig.service("empty", address="127.0.6.4")
     yield index, one, two
 
 
@@ -39,7 +43,7 @@ def test_a_real_server_that_fails_turns_red_without_a_reload(
     expect(row.locator(".rs.up")).to_have_count(2)
     page.locator("#filter").focus()
     two.refuse()
-    failed = row.locator(".rs", has_text=str(two.port))
+    failed = row.locator(".rs", has_text=two.address)
     expect(failed).to_have_class(re.compile("down"))
     expect(failed).to_contain_text(", Down")
     expect(failed).to_have_attribute("title", re.compile("refused"))
@@ -116,7 +120,7 @@ def test_the_keyboard_is_enough(rig: Rig, screen: Screen, shop: tuple[int, Origi
     page.keyboard.press("Enter")
     expect(page).to_have_title(re.compile("Virtual Services"))
     page.keyboard.press("/")
-    page.keyboard.type(str(shop[1].port))
+    page.keyboard.type(shop[1].address)
     expect(page.get_by_role("option").first).to_contain_text("Real server")
     page.keyboard.press("Escape")
     expect(page.locator("#found")).to_be_hidden()
@@ -139,6 +143,9 @@ def test_dark_and_light_are_chosen_and_kept(rig: Rig, screen: Screen, shop: tupl
 def test_every_page_of_the_menu_is_accessible_and_fits(
     rig: Rig, shop: tuple[int, Origin, Origin], width: int, theme: str
 ) -> None:
+    service = rig.steelyard.native.get(f"virtual-services/{shop[0]}").json()
+    for _ in range(100):
+        fetch(f"http://{service['address']}:{service['port']}/bytes/20000")
     with rig.screen(width=width, theme=theme) as screen:
         page = screen.open("/")
         addresses = page.eval_on_selector_all("nav a", "all => all.map(each => each.getAttribute('href'))")

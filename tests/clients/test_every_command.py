@@ -55,6 +55,7 @@ STATS = ("CPU", "Memory", "Network", "VStotals", "Vs", "Rs", "TPS", "Timestamp")
 BUNDLE = leaf("every.example").bundle()
 AUTHORITY = authority("Every Authority").pem
 PASS_PHRASE = "open sesame"
+TEMPLATE = b"{name: %s, services: [{port: 80}]}"
 BACKUP = seal(
     CertificateBackup((SavedCertificate("saved", leaf("every.example").pem.decode(), leaf("every.example").key_pem),)),
     PASS_PHRASE,
@@ -87,7 +88,7 @@ ELSEWHERE = {
     # these change the host, in a network namespace of its own
     *("modiface", "addadditional", "deladditional", "createbond", "addbond", "delbond", "unbond"),
     *("addvlan", "delvlan", "addroute", "delroute", "addhostsentry", "delhostsentry"),
-    "backupcert",
+    *("backupcert", "exportvstmplt"),
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
     # these need an authority
     *("registeracmeaccount", "fetchacmeaccount", "acmeaccountinfo"),
@@ -103,6 +104,9 @@ CASES = [
     case("dupvs", **SERVICE, newport="{port}"),
     case("dupvip", **SERVICE, newport="{port}"),
     case("vstotals", "VS", "SubVS", "RS"),
+    case("listtemplates", "template"),
+    Case("uploadtemplate", upload=TEMPLATE % b"fresh", message="Installed 1 new template."),
+    case("deltemplate", name="ours"),
     case("showrs", "Rs", **SERVER),
     case("showrschecks", "Check", **SERVER),
     case("showiface", "Interface"),
@@ -236,6 +240,7 @@ def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callab
     for where, name in (("pre", "match"), ("request", "header"), ("response", "header"), ("responsebody", "body")):
         lm.must(f"add{where}rule", vs=1, rule=f"used_{name}")
     lm.must("addrsrule", vs=1, rs=f"!{server}", rule="used_match")
+    lm.must("uploadtemplate", body=TEMPLATE % b"ours")
     lm.must("addlimitrule", name="limited", pattern="^/l", limit=5, match=0)
     for family in _LIMIT_TAGS:
         lm.must(f"{family}add", l7addr="198.51.100.0/24", l7limit=5)
@@ -247,6 +252,8 @@ def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callab
         lm.must("delapikey", key=found.text)
     for name in ("limited", "api"):
         lm.call("dellimitrule", name=name)
+    for name in ("ours", "fresh"):
+        lm.call("deltemplate", name=name)
     for what, usual in (("cache", ".php"), ("compress", ".zip")):
         lm.call(f"delno{what}", param=".cgi")
         lm.call(f"addno{what}", param=usual)
@@ -322,7 +329,7 @@ def test_listapi_names_exactly_the_commands_that_work(
 # fmt: off
 NOT_BUILT = [
     "adddomain", "showdomain",
-    "listtemplates", "uploadtemplate", "exportvstmplt", "backup", "restore",
+    "backup", "restore",
     "reboot", "shutdown",
     "installpatch", "addvxlan", "listfqdns", "addfqdn", "logging/ping",
     "tcpdump", "addowaspcustomrule", "getwafsettings",
@@ -340,7 +347,7 @@ def test_other_commands_are_refused_clearly(lm: LoadMasterClient, command: str) 
     assert command in v1.message
 
 
-@pytest.mark.parametrize("command", ["uploadtemplate", "installpatch", "restore", "ssoimages"])
+@pytest.mark.parametrize("command", ["installpatch", "restore", "ssoimages"])
 @pytest.mark.parametrize("size", [100, 2_000_000])
 def test_an_upload_that_is_not_built_is_refused_as_such_whatever_its_bytes(
     lm: LoadMasterClient, command: str, size: int

@@ -205,11 +205,6 @@ def test_the_administrators_password_is_changed() -> None:
 @pytest.mark.parametrize(
     ("code", "command"),
     [
-        ("vs.export()", "exportvstmplt"),
-        ("lm.get_templates()", "listtemplates"),
-        ("lm.upload_template(file)", "uploadtemplate"),
-        ("lm.create_template(file)", "listtemplates"),
-        ("lm.delete_template('x')", "deltemplate"),
         ("lm.get_ssos()", "showdomain"),
         ("lm.reboot()", "reboot"),
         ("lm.shutdown()", "shutdown"),

@@ -20,6 +20,7 @@ from typing import Any
 from tests.support.namespaces import Lab, Namespace, Seen
 from tests.support.uml_inside import scenario, wait_until
 
+from steelyard.compile.compiler import Compiler, EngineFacts
 from steelyard.emit.ipvs.marks import MarkedService
 from steelyard.engines.ipvs.driver import IpvsDriver
 from steelyard.engines.ipvs.kernel import NetlinkIpvs
@@ -28,6 +29,8 @@ from steelyard.engines.layer4.contract import Traffic
 from steelyard.engines.netlink.kernel import LocalNetwork
 from steelyard.engines.netlink.present import HELD
 from steelyard.engines.netlink.steps import AddRule, PutRoute, RemoveRoute, RemoveRule
+from steelyard.model.commands import AddServer, AddService
+from steelyard.model.configuration import Configuration
 from steelyard.model.errors import SteelyardError
 from steelyard.plan.layer4 import ALL_PORTS, Layer4Server, Layer4Service, Persistence, PortRange, Standing
 from steelyard.plan.network import Route, Rule
@@ -514,6 +517,36 @@ def own_gateway() -> Any:
     with balancer.inside():
         network.run([RemoveRule(rule), RemoveRoute("0.0.0.0/0", R2[0], 700, 0)])
     return [usual, lost, client.ask(VIP, 80).role]
+
+
+@scenario
+def as_an_operator_says_it() -> Any:
+    """From settings of services, by way of the compiler."""
+    facts = EngineFacts(threads=1, lua=True, open_files=20_000, ipvs=True)
+    common = {"address": VIP, "service_type": "gen", "check_type": "none"}
+    configuration = Configuration()
+    for settings in (
+        {**common, "port": 80, "protocol": "udp", "schedule": "lc"},
+        {**common, "port": 81, "force_l4": True, "schedule": "wlc", "persistence": "src", "persistence_timeout": 300},
+        {**common, "port": 80, "address": DIRECT, "force_l4": True},
+    ):
+        configuration = AddService(settings).apply(configuration).configuration
+    for index, port, forward in ((1, 80, "nat"), (2, 8080, "nat"), (3, 80, "route")):
+        for address, _ in (R1, R2):
+            added = AddServer(index, {"address": address, "port": port, "forward": forward})
+            configuration = added.apply(configuration).configuration
+    plan = Compiler(facts).compile(configuration).kernel
+    ipvs.clear()
+    ipvs.apply(plan.layer4, {})
+    udp = Counter(client.ask_udp(VIP, 80).role for _ in range(4))
+    kept = [client.ask(VIP, 81) for _ in range(3)]
+    direct = [client.ask(DIRECT, 80) for _ in range(4)]
+    return {
+        "udp": udp,
+        "kept": [len({seen.role for seen in kept}), kept[0].own_port],
+        "direct": [Counter(seen.role for seen in direct), direct[0].own],
+        "sysctls": plan.network.sysctls,
+    }
 
 
 @scenario

@@ -135,6 +135,15 @@ def test_a_source_address_of_this_host_serves_clients_next_to_the_servers(kernel
     assert kernel.value("source_addresses") == ["192.0.2.1", "192.0.2.1", CLIENT]
 
 
+def test_settings_of_services_reach_the_kernel(kernel: Outcome) -> None:
+    found = kernel.value("as_an_operator_says_it")
+
+    assert found["udp"] == {"real1": 2, "real2": 2}
+    assert found["kept"] == [1, 8080]
+    assert found["direct"] == [{"real1": 2, "real2": 2}, "192.0.2.50"]
+    assert found["sysctls"] == {"ipv4/ip_forward": "1"}
+
+
 def test_answers_follow_the_rules_of_a_gateway_of_their_own(kernel: Outcome) -> None:
     assert kernel.value("own_gateway") == ["real1", "TimeoutError", "real1"]
 

@@ -198,6 +198,44 @@ def test_server_nat_by_the_services_address(site: Site) -> None:
     assert not site.table()
 
 
+def test_alternate_addresses_in_turn(site: Site) -> None:
+    site.balancer.ip("addr add 10.0.0.21/32 dev eth1", "addr add 10.0.0.22/32 dev eth1")
+    sources = ["10.0.0.21", "10.0.0.22"]
+    with site.service() as made:
+        refusal = site.native(
+            "PATCH", f"/virtual-services/{made['index']}", {"local_bind_addresses": sources}, refused=True
+        )
+        assert "localbind" in refusal["error"]["remedy"]
+        site.loadmaster("set", param="localbind", value=1)
+        refusal = site.native(
+            "PATCH", f"/virtual-services/{made['index']}", {"local_bind_addresses": ["10.0.0.99"]}, refused=True
+        )
+        assert "not an address of this host" in refusal["error"]["message"]
+        site.loadmaster("modvs", vs=made["index"], localbindaddrs=" ".join(sources))
+        assert site.loadmaster("showvs", vs=made["index"]).text("LocalBindAddrs") == " ".join(sources)
+        site.settle()
+        seen = [site.client.ask(V4, 80) for _ in range(8)]
+        assert {one.client for one in seen} == set(sources)
+        assert {one.role for one in seen} == {"real1", "real2"}
+        with site.service(91, transparent=True, servers=[{"address": "10.0.0.12", "port": PORT + 1}]) as other:
+            server = {"address": "10.0.0.11", "port": PORT}
+            path = f"/virtual-services/{other['index']}/real-servers"
+            assert "share real server 10.0.0.11:8080" in str(site.native("POST", path, server, refused=True))
+        site.loadmaster("set", param="localbind", value=0)
+        site.settle()
+        assert site.clients() == {"10.0.0.1"}
+    site.balancer.ip("addr del 10.0.0.21/32 dev eth1", "addr del 10.0.0.22/32 dev eth1")
+
+
+def test_a_real_server_on_this_host_itself(site: Site) -> None:
+    answering = site.balancer.answer("10.0.0.1", PORT)
+    with site.service(92, transparent=True, servers=[{"address": "10.0.0.1", "port": PORT}]):
+        seen = site.client.ask(V4, 92, timeout=3)
+        assert (seen.role, seen.client) == ("balancer", CLIENT)
+        assert site.client.ask("10.0.0.1", PORT, timeout=3).client == CLIENT, "past Steelyard"
+    answering.close()
+
+
 def test_what_excludes_transparency(site: Site) -> None:
     web = {"service_type": "http", "esp_enabled": True, "allowed_hosts": "a.example"}
     said = site.native("POST", "/virtual-services", {"address": V4, "port": 83, "transparent": True, **web}, refused=True)

@@ -169,12 +169,20 @@ def _agrees(site: Site, has: dict[str, object]) -> str:
         wrong.append(f"state of 3: {running['vs1/rs3'].admin}")
     stat = [line.split(",") for line in site.ask("show stat").splitlines()]
     for row in stat:
-        if row[:2] in (["vs1", "rs1"], ["vs1", "rs2"]) and row[6] != str(has[f"limit{row[1][2:]}"]):
+        if row[:2] in (["vs1", "rs1"], ["vs1", "rs2"]) and (row[6] or "0") != str(has[f"limit{row[1][2:]}"]):
             wrong.append(f"limit of {row[1]}: {row[6]}")
     text = (site.root / "engine" / "haproxy.cfg").read_text()
     if f"timeout server {has['idle_time']}s" not in text:
         wrong.append("the file has another idle timeout")
     return "; ".join(wrong)
+
+
+def wait_until_agreed(site: Site, has: dict[str, object], when: str) -> None:
+    """Wait until HAProxy has what the configuration has; an `AssertionError` says in what they differ."""
+    try:
+        wait_until("", lambda: not _agrees(site, has), 10)
+    except TimeoutError:
+        raise AssertionError(f"{when}: {_agrees(site, has)}") from None
 
 
 @pytest.mark.timeout(400)
@@ -199,7 +207,7 @@ def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_eac
                     possible.append(burst.in_doubt[1])
                 assert has[name] in possible, f"turn {turn}: {name} is {has[name]}, acknowledged was {value}"
             known |= {name: has[name] for name in known}
-            wait_until(f"turn {turn}: HAProxy has it", lambda has=has: not _agrees(site, has), 5)  # type: ignore[misc]
+            wait_until_agreed(site, has, f"turn {turn}")
             assert site.problems() == []
             assert len(site.steelyard.haproxy_pids()) >= 2
             site.steelyard.haproxy_master_pid()  # exactly one

@@ -33,16 +33,18 @@ def _transparency(old: Configuration, new: Configuration, capabilities: Capabili
         return
     settings, before = source_settings(new), source_settings(old)
     for index, service in new.services.items():
-        if not service.transparent or layer_of(service, ipvs=capabilities.ipvs).number != 7:
+        wanted = service.transparent or service.local_bind_addresses
+        if not wanted or layer_of(service, ipvs=capabilities.ipvs).number != 7:
             continue
         parent = new.services[service.parent] if service.is_sub else None
         same = old.services.get(index) is service and settings == before
         if same and (parent is None or old.services.get(parent.index) is parent):
             continue
-        if seen_by_servers(service, parent, settings).kind == "client":
+        if seen_by_servers(service, parent, settings).kind in ("client", "alternate"):
             raise HostLacks(
-                f"Transparent of {service.title} needs HAProxy to connect with clients' addresses, which it may only with"
-                " the capability CAP_NET_RAW, and if it was built for it (TPROXY)",
+                f"{'Transparent' if service.transparent else 'LocalBindAddrs'} of {service.title} needs HAProxy to connect"
+                " with clients' addresses, which it may only with the capability CAP_NET_RAW, and if it was built for it"
+                " (TPROXY)",
                 lacks="CAP_NET_RAW",
                 remedy="Give steelyard.service the capability, see docs/guides/source-addresses.md",
             )

@@ -114,9 +114,8 @@ class KernelPlane:
         """Whether it may have something in the kernel from before."""
         if self._directory is not None:
             return (self._directory / "plan.jsonl").exists()
-        assert self._client is not None  # noqa: S101 - the caller has looked
         try:
-            return bool((await self._client.status()).generation)
+            return bool((await self._asked().status()).generation)
         except EngineRefused:
             return False
 
@@ -142,14 +141,13 @@ class KernelPlane:
         if change.empty:
             return
         self.refuse_while_waiting(plan)
-        if self._client is None:
-            raise _lacks("Steelyard cannot change the kernel's network here")
+        client = self._asked()
         if not self._up:
             self._require_privilege()
             return
         if self._has is self.wanted:
             with contextlib.suppress(SendWhole):
-                await self._client.check(self._generation, change)
+                await client.check(self._generation, change)
 
     def refuse_while_waiting(self, plan: KernelPlan) -> None:
         """Raise `ConflictError` for one more change of the host's network while one waits to be confirmed."""
@@ -183,8 +181,6 @@ class KernelPlane:
             return
         async with self._lock:
             self.wanted = plan
-            if self._client is None:
-                raise _lacks("Steelyard cannot change the kernel's network here")
             await self._bring_up()
             await self._send(change, revision, max(float(needs), LEAST_CONFIRM) if needs else None)
         self._watch()
@@ -204,20 +200,20 @@ class KernelPlane:
             self._failed(failure)
 
     async def _send(self, change: KernelChange, revision: int, confirm: float | None) -> None:
-        assert self._client is not None  # noqa: S101 - the callers have looked
+        client = self._asked()
         generation = f"r{revision}-{secrets.token_hex(4)}"
         known = self._has is not None and not self._undone
         try:
             sent = False
             if known and self._generation:
                 with contextlib.suppress(SendWhole):
-                    await self._client.change(self._generation, change, generation, confirm)
+                    await client.change(self._generation, change, generation, confirm)
                     sent = True
             if not sent:
-                await self._client.replace_plan(self.wanted, generation, confirm, self._undone)
+                await client.replace_plan(self.wanted, generation, confirm, self._undone)
         except GoneBack:
             self._has = None
-            self._gone_back((await self._client.status()).undone)
+            self._gone_back((await client.status()).undone)
             raise
         except EngineRefused:
             # it has kept, or put back, what it had; ask it for everything next time
@@ -225,7 +221,7 @@ class KernelPlane:
             raise
         self._generation, self._has, self._undone = generation, self.wanted, ""
         self._problems.pop("network", None)
-        self._note_waiting(await self._client.status())
+        self._note_waiting(await client.status())
 
     async def _tell_everything(self) -> None:
         async with self._lock:
@@ -237,17 +233,17 @@ class KernelPlane:
     async def confirm(self) -> int:
         """Keep the change that waits; its revision. Raises `ConflictError` when none does."""
         waiting = self._require_waiting()
-        assert self._client is not None  # noqa: S101 - something waits there
-        await self._client.confirm(waiting.generation)
-        self._note_waiting(await self._client.status())
+        client = self._asked()
+        await client.confirm(waiting.generation)
+        self._note_waiting(await client.status())
         return waiting.revision
 
     async def undo(self) -> int:
         """Take the change that waits back now; its revision. Raises `ConflictError` when none does."""
         waiting = self._require_waiting()
-        assert self._client is not None  # noqa: S101 - something waits there
-        await self._client.undo(waiting.generation)
-        self._note_waiting(await self._client.status())
+        client = self._asked()
+        await client.undo(waiting.generation)
+        self._note_waiting(await client.status())
         self._undone, self._has = waiting.generation, None
         return waiting.revision
 
@@ -280,13 +276,13 @@ class KernelPlane:
         self._undone, self._has, self.waiting = generation, None, None
         revision = _revision(generation)
         log.warning("the change of the network of revision %d was not confirmed and has gone back", revision)
-        if self._on_undone is not None:
+        if not self._closing:
             self._following = asyncio.create_task(self._follow(revision))
 
     async def _follow(self, revision: int) -> None:
-        assert self._on_undone is not None  # noqa: S101 - the caller has looked
         try:
-            await self._on_undone(revision)
+            if self._on_undone is not None:
+                await self._on_undone(revision)
             if self._undone:
                 # the configuration had nothing to change
                 await self._tell_everything()
@@ -307,6 +303,12 @@ class KernelPlane:
 
     # --- the process
 
+    def _asked(self) -> NetdClient:
+        """Whom to ask. Raises `HostLacks` where nobody can be."""
+        if self._client is None:
+            raise _lacks("Steelyard cannot change the kernel's network here")
+        return self._client
+
     def _require_privilege(self) -> None:
         if self._process is not None and not may_start():
             raise _lacks("Changing the kernel's network needs the privilege CAP_NET_ADMIN, which Steelyard has not")
@@ -322,12 +324,12 @@ class KernelPlane:
 
     async def _status(self) -> NetdStatus:
         """Its answer, as soon as it answers."""
-        assert self._client is not None  # noqa: S101 - the callers have looked
+        client = self._asked()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (_START_SECONDS if self._process is not None else 1.0)
         while True:
             try:
-                return await self._client.status()
+                return await client.status()
             except EngineRefused as failure:
                 ended = self._process is not None and not self._process.alive()
                 if ended or loop.time() > deadline:

@@ -12,11 +12,17 @@ from steelyard.model.template import Template, read_templates
 
 
 @cache
+def shipped_families() -> Mapping[str, tuple[Template, ...]]:
+    """Those of each file, by the file's name without its ending."""
+    folder = files("steelyard.appliance") / "shipped"
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): read_templates(file.read_text(encoding="utf-8")) for file in found}
+
+
+@cache
 def shipped_templates() -> Mapping[str, Template]:
     """By name."""
-    folder = files("steelyard.appliance") / "shipped"
-    texts = [file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".yaml")]
-    return {one.name: one for text in texts for one in read_templates(text)}
+    return {one.name: one for family in shipped_families().values() for one in family}
 
 
 def every_template(configuration: Configuration) -> Mapping[str, Template]:

@@ -148,6 +148,7 @@ class Writer:
             if refusal is not None and not self._held_by_us(address, port):
                 raise refusal
         self._check_places(journey)
+        self._check_sources(journey)
         await self._dataplane.kernel.check(journey.plan.kernel)
         if journey.todo.reload_reasons or brings_certificates(journey.todo):
             part = changing_part(wanted, journey.plan.haproxy)
@@ -157,9 +158,10 @@ class Writer:
 
     def _check_places(self, journey: Journey) -> None:
         """Layer 4 binds nothing, but it would take packets from a program that does, and needs the address, too."""
-        here = frozenset(self._host.addresses())
+        places = new_places(self._dataplane.kernel.wanted, journey.plan.kernel)
+        here = frozenset(self._host.addresses()) if places else frozenset()
         lowest = self._host.capabilities().lowest_port
-        for address, port, protocol in new_places(self._dataplane.kernel.wanted, journey.plan.kernel):
+        for address, port, protocol in places:
             if address in journey.plan.kernel.network.held:
                 continue
             if address not in here:
@@ -173,6 +175,21 @@ class Writer:
             refusal = self._host.can_bind(address, port, protocol) if port >= lowest else None
             if refusal is not None and not self._held_by_us(address, port):
                 raise refusal
+
+    def _check_sources(self, journey: Journey) -> None:
+        """Alternate source addresses are this host's: answers to others would go elsewhere."""
+        before = self._dataplane.kernel.wanted.network.sources.alternate
+        network = journey.plan.kernel.network
+        fresh = network.sources.alternate - before - network.held.keys()
+        here = frozenset(self._host.addresses()) if fresh else frozenset()
+        for address in sorted(fresh - here):
+            raise OperatorError(
+                f"LocalBindAddrs {address} is not an address of this host",
+                field="local_bind_addresses",
+                value=address,
+                allowed=", ".join(sorted(here)) or None,
+                remedy="Add it to an interface first",
+            )
 
     def _held_by_us(self, address: str, port: int) -> bool:
         holder = self._host.port_holder(address, port)

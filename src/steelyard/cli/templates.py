@@ -57,7 +57,8 @@ def show(session: Session, name: Name) -> None:
 def add(session: Session, file: Annotated[Path, typer.Argument(help="YAML; - for standard input.")]) -> None:
     """Import the templates of a file."""
     change = session.write("POST", "/templates", {"text": _text(file)})
-    session.report(change, f"{len(change['object'] or ())} templates imported")
+    count = len(change["object"] or ())
+    session.report(change, f"{count} template{'' if count == 1 else 's'} imported")
 
 
 @command(app, "remove", change=True)

@@ -7,7 +7,7 @@ one, that one is what is missing, and the operator gives both in one change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,17 +16,22 @@ from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError, SteelyardError
 from steelyard.model.setting import Declared
 from steelyard.model.virtual_service import VirtualService
-from steelyard.model.virtual_service.refusals import HTTP_ONLY
 
-#: numbers and texts are not tried value by value; these have a rule about having any
-_TRIED: Mapping[str, Any] = {
-    "requests_per_second": 1,
-    "error_code": 503,
-    "error_page": "cGFnZQ==",
-    "copy_header_from": "X-A",
-    "copy_header_to": "X-A",
-    "extra_header_name": "X-A",
-    "extra_header_value": "a",
+_HEADERS = {"copy_header_from": "X-A", "copy_header_to": "X-B"}
+_ADDED = {"extra_header_name": "X-A", "extra_header_value": "a"}
+#: Numbers and texts are not tried value by value. For these there are rules about having any; the values are such that
+#: no other rule minds, those that need each other come together.
+_TRIED: Mapping[str, Mapping[str, Any]] = {
+    "requests_per_second": {"requests_per_second": 1},
+    "connections_per_second": {"connections_per_second": 1},
+    "max_connections": {"max_connections": 1},
+    "bandwidth": {"bandwidth": 16},
+    "error_code": {"error_code": 503},
+    "error_page": {"error_page": "cGFnZQ=="},
+    "copy_header_from": _HEADERS,
+    "copy_header_to": _HEADERS,
+    "extra_header_name": _ADDED,
+    "extra_header_value": _ADDED,
 }
 
 
@@ -42,10 +47,17 @@ class Bars:
         return self.settings.get(name) or self.choices.get(name, {}).get(choice, "")
 
 
-def bars(configuration: Configuration, index: int, changes: Mapping[str, Any] | None = None) -> Bars:
+def bars(
+    configuration: Configuration,
+    index: int,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    leave_out: Collection[str] = (),
+) -> Bars:
     """What is barred for the service of that index, with changes that are only thought of.
 
-    Of changes that cannot be had together the later ones are left out. Raises `NotFound`.
+    Of changes that cannot be had together the later ones are left out. `leave_out` are settings nobody asks about;
+    each that is asked about costs some tenths of a millisecond a choice. Raises `NotFound`.
     """
     near = _near(configuration, index)
     kept = _possible(near, index, changes or {})
@@ -53,26 +65,29 @@ def bars(configuration: Configuration, index: int, changes: Mapping[str, Any] | 
     settings: dict[str, str] = {}
     choices: dict[str, Mapping[Any, str]] = {}
     for declared in VirtualService.declared().values():
-        present = getattr(service, declared.name)
+        if not declared.setting.built or declared.name in leave_out:
+            continue
+        name, present = declared.name, getattr(service, declared.name)
+        if name in _TRIED:
+            why = _refused(near, index, kept, _TRIED[name]) if present == declared.default else ""
+            if why:
+                settings[name] = why
+            continue
         others = [value for value in _values(declared) if value != present]
-        refused = {value: why for value in others if (why := _refused(near, index, kept, declared.name, value))}
+        refused = {value: why for value in others if (why := _refused(near, index, kept, {name: value}))}
         if others and len(refused) == len(others) and len(set(refused.values())) == 1:
-            settings[declared.name] = next(iter(refused.values()))
+            settings[name] = next(iter(refused.values()))
         elif refused:
-            choices[declared.name] = refused
+            choices[name] = refused
     return Bars(settings, choices)
 
 
 def _values(declared: Declared) -> Iterator[Any]:
     setting = declared.setting
-    if not setting.built:
-        return
     if declared.kind == "boolean":
         yield from (False, True)
     elif setting.choices and declared.kind != "list":
         yield from (value for value in setting.choices if value not in setting.unbuilt)
-    elif declared.name in _TRIED:
-        yield _TRIED[declared.name]
 
 
 def _near(configuration: Configuration, index: int) -> Configuration:
@@ -109,23 +124,11 @@ def _complaint(configuration: Configuration, index: int, changes: Mapping[str, A
     return None
 
 
-def _refused(configuration: Configuration, index: int, changes: Mapping[str, Any], name: str, value: Any) -> str:
-    found = _complaint(configuration, index, {**changes, name: value})
-    if not isinstance(found, (OperatorError, ConflictError)) or found.field != name:
-        return ""
-    if name in _TRIED and name not in _about_all(configuration, index, changes):
-        return ""
-    return found.message
-
-
-def _about_all(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> frozenset[str]:
-    """The numbers and texts for which no value would do; others are complained about for this one value."""
-    service = _changed(configuration, index, changes) if changes else configuration.service(index)
-    if not service.is_http:
-        return frozenset(HTTP_ONLY)
-    if service.port == 443 and not service.ssl_acceleration:
-        return frozenset({"requests_per_second"})
-    return frozenset()
+def _refused(configuration: Configuration, index: int, changes: Mapping[str, Any], tried: Mapping[str, Any]) -> str:
+    found = _complaint(configuration, index, {**changes, **tried})
+    if isinstance(found, (OperatorError, ConflictError)) and found.field in tried:
+        return found.message
+    return ""
 
 
 __all__ = ["Bars", "bars"]

@@ -28,7 +28,14 @@ class Layer7Parameters(Settings):
     noun: ClassVar[str] = "layer-7 parameter"
 
     alternate_sources: Annotated[
-        bool, Setting("localbind", _L7, "Allow connection scaling over 64K Connections", "", built=False)
+        bool,
+        Setting(
+            "localbind",
+            _L7,
+            "Allow connection scaling over 64K Connections",
+            "Services connect to real servers with their alternate source addresses in turn: one address has about"
+            " 64,000 ports towards each port of a real server.",
+        ),
     ] = False
     always_check_persistence: Annotated[
         int,

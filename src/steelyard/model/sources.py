@@ -10,33 +10,40 @@ from ipaddress import ip_address
 from typing import Literal
 
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import OperatorError
+from steelyard.model.errors import ConflictError, OperatorError
+from steelyard.model.network import interface_of, networks_said
 from steelyard.model.virtual_service import VirtualService
 
-#: "client" the client's own, "service" the service's, "host" this host's on the way to the real server
-Kind = Literal["client", "service", "host"]
+#: "client" the client's own, "service" the service's, "host" this host's on the way to the real server, "alternate" one
+#: of several in turn
+Kind = Literal["client", "service", "host", "alternate"]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """The global part: L7 Transparency, Subnet Originating Requests."""
+    """The global part: L7 Transparency, Subnet Originating Requests, connection scaling over 64K connections."""
 
     transparent: bool = True
     subnet_originating: bool = True
+    alternate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What real servers see, and why. `address` is that of the service, where that is what they see."""
+    """What a real server sees, and why: one of `addresses`, where it is the service's or alternate ones."""
 
     kind: Kind
     why: str
-    address: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 def source_settings(configuration: Configuration) -> SourceSettings:
     """The global part of a configuration."""
-    return SourceSettings(configuration.layer7.transparent, configuration.network.subnet_originating)
+    return SourceSettings(
+        configuration.layer7.transparent,
+        configuration.network.subnet_originating,
+        configuration.layer7.alternate_sources,
+    )
 
 
 def seen_by_servers(service: VirtualService, parent: VirtualService | None, settings: SourceSettings) -> Seen:
@@ -45,26 +52,49 @@ def seen_by_servers(service: VirtualService, parent: VirtualService | None, sett
     why_not = _not_transparent(service, outer, settings)
     if not why_not:
         return Seen("client", "Transparency is on")
+    if settings.alternate and service.local_bind_addresses:
+        return Seen("alternate", f"{why_not}, and there are alternate source addresses", service.local_bind_addresses)
+    return _of_this_host(service, outer, settings, why_not)
+
+
+def seen_by_server(
+    service: VirtualService, parent: VirtualService | None, settings: SourceSettings, server: str
+) -> Seen:
+    """What one of the real servers sees.
+
+    The kernel sends nothing with an address of the other family, and nothing with a loopback address to another host.
+    A real server on the loopback network would answer a client past HAProxy.
+    """
+    outer = service if parent is None else parent
+    seen = seen_by_servers(service, parent, settings)
+    local = ip_address(server).is_loopback
+    if seen.kind == "alternate":
+        own = tuple(one for one in seen.addresses if (":" in one) == (":" in server))
+        # connections to it begin with clients' addresses
+        if own and not local and (":" in outer.address) == (":" in server):
+            return Seen("alternate", seen.why, own)
+        seen = _of_this_host(service, outer, settings, "alternate source addresses are not for this real server")
+    if seen.kind == "host":
+        return seen
+    if (":" in outer.address) != (":" in server):
+        return Seen("host", "it is of another address family than the service")
+    if seen.kind == "client" and local:
+        return Seen("host", "the real server is on this host itself")
+    if seen.kind == "service" and ip_address(outer.address).is_loopback and not local:
+        return Seen("host", "the service's address is of the loopback network, and the real server is not")
+    return seen
+
+
+def _of_this_host(
+    service: VirtualService, outer: VirtualService, settings: SourceSettings, why_not: str
+) -> Seen:
     if settings.subnet_originating:
         return Seen("host", f"{why_not}, and Subnet Originating Requests is on for all services")
     if service.subnet_originating:
         return Seen("host", f"{why_not}, and Subnet Originating Requests is on")
     if outer.address in ("", "0.0.0.0", "::"):
         return Seen("host", f"{why_not}, and a service on every address has no address of its own")
-    return Seen("service", f"{why_not}, and Subnet Originating Requests is off", outer.address)
-
-
-def seen_by_server(seen: Seen, service_address: str, server: str) -> Seen:
-    """What one of the real servers sees: the kernel sends nothing with an address of the other family, and nothing
-    with a loopback address to another host.
-    """
-    if seen.kind == "host":
-        return seen
-    if (":" in service_address) != (":" in server):
-        return Seen("host", "it is of another address family than the service")
-    if seen.kind == "service" and ip_address(service_address).is_loopback and not ip_address(server).is_loopback:
-        return Seen("host", "the service's address is of the loopback network, and the real server is not")
-    return seen
+    return Seen("service", f"{why_not}, and Subnet Originating Requests is off", (outer.address,))
 
 
 def _not_transparent(service: VirtualService, outer: VirtualService, settings: SourceSettings) -> str:
@@ -81,16 +111,64 @@ def _not_transparent(service: VirtualService, outer: VirtualService, settings: S
 
 
 def refuse_source_faults(old: Configuration, new: Configuration) -> None:
-    """Raise `OperatorError` for what this change brings that cannot be."""
-    if new.network.server_nat or old.services is new.services:
+    """Raise `OperatorError` or `ConflictError` for what this change brings that cannot be."""
+    if old.services is not new.services:
+        for index, service in new.services.items():
+            before = old.services.get(index)
+            if before is not service:
+                _needs_switches(service, before, new)
+    if (old.services, old.layer7) != (new.services, new.layer7):
+        _shared_servers(new)
+
+
+def _needs_switches(service: VirtualService, before: VirtualService | None, new: Configuration) -> None:
+    if service.use_for_snat and not new.network.server_nat and (before is None or not before.use_for_snat):
+        raise OperatorError(
+            f"UseforSnat of {service.title} needs server NAT, which is off for all services",
+            field="use_for_snat",
+            value=True,
+            allowed="only while Enable Server NAT (snat) is on",
+            remedy="Set the network option snat to 1 first",
+        )
+    addresses = service.local_bind_addresses
+    if not addresses or (before is not None and before.local_bind_addresses == addresses):
         return
-    for index, service in new.services.items():
-        before = old.services.get(index)
-        if service.use_for_snat and (before is None or not before.use_for_snat):
+    if not new.layer7.alternate_sources:
+        raise OperatorError(
+            f"LocalBindAddrs of {service.title} needs connection scaling, which is off",
+            field="local_bind_addresses",
+            value=" ".join(addresses),
+            allowed="only while Allow connection scaling over 64K Connections (localbind) is on",
+            remedy="Set the layer-7 parameter localbind to 1 first",
+        )
+    for address in addresses:
+        if new.host.managed and interface_of(new.interfaces, address) is None:
             raise OperatorError(
-                f"UseforSnat of {service.title} needs server NAT, which is off for all services",
-                field="use_for_snat",
-                value=True,
-                allowed="only while Enable Server NAT (snat) is on",
-                remedy="Set the network option snat to 1 first",
+                f"LocalBindAddrs {address} is on no local network; there are: {networks_said(new.interfaces)}",
+                field="local_bind_addresses",
+                value=address,
+                allowed=f"addresses in one of these networks: {networks_said(new.interfaces)}",
+                remedy="Give an interface an address of that network first",
             )
+
+
+def _shared_servers(new: Configuration) -> None:
+    """Connections with clients' addresses are told apart by the real server and its port alone."""
+    settings = source_settings(new)
+    known: dict[tuple[str, int], tuple[Seen, VirtualService]] = {}
+    for service in new.services.values():
+        if not service.transparent and not (settings.alternate and service.local_bind_addresses):
+            continue
+        parent = new.services[service.parent] if service.is_sub else None
+        for server in service.servers:
+            seen = seen_by_server(service, parent, settings, server.address)
+            if seen.kind not in ("client", "alternate"):
+                continue
+            other, owner = known.setdefault((server.address, server.port), (seen, service))
+            if (other.kind, other.addresses) != (seen.kind, seen.addresses):
+                raise ConflictError(
+                    f"{owner.title} and {service.title} share real server {server.address}:{server.port}, so it has to"
+                    " see the same addresses from both: the clients', or the same alternate ones",
+                    field="transparent",
+                    with_what=owner.title,
+                )

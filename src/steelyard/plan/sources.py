@@ -15,6 +15,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 DIVERTED = 0x5359_0D17
 #: on connections made with a client's address that carry an address of this host in place of it
 NOT_TRANSPARENT = 0x5400_0001
+#: on connections made with a client's address to this host itself
+HERE = 0x5400_0002
+#: the first of those on connections that carry one of several addresses
+ROTATED = 0x5400_0100
 #: the routing table in which every address is this host's
 TABLE = 0x5358_0000
 #: before the rules of services' own gateways
@@ -41,16 +45,22 @@ InterfaceName = Annotated[str, StringConstraints(pattern=r'^[^\s/:"\\*\x00-\x1f\
 
 
 class ServerPorts(_Frozen):
-    """Ports of a real server that are asked with the addresses of clients."""
+    """Ports of a real server that HAProxy asks with the addresses of clients.
+
+    The real server sees these `sources` in turn in place of the client's address, where there are any.
+    """
 
     address: Address
     first: Port
     last: Port
+    sources: tuple[Address, ...] = ()
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.first > self.last:
             raise ValueError(f"ports {self.first}-{self.last} end before they begin")
+        if any((":" in one) != (":" in self.address) for one in self.sources):
+            raise ValueError(f"{self.address} and its sources are of different families")
         return self
 
 
@@ -84,6 +94,11 @@ class SourcesPlan(_Frozen):
     servers_local: bool = False
     leaving: tuple[Leaving, ...] = ()
     masqueraded: tuple[Address, ...] = ()
+
+    @property
+    def alternate(self) -> frozenset[str]:
+        """All addresses that real servers see in turn."""
+        return frozenset(address for one in self.transparent for address in one.sources)
 
     @property
     def empty(self) -> bool:

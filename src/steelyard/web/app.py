@@ -50,6 +50,7 @@ from steelyard.web.pages import (
     signing_requests,
     statistics,
     sub_services,
+    templates,
     users,
 )
 from steelyard.web.safety import Safety
@@ -61,7 +62,7 @@ _PAGES: tuple[Any, ...] = (
     *(service, real_servers, sub_services, further_checks, content_rules),
     *(parameters, access_lists, limits, cipher_sets, ldap),
     *(statistics, history, events, explain, service_map),
-    *(certificates, intermediates, signing_requests, certificate_backup, users, backup),
+    *(certificates, intermediates, signing_requests, certificate_backup, users, backup, templates),
     *(acme, acme_accounts, ocsp, network, notification, edge_logs),
 )
 #: pages with values that change by themselves

@@ -35,6 +35,8 @@ from steelyard.web.readable import Readable, readable
 STEP, REVISION, REVIEWED, OPEN = "_step", "_revision", "_reviewed", "_open"
 #: revisions told when a form is stale
 _MOST_NEWER = 5
+#: other forms of a session whose secrets are kept until they are applied
+_MOST_TYPED = 8
 #: operations of the engine shown one by one
 _MOST_OPERATIONS = 40
 _ENGINE_NAME = re.compile(r"\bvs([0-9]{1,9})\b")
@@ -163,8 +165,10 @@ class Drawn:
 async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]) -> Response:
     """Answer a request for a page that edits something. `draw` makes the page of the form."""
     if visit.request.method in ("GET", "HEAD"):
+        visit.session.typed.pop(visit.request.url.path, None)
         return draw(_drawn(visit, editor, {}, {}))
     posted = {name: [one for one in visit.form.getlist(name) if isinstance(one, str)] for name in visit.form}
+    _keep_secrets(visit, editor, posted)
     was = _was(editor, posted)
     held = texts(editor.model, posted, was)
     asked = changes(editor.model, posted)
@@ -185,6 +189,7 @@ async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]
     try:
         if step == "apply" and (editor.fresh or visit.field(REVIEWED) == _token(wanted)):
             outcome = await visit.execute(command, based_on=None if editor.fresh else based_on)
+            visit.session.typed.pop(visit.request.url.path, None)
             _say(visit, editor, outcome.revision, outcome.applied, len(wanted))
             return visit.go_to(editor.done(outcome.key))
         return draw(await _reviewed(visit, editor, command, was, held, wanted, based_on))
@@ -200,6 +205,22 @@ async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]
         if isinstance(failure, OperatorError) and failure.field == "permission":
             raise
         return draw(_complained(visit, editor, was, held, wanted, failure))
+
+
+def _keep_secrets(visit: Visit, editor: Editor, posted: dict[str, list[str]]) -> None:
+    """A page never holds a secret, so one that was typed is kept here until its form is applied or opened anew."""
+    path, declared = visit.request.url.path, editor.model.declared()
+    typed = visit.session.typed.get(path, {})
+    for name in editor.names():
+        if declared[name].setting.secret:
+            given = next((text for text in posted.get(name, ()) if text), "")
+            if given:
+                typed = {**typed, name: given}
+            elif name in typed:
+                posted[name] = [typed[name]]
+    if typed:
+        others = [(one, kept) for one, kept in visit.session.typed.items() if one != path]
+        visit.session.typed = {**dict(others[-_MOST_TYPED:]), path: typed}
 
 
 def _was(editor: Editor, posted: Mapping[str, list[str]]) -> dict[str, str]:

@@ -163,10 +163,12 @@ def thought(values: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
 
 def service_outlook(configuration: Configuration, service: VirtualService, changes: Changes) -> Outlook:
     """What is barred, and what has no effect, if those changes were made."""
-    found = bars(configuration, service.index, changes)
     values = thought(values_of(service), changes)
     idle = without_effect({**values, "further_checks": service.further_checks})
-    # what is barred because it would have no effect is left out, not greyed
+    # what has no effect is left out of the form unless somebody has set it
+    declared = VirtualService.declared()
+    unasked = {name for name in idle if name in declared and declared[name].is_default(values[name])}
+    found = bars(configuration, service.index, changes, leave_out=unasked)
     settings = {name: _said_here(service, why) for name, why in found.settings.items() if name not in idle}
     choices = {
         name: {one: _said_here(service, why) for one, why in all_.items()} for name, all_ in found.choices.items()

@@ -43,6 +43,8 @@ class Session:
     notices: list[Notice] = field(default_factory=list)
     #: what the sign-in page knew of the sign-ins before
     before: str = ""
+    #: secrets that were typed into a form that is not applied yet: path -> field -> text
+    typed: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
     def say(self, text: str, kind: NoticeKind = "up", remedy: str = "") -> None:
         """Have the next page show that."""

@@ -9,7 +9,7 @@ import pytest
 
 from steelyard.appliance.host_needs import refuse_what_host_lacks
 from steelyard.engines.host import FakeHost
-from steelyard.model.commands import AddService
+from steelyard.model.commands import AddServer, AddService
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import HostLacks
 
@@ -30,6 +30,12 @@ def with_service(**settings: Any) -> Configuration:
         ({"check_type": "icmp"}, "ping_socket", "pings"),
         ({"further_checks": [{"name": "p", "check_type": "icmp"}]}, "ping_socket", "pings"),
         ({"esp_enabled": True, "port": 80}, "pcre", "Perl's regular expressions"),
+        ({"protocol": "udp", "service_type": "gen", "check_type": "none", "schedule": "lc"}, "ipvs", "IPVS"),
+        (
+            {"protocol": "udp", "service_type": "gen", "check_type": "none", "persistence": "udpsip"},
+            "ipvs",
+            "IPVS",
+        ),
     ],
 )
 def test_a_setting_is_refused_only_where_its_capability_is_missing(
@@ -61,3 +67,14 @@ def test_tls_1_3_may_be_lacking_beside_tls_1_2() -> None:
     able = FakeHost().capabilities()
     without = replace(able, tls13=False, tls_versions=able.tls_versions - {"TLSv1.3"})
     refuse_what_host_lacks(Configuration(), with_service(ssl_acceleration=True), without)
+
+
+def test_direct_server_return_needs_ipvs() -> None:
+    settings = {"service_type": "gen", "check_type": "none", "force_l4": True}
+    without = with_service(**settings)
+    configuration = AddServer(1, {"address": "10.0.0.1", "port": 443, "forward": "route"}).apply(without).configuration
+    able = FakeHost().capabilities()
+    refuse_what_host_lacks(without, configuration, able)
+    with pytest.raises(HostLacks, match="forwarding by route") as refused:
+        refuse_what_host_lacks(without, configuration, replace(able, ipvs=False))
+    assert "ip_vs" in refused.value.remedy

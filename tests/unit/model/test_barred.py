@@ -98,6 +98,22 @@ def test_options_for_requests_are_greyed_where_bytes_are_passed_and_come_back_wi
     assert "cookie" not in thought.choices.get("persistence", {})
 
 
+def test_limits_and_headers_are_greyed_at_layer_4() -> None:
+    configuration = service(service_type="gen", force_l4=True)
+    found = bars(configuration, 1).settings
+    for name in ("connections_per_second", "max_connections", "add_via", "ssl_acceleration", "extra_header_value"):
+        assert name in found, name
+    assert "needs layer 7" in found["max_connections"]
+    assert "max_connections" not in bars(configuration, 1, {"force_l4": False, "force_l7": True}).settings
+
+
+def test_numbers_and_texts_that_are_set_are_not_greyed() -> None:
+    """What is set can be taken away again, whatever the others say by now."""
+    configuration = service(service_type="http", extra_header_name="X-A", extra_header_value="a")
+    assert "extra_header_name" not in bars(configuration, 1).settings
+    assert "copy_header_to" not in bars(configuration, 1).settings
+
+
 def test_a_choice_that_needs_another_field_filled_in_is_not_greyed() -> None:
     found = bars(service(service_type="http"), 1)
     assert "header" not in found.choices.get("persistence", {})

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.unit.model.making import HTTP, SERVER, apply
 
-from steelyard.model.commands import AddServer, AddService, CreateSubService
 from steelyard.engines.layer4.contract import ServiceTraffic, Traffic
+from steelyard.model.commands import AddServer, AddService, CreateSubService
 from steelyard.observe import collector
 from steelyard.observe.collector import Collector
 

@@ -32,6 +32,8 @@ def test_each_way_to_be_told_is_set_on_a_page_of_its_own(browser: Browser) -> No
     assert browser.apply("/email-options", server="mail.example.com", password="geheim").status_code == 303
     assert configured(browser).email.password
     assert "geheim" not in browser.get("/email-options")
+    reviewed = browser.send("/email-options", "review", password="geheim2")
+    assert "geheim2" not in reviewed.text, "no page holds it"
     assert browser.apply("/snmp-options", traps="1", v2_sinks="192.0.2.99").status_code == 303
     assert configured(browser).snmp.v2_sinks == ("192.0.2.99",)
     assert browser.apply("/webhook-options", urls="https://hooks.example/a").status_code == 303

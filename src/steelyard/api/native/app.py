@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from steelyard import __version__
@@ -47,8 +48,9 @@ from steelyard.api.native import (
     users,
     weights,
 )
-from steelyard.api.native.routing import NativeRouter
+from steelyard.api.native.routing import NativeRouter, is_write
 from steelyard.api.native.schemas import components
+from steelyard.api.native.write_options import documented
 from steelyard.appliance.contract import ApplianceApi
 
 PREFIX = "/api/v1"
@@ -106,6 +108,11 @@ class NativeApi(FastAPI):
                 routes=self.routes,
                 servers=[{"url": PREFIX}],
             )
+            for route in self.routes:
+                if isinstance(route, APIRoute) and is_write(route):
+                    for method in route.methods or ():
+                        operation = found["paths"][route.path_format][method.lower()]
+                        operation["parameters"] = [*operation.get("parameters", ()), *documented()]
             for operation in (each for path in found["paths"].values() for each in path.values()):
                 first, _, more = operation.pop("description").partition("\n\n")
                 operation["summary"] = first.rstrip(".")

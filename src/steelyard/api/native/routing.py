@@ -14,6 +14,8 @@ from fastapi.routing import APIRoute
 
 from steelyard.api.native.access import identified
 from steelyard.api.native.schema_words import ref
+from steelyard.api.native.write_options import QUERY_NAMES
+from steelyard.api.native.writing import write_options
 from steelyard.model.errors import OperatorError
 
 _ERROR: dict[int | str, dict[str, Any]] = {
@@ -28,6 +30,11 @@ _ERROR: dict[int | str, dict[str, Any]] = {
 }
 
 
+def is_write(route: APIRoute) -> bool:
+    """Whether the route takes the options of a write."""
+    return any(part.call is write_options for part in route.dependant.dependencies)
+
+
 def _operation_id(route: APIRoute) -> str:
     return route.name
 
@@ -35,6 +42,8 @@ def _operation_id(route: APIRoute) -> str:
 def _query_names(dependant: Dependant) -> frozenset[str]:
     """The query parameters of a route and of all it depends on."""
     own = frozenset(parameter.alias for parameter in dependant.query_params)
+    if dependant.call is write_options:
+        own |= QUERY_NAMES
     return own.union(*(_query_names(part) for part in dependant.dependencies))
 
 

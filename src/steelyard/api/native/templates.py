@@ -7,7 +7,6 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from steelyard.api.exported_template import exported_template
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.bodies import JsonObject, mapping, only, optional_number, optional_text, text, texts
 from steelyard.api.native.objects import Json, service_json
@@ -126,6 +125,9 @@ async def use_template(write: Writing, name: str, data: JsonObject) -> JSONRespo
 @router.get("/virtual-services/{index}/template", responses=answers("TemplateFile"))
 async def export_template(appliance: Appliance, index: int) -> JSONResponse:
     """A service as a template: without addresses, real servers and certificates."""
+    # that module needs this package, which is not complete while this one is imported
+    from steelyard.api.exported_template import exported_template
+
     snapshot = appliance.snapshot()
     found = exported_template(snapshot.configuration.service(index), snapshot.configuration)
     return read(snapshot.revision, {"name": found.name, "text": found.file()})

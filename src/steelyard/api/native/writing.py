@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse
 
 from steelyard.api.native.access import Caller, appliance_of
 from steelyard.api.native.faults import Stale
 from steelyard.api.native.objects import Json
+from steelyard.api.native.write_options import read_options, revision_in
 from steelyard.appliance.contract import Actor, ApplianceApi, ObjectDifference, Outcome, Preview
 from steelyard.model.commands import Command
 from steelyard.model.configuration import Configuration
@@ -24,7 +25,6 @@ from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.model.setting import Settings
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-_ETAG = re.compile(r'"([0-9]{1,18})"')
 _LONGEST_REASON = 500
 
 Render = Callable[[Configuration, int | str | None], Any]
@@ -53,18 +53,7 @@ async def revision_named(
     ] = None,
 ) -> int | None:
     """The revision in If-Match; None without the header and for `*`. Raises `OperatorError`."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    found = _ETAG.fullmatch(if_match.strip())
-    if found is None:
-        raise OperatorError(
-            "If-Match must name one revision",
-            field="If-Match",
-            value=if_match[:80],
-            allowed='the ETag of an answer, such as "7", or *',
-            remedy="Send the ETag of the answer the change is based on",
-        )
-    return int(found.group(1))
+    return revision_in(if_match)
 
 
 BasedOn = Annotated[int | None, Depends(revision_named)]
@@ -108,18 +97,12 @@ def stale_or_same(failure: ConflictError, appliance: ApplianceApi, based_on: int
     return Stale(failure.message, field="If-Match", with_what=failure.with_what)
 
 
-async def write_options(
-    request: Request,
-    actor: Caller,
-    based_on: BasedOn,
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
-    reason: Annotated[str, Query(description="Why, for the history.")] = "",
-    wait: Annotated[
-        bool | None, Query(description="Wait for a reload that is put off to join others; by default only if none is.")
-    ] = None,
-) -> Write:
-    """The options of a write, from the query and If-Match."""
-    return Write(await appliance_of(request), actor, dry_run, checked_reason(reason), wait, based_on)
+async def write_options(request: Request, actor: Caller) -> Write:
+    """The options of a write, from the query and If-Match. Raises `OperatorError` or `RequestValidationError`."""
+    options = read_options(request)
+    based_on = revision_in(request.headers.get("if-match"))
+    reason = checked_reason(options.reason)
+    return Write(await appliance_of(request), actor, options.dry_run, reason, options.wait, based_on)
 
 
 Writing = Annotated[Write, Depends(write_options)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steelyard.compile.haproxy.context import ServiceContext
-from steelyard.model.sources import seen_by_server, seen_by_servers
+from steelyard.model.sources import seen_by_server
 from steelyard.model.virtual_service import VirtualService
 
 
@@ -12,14 +12,15 @@ def source_words(
 ) -> tuple[str, ...]:
     """The words of a server line that say so; none leave it to the kernel, which takes that of the interface.
 
-    `usesrc clientip` works for both families whatever family stands before it (2.6 and 2.8).
+    `usesrc clientip` works for both families whatever family stands before it (2.6 and 2.8). Alternate addresses are
+    given by the kernel, in place of clients': those never run out of ports, as a single address would.
     """
-    outer = service if parent is None else parent
-    seen = seen_by_servers(service, parent, context.sources)
-    match seen_by_server(seen, outer.address, server).kind:
-        case "client":
+    seen = seen_by_server(service, parent, context.sources, server)
+    match seen.kind:
+        case "client" | "alternate":
             return ("source", "0.0.0.0", "usesrc", "clientip")
         case "service":
-            return ("source", f"[{outer.address}]" if ":" in outer.address else outer.address)
+            (address,) = seen.addresses
+            return ("source", f"[{address}]" if ":" in address else address)
         case "host":
             return ()

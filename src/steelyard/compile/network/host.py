@@ -39,8 +39,10 @@ class NetworkCompiler:
             self._own = own_addresses(configuration.interfaces.values())
         found: dict[str, HeldAddress] = {}
         for service in configuration.services.values():
-            address = service.address
-            if address and address not in found and not service.is_sub:
+            # a service's first, and those it connects with
+            for address in (() if service.is_sub else (service.address,)) + service.local_bind_addresses:
+                if not address or address in found:
+                    continue
                 if address not in self._places:
                     self._places[address] = self._place(address)
                 place = self._places[address]

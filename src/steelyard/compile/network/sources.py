@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Literal
 
 from steelyard.model.configuration import Configuration
-from steelyard.model.sources import SourceSettings, seen_by_server, seen_by_servers
+from steelyard.model.sources import SourceSettings, seen_by_server, source_settings
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.instead import handles_itself
 from steelyard.plan.network import NetworkPlan
@@ -30,8 +30,7 @@ class Carried:
 def with_sources(network: NetworkPlan, carried: Iterable[Carried], configuration: Configuration) -> NetworkPlan:
     """The network with what source addresses need."""
     every = tuple(carried)
-    settings = SourceSettings(configuration.layer7.transparent, configuration.network.subnet_originating)
-    transparent = _transparent(every, settings)
+    transparent = _transparent(every, source_settings(configuration))
     leaving: tuple[Leaving, ...] = ()
     masqueraded: tuple[str, ...] = ()
     if configuration.network.server_nat:
@@ -54,26 +53,37 @@ def with_sources(network: NetworkPlan, carried: Iterable[Carried], configuration
 
 
 def _transparent(every: tuple[Carried, ...], settings: SourceSettings) -> tuple[ServerPorts, ...]:
-    ports: dict[str, _Ranges] = {}
+    """By sources, too: services that share a real server's port have the same ones (`model.sources`)."""
+    ports: dict[tuple[str, tuple[str, ...]], _Ranges] = {}
     for one in every:
-        if one.layer != 7 or not one.service.transparent:
-            continue
-        seen = seen_by_servers(one.service, one.parent, settings)
-        outer = one.service if one.parent is None else one.parent
-        for server in one.service.servers:
-            if seen_by_server(seen, outer.address, server.address).kind == "client":
-                follows = bool(one.service.extra_ports) and server.port == one.service.port
-                wanted = outer.port_ranges if follows else ((server.port, server.port),)
-                ports.setdefault(server.address, []).extend(wanted)
-        sorry = one.service if handles_itself(one.service) else outer
-        address, port = sorry.standby_address, sorry.standby_port
-        if address and seen_by_server(seen, outer.address, address).kind == "client":
-            ports.setdefault(address, []).extend(((port, port),) if port else outer.port_ranges)
-    return tuple(
-        ServerPorts(address=address, first=first, last=last)
-        for address in sorted(ports)
-        for first, last in _joined(ports[address])
-    )
+        alternate = settings.alternate and bool(one.service.local_bind_addresses)
+        if one.layer == 7 and (one.service.transparent or alternate):
+            for address, ranges in _asked(one):
+                seen = seen_by_server(one.service, one.parent, settings, address)
+                if seen.kind in ("client", "alternate"):
+                    ports.setdefault((address, seen.addresses), []).extend(ranges)
+    taken: dict[str, _Ranges] = {}
+    found: list[ServerPorts] = []
+    for address, sources in sorted(ports):
+        held = taken.setdefault(address, [])
+        for wanted in list(_joined(ports[address, sources])):
+            for first, last in _free(wanted, held):
+                found.append(ServerPorts(address=address, first=first, last=last, sources=sources))
+                held.append((first, last))
+    return tuple(found)
+
+
+def _asked(one: Carried) -> Iterator[tuple[str, _Ranges]]:
+    """Whom HAProxy asks for a service, on which ports: its real servers, and the sorry server."""
+    service = one.service
+    for server in service.servers:
+        follows = bool(service.extra_ports) and server.port == service.port
+        yield server.address, list(service.port_ranges) if follows else [(server.port, server.port)]
+    outer = service if one.parent is None else one.parent
+    sorry = service if handles_itself(service) else outer
+    if sorry.standby_address:
+        port = sorry.standby_port
+        yield sorry.standby_address, [(port, port)] if port else list(outer.port_ranges)
 
 
 def _joined(ranges: _Ranges) -> Iterator[tuple[int, int]]:

@@ -3,7 +3,8 @@
 It is replaced whole in one transaction, in which no packet sees a gap, and connections keep the addresses they have.
 
 - `own` sees connections of this host. Those with a foreign source are HAProxy's, to real servers that see clients'
-  addresses. A client on the real server's own network would get its answer past this host, and drop it.
+  addresses. A client on the real server's own network would get its answer past this host, and drop it. Answers of a real
+  server on this host itself would leave for the client; they are sent back in.
 - `divert` comes after the addresses of answers have been translated back (-100), and before routing. Packets of a
   connection whose socket here has a foreign address are marked, and routed to this host by a rule about the mark.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from steelyard.plan.sources import DIVERTED, NOT_TRANSPARENT, SourcesPlan, Surroundings
+from steelyard.plan.sources import DIVERTED, HERE, NOT_TRANSPARENT, ROTATED, ServerPorts, SourcesPlan, Surroundings
 
 NAME = "steelyard_sources"
 
@@ -32,9 +33,10 @@ def sources_text(plan: SourcesPlan, here: Surroundings) -> str:
 
 def _lines(plan: SourcesPlan, here: Surroundings) -> Iterator[str]:
     yield f"add table {_IN}"
-    yield f"add chain {_IN} own {{ type filter hook output priority -90; policy accept; }}"
+    yield f"add chain {_IN} own {{ type route hook output priority -90; policy accept; }}"
     yield f"add chain {_IN} divert {{ type filter hook prerouting priority -90; policy accept; }}"
     yield f"add chain {_IN} leaving {{ type nat hook postrouting priority 101; policy accept; }}"
+    yield f"add rule {_IN} own ct mark {HERE:#x} ct direction reply meta mark set {DIVERTED:#x} accept"
     yield f"add rule {_IN} leaving ct mark {NOT_TRANSPARENT:#x} masquerade"
     for family, word, kind, ipv6 in _FAMILIES:
         yield from _transparent(plan, here, family, word, kind, ipv6)
@@ -47,11 +49,18 @@ def _transparent(
     servers = [one for one in plan.transparent if (":" in one.address) == ipv6]
     if not servers:
         return
-    ports = [f"{one.address} . {_range(one.first, one.last)}" for one in servers]
-    yield from _set("set", f"servers{family}", f"type {kind} . inet_service; flags interval;", ports)
+    yield from _ports(f"servers{family}", kind, servers)
     attached = [f'{network} . "{interface}"' for network, interface in here.attached if (":" in network) == ipv6]
     yield from _set("set", f"attached{family}", f"type {kind} . ifname; flags interval;", attached)
     ours = f"{word} daddr . tcp dport @servers{family} ct state new fib saddr type != local"
+    for number, sources in enumerate(sorted({one.sources for one in servers if one.sources})):
+        turn, mark = f"turn{family}_{number}", f"{ROTATED + number * 2 + ipv6:#x}"
+        yield from _ports(turn, kind, [one for one in servers if one.sources == sources])
+        yield f"add rule {_IN} own {ours} {word} daddr . tcp dport @{turn} ct mark set {mark} accept"
+        listed = ", ".join(f"{place} : {source}" for place, source in enumerate(sources))
+        one = sources[0] if len(sources) == 1 else f"numgen inc mod {len(sources)} map {{ {listed} }}"
+        yield f"add rule {_IN} leaving ct mark {mark} snat {word} to {one}"
+    yield f"add rule {_IN} own {ours} fib daddr type local ct mark set {HERE:#x} accept"
     yield f"add rule {_IN} own {ours} {word} saddr . oifname @attached{family} ct mark set {NOT_TRANSPARENT:#x}"
     if plan.servers_local:
         addresses = sorted({one.address for one in servers})
@@ -82,6 +91,11 @@ def _server_nat(plan: SourcesPlan, here: Surroundings, family: str, word: str, k
     yield f"add rule {_IN} leaving {out} snat {word} to {lookup}"
     yield f"add rule {_IN} leaving {out} snat {word} to {word} saddr map @by_server{family}"
     yield f"add rule {_IN} leaving {out} {word} saddr @others{family} masquerade"
+
+
+def _ports(name: str, kind: str, servers: Iterable[ServerPorts]) -> Iterator[str]:
+    ports = [f"{one.address} . {_range(one.first, one.last)}" for one in servers]
+    yield from _set("set", name, f"type {kind} . inet_service; flags interval;", ports)
 
 
 def _set(what: str, name: str, content: str, elements: Iterable[str]) -> Iterator[str]:

@@ -80,7 +80,7 @@ class Layer4Driver(Protocol):
         ...
 
     def traffic(self) -> Mapping[str, ServiceTraffic]:
-        """Counters of every service, by key."""
+        """Counters of services, by key. What has carried nothing is left out; figures may be some seconds old."""
         ...
 
     def records(self, service: str) -> tuple[Record, ...]:

@@ -36,7 +36,6 @@ from steelyard.plan.nft import (
     EmptySet,
     IdleTimeouts,
     Mark,
-    NetworkSet,
     NftCommand,
     Program,
 )
@@ -51,7 +50,8 @@ _REWRITTEN = (
     "takes",
 )
 _NONE = Counted(0, 0)
-#: connections and records are counted again when this many times the time it took has passed
+_NO_TRAFFIC = Traffic()
+#: what is counted is read again when this many times the time it took has passed
 _REST = 20.0
 
 
@@ -81,11 +81,15 @@ class NftDriver:
         self._services: dict[str, _InForce] = {}
         self._standings: dict[ServerName, Standing] = {}
         self._timeouts: frozenset[IdleTimeouts] = frozenset()
+        #: who has each place, an address with a port
+        self._places: dict[Element, str] = {}
         #: the names of sets of networks that are there, with how many services use each
         self._networks: Counter[str] = Counter()
         #: what servers that are gone have carried, by service
         self._past: dict[str, Traffic] = {}
         self._counts = _Counts({}, {}, 0.0)
+        self._traffic: dict[str, ServiceTraffic] = {}
+        self._traffic_until = 0.0
         self._table = False
         self._found = False
 
@@ -129,13 +133,20 @@ class NftDriver:
         self._timeouts |= {one for new in programs.values() for one in new.timeouts}
         self._networks = +self._used_networks(programs)
         strangers = list(self._newly_taken(services))
+        for key in programs:
+            for element in self._program(key).elements:
+                if _is_place(element) and self._places.get(element) == key:
+                    del self._places[element]
         for key, made in programs.items():
+            self._places.update((element, key) for element in made.elements if _is_place(element))
             service = services.get(key)
             if service is None:
                 self._services.pop(key, None)
             else:
                 self._services[key] = _InForce(service, made)
         self._past = past
+        if gone:
+            self._traffic_until = 0.0
         self._standings = {name: one for name, one in kept.items() if self._has(name)}
         self._netfilter.cut({server_mark(*name).number for name in gone} | orphans)
         if strangers:
@@ -157,17 +168,27 @@ class NftDriver:
         return tuple(lines)
 
     def traffic(self) -> Mapping[str, ServiceTraffic]:
-        if not self._table:
-            return {}
+        now = time.monotonic()
+        if self._table and now >= self._traffic_until:
+            self._traffic = self._read_traffic()
+            self._traffic_until = time.monotonic() + (time.monotonic() - now) * _REST
+        return self._traffic
+
+    def _read_traffic(self) -> dict[str, ServiceTraffic]:
         opened, arriving, leaving = (self._netfilter.counters(name) for name in COUNTERS)
         counts = self._counted()
+        busy = {mark for counted in (opened, arriving, leaving) for mark, one in counted.items() if one.packets}
+        busy |= counts.records.keys() | counts.active.keys()
         found = {}
         for key, one in self._known():
             servers = {
-                member.key: _traffic(server_mark(key, member.key).number, opened, arriving, leaving, counts)
+                member.key: _traffic(mark, opened, arriving, leaving, counts)
                 for member in one.members()
+                if (mark := server_mark(key, member.key).number) in busy
             }
-            found[key] = ServiceTraffic(_sum((self._past.get(key, Traffic()), *servers.values())), servers)
+            past = self._past.get(key)
+            if servers or past is not None:
+                found[key] = ServiceTraffic(_sum((past or _NO_TRAFFIC, *servers.values())), servers)
         return found
 
     def records(self, service: str) -> tuple[Record, ...]:
@@ -194,9 +215,10 @@ class NftDriver:
 
     def clear(self) -> None:
         self._nftables.run(clear_text())
-        self._services, self._standings, self._past = {}, {}, {}
+        self._services, self._standings, self._past, self._places = {}, {}, {}, {}
         self._timeouts, self._networks = frozenset(), Counter()
         self._table = self._found = False
+        self._traffic, self._traffic_until = {}, 0.0
         self._netfilter.cut_all()
 
     def close(self) -> None:
@@ -235,13 +257,32 @@ class NftDriver:
 
     def _among_networks(self, commands: list[NftCommand], programs: Mapping[str, Program]) -> list[NftCommand]:
         """The commands with those for sets of networks, which several services may share, around them."""
-        wanted = self._wanted_networks(programs)
-        added = [AddNetworks(one) for name, one in sorted(wanted.items()) if name not in self._networks]
-        return [*added, *commands, *(DeleteNetworks(name) for name in sorted(self._networks - wanted.keys()))]
+        users = self._used_networks(programs)
+        fresh = {one.name: one for new in programs.values() for one in new.networks if one.name not in self._networks}
+        added = [AddNetworks(one) for _, one in sorted(fresh.items())]
+        return [*added, *commands, *(DeleteNetworks(name) for name in sorted(users) if users[name] <= 0)]
 
-    def _wanted_networks(self, programs: Mapping[str, Program]) -> dict[str, NetworkSet]:
-        after = {**{key: one.program for key, one in self._services.items()}, **programs}
-        return {one.name: one for each in after.values() for one in each.networks}
+    def _used_networks(self, programs: Mapping[str, Program]) -> Counter[str]:
+        """How many services use each set of networks after a change."""
+        users = Counter(self._networks)
+        for key, new in programs.items():
+            users.subtract(one.name for one in self._program(key).networks)
+            users.update(one.name for one in new.networks)
+        return users
+
+    def _refuse_taken_places(self, services: Mapping[str, Layer4Service | None]) -> None:
+        """Raise `EngineRefused` when a place, an address with a port, would belong to two services."""
+        taken: dict[Element, str] = {}
+        for key, new in services.items():
+            if new is None:
+                continue
+            for element in program(new, {}).elements:
+                if _is_place(element) and taken.setdefault(element, key) != key:
+                    raise EngineRefused("nftables refused a change", words=f"{key} and {taken[element]} have one place")
+        for element, key in taken.items():
+            owner = self._places.get(element, key)
+            if owner != key and owner not in services:
+                raise EngineRefused("nftables refused a change", words=f"{key} wants a place of {owner}")
 
     def _program(self, key: str) -> Program:
         one = self._services.get(key)
@@ -282,7 +323,7 @@ class NftDriver:
             opened, arriving, leaving = (self._netfilter.counters(name) for name in COUNTERS)
             for key, server in staying:
                 carried = _traffic(server_mark(key, server).number, opened, arriving, leaving, None)
-                past[key] = _sum((past.get(key, Traffic()), carried))
+                past[key] = _sum((past.get(key, _NO_TRAFFIC), carried))
         return past
 
     def _newly_taken(self, services: Mapping[str, Layer4Service | None]) -> Iterator[tuple[str, int, int | None]]:
@@ -312,6 +353,10 @@ class NftDriver:
             took = time.monotonic() - now
             self._counts = _Counts(active, records, now + took * _REST)
         return self._counts
+
+
+def _is_place(element: Element) -> bool:
+    return element.where.startswith(("services", "any_port"))
 
 
 def _records(service: Layer4Service) -> str:

@@ -38,6 +38,9 @@ def _attached(answer: str, label: str, explanation: str) -> Setting:
     return Setting(None, _SECTION, label, explanation, answer=answer, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
+#: alternate source addresses of a service, at most
+MOST_SOURCES = 64
+
 class AdvancedSettings(Settings):
     """Headers, errors, limits and the like."""
 
@@ -225,9 +228,9 @@ class AdvancedSettings(Settings):
             "LocalBindAddrs",
             _SECTION,
             "Alternate Source Addresses",
-            "Source addresses towards the real servers.",
+            "Addresses of this host that real servers see in turn, in place of one. Needs connection scaling over 64K"
+            " connections, and HAProxy to have CAP_NET_RAW.",
             separator=" ",
-            built=False,
         ),
     ] = ()
     standby_address: Annotated[
@@ -395,6 +398,14 @@ class AdvancedSettings(Settings):
     @classmethod
     def _canonical_gateway(cls, value: str) -> str:
         return canonical_address(value)
+
+    @field_validator("local_bind_addresses")
+    @classmethod
+    def _canonical_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(str(checked_address(one)) for one in value))
+        if len(found) > MOST_SOURCES:
+            raise PydanticCustomError("setting", "{why}", {"why": f"has {len(found)} addresses, more than {MOST_SOURCES}"})
+        return found
 
     @field_validator("standby_address", mode="before")
     @classmethod

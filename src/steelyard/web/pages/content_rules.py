@@ -260,7 +260,9 @@ async def modify(visit: Visit) -> Response:
         "here": here,
     }
     return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("pages/content_rule.html", context, drawn=drawn))
+        visit,
+        editor,
+        lambda drawn: scrolled(visit, drawn, visit.render("pages/content_rule.html", context, drawn=drawn)),
     )
 
 

@@ -250,6 +250,7 @@ async def add(visit: Visit) -> Response:
         "sub": "Please specify the parameters for the virtual service",
         "back": visit.url("services"),
         "above": ("Virtual Services", visit.url("services")),
+        "actions": [("Use Template", visit.url("templates"))] if "templates" in visit.site.pages else [],
     }
     return await edited(
         visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("editor.html", context, drawn=drawn))

@@ -104,7 +104,8 @@ def test_check_parameters(api: Api) -> None:
 def test_listapi_names_what_is_built(api: Api) -> None:
     commands = api.v1("listapi")["commands"]["cmd"]
     assert "addvs" in commands
-    assert "listtemplates" not in commands
+    assert "listtemplates" in commands
+    assert "showdomain" not in commands
     assert api.v2("listapi")["commands"]["cmd"] == commands
 
 

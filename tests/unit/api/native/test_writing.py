@@ -26,6 +26,17 @@ async def test_a_dry_run_of_something_wrong_is_refused_like_the_real_thing(api: 
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "port")
 
 
+@pytest.mark.parametrize(("option", "value"), [("dry_run", "perhaps"), ("dry_run", ""), ("wait", "2")])
+async def test_an_option_that_cannot_be_read_is_no_real_change(
+    api: httpx.AsyncClient, appliance: MemoryAppliance, web: int, option: str, value: str
+) -> None:
+    before = appliance.snapshot()
+    answer = await api.delete(f"/virtual-services/{web}", params={option: value})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, option)
+    assert answer.json()["error"]["remedy"]
+    assert appliance.snapshot() == before
+
+
 async def test_a_misspelt_dry_run_is_no_real_change(
     api: httpx.AsyncClient, appliance: MemoryAppliance, web: int
 ) -> None:
