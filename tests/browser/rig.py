@@ -72,11 +72,17 @@ class Screen:
         """There are no troubles."""
         assert not self.troubles()
 
-    def barriers(self) -> list[str]:
-        """What axe finds."""
+    def look(self, width: int, theme: str) -> None:
+        """Another window and another look of the same page."""
+        self.page.set_viewport_size({"width": width, "height": 900 if width > 600 else 844})
+        self.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+
+    def barriers(self, rules: list[str] | None = None) -> list[str]:
+        """What axe finds; by every rule unless some are named."""
         self.page.evaluate(f"if (!window.axe) {{ {_AXE} }}")
         found = self.page.evaluate(
-            "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}, resultTypes: ['violations']})", _RULES
+            "only => axe.run(document, {runOnly: only, resultTypes: ['violations']})",
+            {"type": "rule", "values": rules} if rules else {"type": "tag", "values": _RULES},
         )
         return [
             f"{self.page.url}: {one['id']} ({one['help']}): {node['target']} {node['failureSummary']}"

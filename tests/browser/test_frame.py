@@ -92,6 +92,7 @@ def test_filter_sort_and_back(rig: Rig, screen: Screen, shop: tuple[int, Origin,
     page.get_by_role("columnheader", name="Name").get_by_role("link").click()
     expect(page.locator("th[aria-sort=ascending]")).to_have_text("Name")
     expect(page.locator("#rows > tr").first).to_contain_text(LONG)
+    assert page.evaluate("document.activeElement.id") == "sort-name", "the keyboard stays where it was"
     page.get_by_role("columnheader", name="Name").get_by_role("link").click()
     expect(page.locator("#rows > tr").first).to_contain_text("shop")
     page.go_back()
@@ -139,27 +140,46 @@ def test_dark_and_light_are_chosen_and_kept(rig: Rig, screen: Screen, shop: tupl
         assert other.open("/").evaluate(background) == dark, "the system's choice without one of one's own"
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
-def test_every_page_of_the_menu_is_accessible_and_fits(
-    rig: Rig, shop: tuple[int, Origin, Origin], width: int, theme: str
+#: pages that no entry of the menu leads to by itself
+FURTHER = (
+    *("/search?q=shop", "/password", "/nothing-here", "/api-keys", "/menu/System Configuration/Network Options"),
+    *("/acme/accounts/of/letsencrypt", "/acme/dns-providers/add", "/acme/parameters", "/revocation-lists"),
+    *("/interfaces/managed", "/interfaces/safety", "/webhook-options", "/event-options", "/events/edge-logs"),
+    *("/ocsp/tls-sessions", "/admin-access/tls"),
+)
+
+
+def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
+    rig: Rig, shop: tuple[int, Origin, Origin]
 ) -> None:
+    """Each is opened once; the window and the look change around it. Colours alone are looked at a second time."""
     service = rig.steelyard.native.get(f"virtual-services/{shop[0]}").json()
     for _ in range(100):
         fetch(f"http://{service['address']}:{service['port']}/bytes/20000")
-    with rig.screen(width=width, theme=theme) as screen:
+    looks = ((1280, "light", "all"), (1280, "dark", "colours"), (390, "dark", "all"), (390, "light", "colours"))
+    with rig.screen() as screen:
         page = screen.open("/")
         addresses = page.eval_on_selector_all("nav a", "all => all.map(each => each.getAttribute('href'))")
         assert "/virtual-services" in addresses
         found: list[str] = []
-        for path in (*addresses, f"/virtual-services/{shop[0]}", "/search?q=shop", "/password", "/nothing-here"):
+        for path in (*addresses, f"/virtual-services/{shop[0]}", *FURTHER):
             screen.open(path)
-            found += [*screen.barriers(), *screen.sideways(), *screen.troubles()]
-            screen.keep(f"{path.strip('/').partition('?')[0].replace('/', '-') or 'home'}-{width}")
+            name = path.strip("/").partition("?")[0].replace("/", "-") or "home"
+            for width, theme, what in looks:
+                screen.look(width, theme)
+                barriers = screen.barriers() if what == "all" else screen.barriers(["color-contrast"])
+                found += [f"{width} {theme} {one}" for one in (*barriers, *screen.sideways())]
+                if what == "all":
+                    screen.keep(f"{name}-{width}")
+            found += screen.troubles()
+            screen.complaints.clear()
         assert not found, "\n".join(found)
-    with rig.screen(width=width, theme=theme, signed_in=False) as screen:
+    with rig.screen(signed_in=False) as screen:
         screen.open("/sign-in")
-        screen.must_be_accessible()
-        screen.keep(f"sign-in-{width}-{theme}")
+        for width, theme, _ in looks:
+            screen.look(width, theme)
+            screen.must_be_accessible()
+            screen.keep(f"sign-in-{width}-{theme}")
 
 
 def test_on_a_phone_the_menu_is_a_drawer(rig: Rig, shop: tuple[int, Origin, Origin]) -> None:

@@ -77,7 +77,7 @@ def test_every_parameter_of_getall_can_be_read_alone(sdk: SdkSession) -> None:
         ("lm['finalpersist'] = 'long'", "finalpersist"),
         ("lm['finalpersist'] = 59", "finalpersist"),
         ("lm['droponfail'] = 'perhaps'", "droponfail"),
-        ("lm['transparent'] = 'no'", "transparent"),
+        ("lm['rfcconform'] = 'no'", "rfcconform"),
         ("lm['version'] = '1'", "read-only"),
         ("lm['wuiport'] = 8443", "wuiport"),
     ],

@@ -9,9 +9,19 @@ from collections.abc import Iterator
 import pytest
 from tests.support.namespaces import Lab, Namespace, one_arm, two_arms, wait_until
 
+from steelyard.engines.layer4.fake import FakeLayer4
 from steelyard.engines.nft.driver import NftDriver
 from steelyard.model.errors import EngineRefused
-from steelyard.plan.layer4 import ALL_PORTS, AddressRange, Layer4Server, Layer4Service, Persistence, PortRange, Standing
+from steelyard.plan.layer4 import (
+    ALL_PORTS,
+    AddressRange,
+    Layer4Server,
+    Layer4Service,
+    Persistence,
+    PortRange,
+    ServerName,
+    Standing,
+)
 
 pytestmark = [pytest.mark.network, pytest.mark.needs("ip", "nft", "net_admin")]
 
@@ -211,7 +221,7 @@ class TestConnections:
 
             def answers() -> bool:
                 connection.sendall(b"?")
-                return connection.recv(400).startswith(b"real1")
+                return bool(connection.recv(400).startswith(b"real1"))
 
             assert answers()
             driver.tell({("vs1", "rs1"): Standing(up=False)})
@@ -326,6 +336,43 @@ class TestCounting:
         another.apply({"vs1": None}, {})
         assert another.traffic() == {}
         another.close()
+
+
+def test_the_driver_in_memory_gives_clients_what_this_one_gives_them(lab: Lab, driver: NftDriver) -> None:
+    client, fake, kept = lab.hosts["client"], FakeLayer4(), Persistence(seconds=60)
+    sorry = Layer4Server(key="sorry", address="10.0.0.13", port=PORT)
+    names = {"real1": "rs1", "real2": "rs2", "real3": "sorry"}
+    steps: list[tuple[dict[str, Layer4Service | None], dict[ServerName, Standing]]] = [
+        ({"vs1": service(server(1), server(2))}, {}),
+        ({}, {("vs1", "rs1"): Standing(up=False)}),
+        ({"vs1": service(server(1), server(2), sorry=sorry)}, {("vs1", "rs2"): Standing(up=False)}),
+        ({"vs1": service(server(1), server(2), sorry=sorry, persistence=kept)}, {("vs1", "rs1"): Standing()}),
+        ({}, {("vs1", "rs2"): Standing(), ("vs1", "rs1"): Standing(weight=0)}),
+        ({"vs1": service(server(1, enabled=False), server(2), persistence=kept)}, {}),
+        ({"vs1": service(server(1), server(2), enabled=False)}, {}),
+        ({"vs1": service(server(1, weight=3), server(2, weight=1), schedule="wrr")}, {("vs1", "rs1"): Standing()}),
+        ({"vs1": None}, {}),
+    ]
+    for changes, told in steps:
+        for one in (driver, fake):
+            if changes:
+                one.apply(changes, told)
+            one.tell(told)
+        # whose turn is first, after a change, is nobody's business
+        expected = Counter(fake.connect(V4, 80, "192.0.2.100") for _ in range(4))
+        found: Counter[str | None] = Counter()
+        for _ in range(4):
+            try:
+                found[names[client.ask(V4, 80, timeout=1).role]] += 1
+            except OSError:
+                found[None] += 1
+        assert found == expected, (changes, told)
+    clash = {"vs1": service(server(1)), "vs2": service(server(3), key="vs2")}
+    for one in (driver, fake):
+        with pytest.raises(EngineRefused):
+            one.check(clash)
+        with pytest.raises(EngineRefused):
+            one.apply(clash, {})
 
 
 def test_one_arm_with_source_nat() -> None:

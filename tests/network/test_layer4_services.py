@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +58,7 @@ class Site:
 
     def add(self, **settings: Any) -> dict[str, Any]:
         body = {"address": V4, "port": 80, "check_type": "tcp", "check_interval": 1, "check_timeout": 1, **settings}
-        made = self.native("POST", "/virtual-services", body)["object"]
+        made: dict[str, Any] = self.native("POST", "/virtual-services", body)["object"]
         return made
 
     @contextlib.contextmanager
@@ -105,7 +107,8 @@ def service(site: Site, **settings: Any) -> Iterator[dict[str, Any]]:
 
 
 def state(site: Site, made: dict[str, Any]) -> dict[str, Any]:
-    return site.native("GET", f"/virtual-services/{made['index']}")
+    found: dict[str, Any] = site.native("GET", f"/virtual-services/{made['index']}")
+    return found
 
 
 def test_a_tcp_service_moves_between_the_layers_and_says_where_it_is(site: Site) -> None:
@@ -167,7 +170,8 @@ def test_a_failed_server_gets_no_client_and_its_connections_end_when_that_is_ask
 
         def answers() -> bool:
             kept.sendall(b"?")
-            return kept.recv(400).decode().startswith(home)
+            said: bytes = kept.recv(400)
+            return said.decode().startswith(home)
 
         assert answers()
         with site.failed(number):
@@ -248,6 +252,22 @@ def test_the_kernel_goes_on_without_the_control_plane_and_follows_the_checks(sit
         assert kept.recv(400).decode().startswith(home)
 
 
+def test_the_kernel_keeps_everything_when_the_process_that_writes_it_is_killed(site: Site) -> None:
+    settings = {"force_l4": True, "service_type": "gen", "persistence": "src"}
+    with service(site, servers=servers(), **settings) as made:
+        (home,) = site.roles()
+        kept = site.client.connect(V4, 80)
+        pid_file = site.steelyard.state_dir / "run" / "netd.pid"
+        first = pid_file.read_text()
+        os.kill(int(first), signal.SIGKILL)
+        assert list(site.roles()) == [home]
+        wait_until(lambda: pid_file.exists() and pid_file.read_text() not in ("", first), 15)
+        site.native("PATCH", f"/virtual-services/{made['index']}", {"idle_time": 90})
+        assert list(site.roles()) == [home]
+        kept.sendall(b"?")
+        assert kept.recv(400).decode().startswith(home)
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
@@ -293,7 +313,8 @@ def test_access_lists_hold_and_an_explanation_says_what_the_kernel_would_do(site
 
         def explained() -> dict[str, Any]:
             asked = {"service": made["index"], "client": "192.0.2.100"}
-            return site.native("POST", "/explain", {"url": f"http://{V4}/", **asked})
+            found: dict[str, Any] = site.native("POST", "/explain", {"url": f"http://{V4}/", **asked})
+            return found
 
         site.settle()
         before = explained()

@@ -180,6 +180,18 @@ def test_confirmed_it_stays_and_undone_it_goes_at_once(site: Site) -> None:
     assert status == 409 and "No change" in refused["error"]["message"]
 
 
+def test_no_service_stands_on_a_network_that_may_go_back(site: Site) -> None:
+    more = {"address": "192.0.2.9/24", "additional": [OWN[1], "198.51.100.1/24"]}
+    site.native("PATCH", "/network/interfaces/eth0", more)
+    status, refused = site.asked("POST", "/virtual-services", {"address": "198.51.100.50", "port": 80})
+    assert status == 409 and "waits to be confirmed, and without it: 198.51.100.50" in refused["error"]["message"]
+    index = site.add("192.0.2.50", "10.0.0.11")
+    site.native("POST", "/network/undo")
+    assert set(site.addresses()) == {*OWN, "192.0.2.50/32"}
+    assert site.client.ask("192.0.2.50", 80).role == "real1"
+    site.remove(index)
+
+
 def test_loadmasters_commands_change_the_host_and_the_next_one_confirms(site: Site) -> None:
     site.loadmaster("modiface", interface="1", addr="10.0.0.2/24")
     assert site.balancer.addresses("eth1")[0] == "10.0.0.2/24"

@@ -238,7 +238,8 @@ def test_a_real_server_on_this_host_itself(site: Site) -> None:
 
 def test_what_excludes_transparency(site: Site) -> None:
     web = {"service_type": "http", "esp_enabled": True, "allowed_hosts": "a.example"}
-    said = site.native("POST", "/virtual-services", {"address": V4, "port": 83, "transparent": True, **web}, refused=True)
+    body = {"address": V4, "port": 83, "transparent": True, **web}
+    said = site.native("POST", "/virtual-services", body, refused=True)
     assert said["error"]["field"] == "transparent"
     secure = {"service_type": "http", "ssl_acceleration": True, "ssl_reencrypt": True, "transparent": True}
     with site.service(84, **secure) as made:

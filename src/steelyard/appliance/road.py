@@ -14,6 +14,7 @@ from steelyard.appliance.differences import differences
 from steelyard.compile.compiler import Compiler, Plan
 from steelyard.diff.haproxy import Difference, difference
 from steelyard.model.commands.command import Change, Command, required_permissions
+from steelyard.model.commands.network import UndoNetwork
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import OperatorError
 from steelyard.model.gateway_refusals import refuse_gateway_faults
@@ -70,7 +71,9 @@ def think_through(
 ) -> Journey:
     """Apply a command to a configuration and find out what it takes. Raises the errors of `model.errors`."""
     change = command.apply(configuration)
-    refuse_network_faults(configuration, change.configuration)
+    if not isinstance(command, UndoNetwork):
+        # what has gone back in the kernel is followed whatever stands in the way
+        refuse_network_faults(configuration, change.configuration)
     refuse_gateway_faults(configuration, change.configuration)
     refuse_source_faults(configuration, change.configuration)
     plan = compiler.compile(change.configuration)

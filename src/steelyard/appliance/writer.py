@@ -35,6 +35,7 @@ from steelyard.model.commands.declare import Restore
 from steelyard.model.commands.network import UndoNetwork
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, OperatorError, SteelyardError
+from steelyard.model.network_refusals import refuse_network_faults
 from steelyard.model.user import ADMINISTRATOR
 
 log = logging.getLogger("steelyard.appliance")
@@ -60,9 +61,7 @@ class Writer:
     async def start(self, snapshot: Snapshot) -> None:
         """Bring the data plane to the committed configuration: adopt what runs, start what does not."""
         plan = self._compiler.compile(snapshot.configuration)
-        await self._dataplane.start(
-            plan, snapshot.revision, self._reloaded, self._reload_failed, self.network_undone
-        )
+        await self._dataplane.start(plan, snapshot.revision, self._reloaded, self._reload_failed, self.network_undone)
 
     async def close(self) -> None:
         """Finish the change that is under way and take no other. A reload that fails later is still dealt with."""
@@ -149,6 +148,7 @@ class Writer:
                 raise refusal
         self._check_places(journey)
         self._check_sources(journey)
+        self._refuse_on_what_may_go_back(journey.configuration)
         await self._dataplane.kernel.check(journey.plan.kernel)
         if journey.todo.reload_reasons or brings_certificates(journey.todo):
             part = changing_part(wanted, journey.plan.haproxy)
@@ -190,6 +190,22 @@ class Writer:
                 allowed=", ".join(sorted(here)) or None,
                 remedy="Add it to an interface first",
             )
+
+    def _refuse_on_what_may_go_back(self, wanted: Configuration) -> None:
+        """Raise `ConflictError` for a change that could not stay when the one that waits to be confirmed goes back."""
+        waiting = self._dataplane.kernel.waiting
+        if waiting is None:
+            return
+        then = self._journal.configuration_at(waiting.revision - 1)
+        try:
+            refuse_network_faults(then, UndoNetwork(waiting.revision, then).apply(wanted).configuration)
+        except (OperatorError, ConflictError) as fault:
+            raise ConflictError(
+                f"The change of the network of revision {waiting.revision} waits to be confirmed, and without it:"
+                f" {fault.message}",
+                field=fault.field,
+                with_what=str(waiting.revision),
+            ) from fault
 
     def _held_by_us(self, address: str, port: int) -> bool:
         holder = self._host.port_holder(address, port)

@@ -160,7 +160,7 @@ def _privilege_rows(kernel: Kernel) -> Iterator[Row]:
             "privileges",
             "network",
             "ok",
-            f"steelyard-netd runs: `serve` with --netd-socket {UNIT_SOCKET} can have addresses, routes and nftables set",
+            f"steelyard-netd runs: `serve --netd-socket {UNIT_SOCKET}` can set addresses, routes and nftables",
         )
     else:
         yield Row(

@@ -139,8 +139,8 @@ def catalogue_pages() -> tuple[Page, ...]:
         Page(
             "network.md",
             "Settings of interfaces, routes and hosts entries",
-            "LoadMaster API: `modiface`, `addadditional`, `addvlan`, `createbond`, `addroute`, `addhostsentry` and their"
-            " relatives. Native API: `/api/v1/network`. They count where Steelyard manages the host's network.",
+            "LoadMaster API: `modiface`, `addadditional`, `addvlan`, `createbond`, `addroute`, `addhostsentry` and"
+            " their relatives. Native API: `/api/v1/network`. They count where Steelyard manages the host's network.",
             (("Interface", _all(Interface)), ("Route", _all(StaticRoute)), ("Hosts entry", _all(HostsEntry))),
         ),
         Page(

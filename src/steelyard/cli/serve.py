@@ -47,14 +47,14 @@ def serve(
     """Run the appliance. Traffic and checks go on when this process ends; `steelyard stop` ends them too."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_serve((state_dir or default_state_dir()).resolve(), admin_address, admin_port, haproxy, netd_socket))
+        asyncio.run(
+            _serve((state_dir or default_state_dir()).resolve(), admin_address, admin_port, haproxy, netd_socket)
+        )
     except SteelyardError as failure:
         raise fail(failure) from failure
 
 
-async def _serve(
-    state_dir: Path, address: str, port: int, haproxy: str | None, netd_socket: Path | None
-) -> None:
+async def _serve(state_dir: Path, address: str, port: int, haproxy: str | None, netd_socket: Path | None) -> None:
     stop = told_to_stop()
     async with running(
         state_dir, address, port, haproxy=haproxy, announce=_announce, netd_socket=netd_socket

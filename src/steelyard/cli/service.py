@@ -82,9 +82,7 @@ async def running(
     take(layout.root)
     listening = listen(address, port)
     try:
-        started = await start_appliance(
-            state_dir, haproxy=haproxy, announce=announce, netd_socket=netd_socket
-        )
+        started = await start_appliance(state_dir, haproxy=haproxy, announce=announce, netd_socket=netd_socket)
     except BaseException:
         listening.close()
         raise

@@ -24,8 +24,8 @@ from steelyard.compile.layer4.access import KernelAccess
 from steelyard.compile.layer4.service import compile_layer4, with_forwarding, with_spared
 from steelyard.compile.network.gateways import with_gateways
 from steelyard.compile.network.host import NetworkCompiler
-from steelyard.compile.network.sources import Carried, with_sources
 from steelyard.compile.network.packet_rules import PacketRuleCompiler
+from steelyard.compile.network.sources import Carried, with_sources
 from steelyard.model.acme_certificate import AcmeCertificate, challenge_services
 from steelyard.model.adaptive import AdaptiveParameters
 from steelyard.model.certificate import Certificate

@@ -116,9 +116,7 @@ class Host(Protocol):
         """The addresses that can be listened on now, without the wildcards."""
         ...
 
-    def can_bind(
-        self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False
-    ) -> Refusal | None:
+    def can_bind(self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False) -> Refusal | None:
         """None when the address and port can be listened on now, else the error to give to the operator.
 
         `comes`: the address is about to be the host's, and need not be yet.
@@ -164,9 +162,7 @@ class LocalHost:
         """See `Host.addresses`. Read anew at each call: addresses come and go."""
         return host_addresses(self._proc)
 
-    def can_bind(
-        self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False
-    ) -> Refusal | None:
+    def can_bind(self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False) -> Refusal | None:
         """See `Host.can_bind`. Binds for a moment, without listening."""
         parsed = parse_endpoint(address, port)
         if isinstance(parsed, OperatorError):
@@ -245,9 +241,7 @@ class FakeHost:
         """See `Host.addresses`."""
         return self.local
 
-    def can_bind(
-        self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False
-    ) -> Refusal | None:
+    def can_bind(self, address: str, port: int, transport: Transport = "tcp", *, comes: bool = False) -> Refusal | None:
         """See `Host.can_bind`."""
         parsed = parse_endpoint(address, port)
         if isinstance(parsed, OperatorError):

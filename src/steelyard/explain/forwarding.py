@@ -59,9 +59,7 @@ def _recorded(visit: Visit, live: list[RealServer]) -> Asking[RealServer | None]
     if found is None:
         visit.note("persistence", f"the record of {key} names a real server that takes no clients, and is discarded")
         return None
-    visit.note(
-        "persistence", f"the record of {key} leads to real server {found.index} for {record.seconds:.0f} s more"
-    )
+    visit.note("persistence", f"the record of {key} leads to real server {found.index} for {record.seconds:.0f} s more")
     return found
 
 

@@ -86,8 +86,8 @@ class Layer7Parameters(Settings):
             "rsarelocal",
             _L7,
             "Real Servers are Local",
-            "A real server that is itself the client of a transparent service is seen as this host, whichever network it"
-            " is on.",
+            "A real server that is itself the client of a transparent service is seen as this host, whichever network"
+            " it is on.",
         ),
     ] = False
     drop_on_failure: Annotated[

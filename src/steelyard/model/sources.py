@@ -85,9 +85,7 @@ def seen_by_server(
     return seen
 
 
-def _of_this_host(
-    service: VirtualService, outer: VirtualService, settings: SourceSettings, why_not: str
-) -> Seen:
+def _of_this_host(service: VirtualService, outer: VirtualService, settings: SourceSettings, why_not: str) -> Seen:
     if settings.subnet_originating:
         return Seen("host", f"{why_not}, and Subnet Originating Requests is on for all services")
     if service.subnet_originating:

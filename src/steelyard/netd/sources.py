@@ -90,7 +90,9 @@ def _disjoint(attached: dict[tuple[str, str], None]) -> tuple[tuple[str, str], .
     for text, interface in sorted(attached, key=lambda one: ip_interface(one[0]).network.prefixlen):
         network = ip_interface(text).network
         inside = any(
-            other == interface and ip_interface(known).version == network.version and network.subnet_of(
+            other == interface
+            and ip_interface(known).version == network.version
+            and network.subnet_of(
                 ip_interface(known).network  # type: ignore[arg-type]
             )
             for known, other in kept

@@ -49,6 +49,9 @@ class ServerState:
     drain_ends: float | None = None
 
 
+_LAYER_7 = Layer(7, "", "haproxy")
+
+
 @dataclass(frozen=True)
 class ServiceState:
     """One virtual service. `status` is Up, Down, Disabled, Unchecked, Sorry, Redirect or Fail Message.
@@ -61,7 +64,7 @@ class ServiceState:
     reason: str = ""
     servers: Mapping[int, ServerState] = field(default_factory=dict)
     slots: Mapping[int, ServerState] = field(default_factory=dict)
-    layer: Layer = Layer(7, "", "haproxy")
+    layer: Layer = _LAYER_7
 
 
 @dataclass(frozen=True)

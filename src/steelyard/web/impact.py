@@ -39,6 +39,10 @@ def effects(before: Configuration, preview: Preview, statistics: Statistics) -> 
     if preview.reload:
         going_on = f"; {plural(open_now, 'open connection')} of all services stay open" if open_now else ""
         first = Effect("calm", f"HAProxy is reloaded once, without losing a connection{going_on}")
+    elif _of_network(before, after) and not touched:
+        count = len(preview.operations)
+        what = f"{plural(count, 'operation')} on the host's network" if count else "Nothing is done now"
+        first = Effect("notice" if count else "calm", f"{what}; HAProxy goes on as it is")
     elif preview.operations:
         first = Effect(
             "calm", f"Nothing is reloaded: {plural(len(preview.operations), 'command')} to the running HAProxy"
@@ -51,7 +55,18 @@ def effects(before: Configuration, preview: Preview, statistics: Statistics) -> 
         found.append(Effect("calm", "Nobody who is connected notices"))
     if touched and others:
         found.append(Effect("calm", f"No other service is touched ({others:,} of them)"))
+    if _of_network(before, after) and after.host.managed and after.host.confirm_seconds:
+        left = duration(after.host.confirm_seconds)
+        found.append(
+            Effect("notice", f"Where it may cut you off, it goes back by itself after {left} unless confirmed")
+        )
     return (first, *found)
+
+
+def _of_network(before: Configuration, after: Configuration) -> bool:
+    """Whether what is wanted of the host's network differs."""
+    parts = ("host", "interfaces", "routes", "hosts")
+    return any(getattr(before, part) != getattr(after, part) for part in parts)
 
 
 def _services(before: Configuration, after: Configuration, statistics: Statistics) -> Iterator[Effect]:

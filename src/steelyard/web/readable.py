@@ -15,6 +15,7 @@ from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.ldap_endpoint import LdapEndpoint
+from steelyard.model.network import HostsEntry, Interface, StaticRoute
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Declared, Settings
@@ -34,6 +35,9 @@ _KINDS: Mapping[str, type[Settings]] = {
     "acme_certificate": AcmeCertificate,
     "dns_provider": DnsProvider,
     "user": User,
+    "interface": Interface,
+    "route": StaticRoute,
+    "hosts_entry": HostsEntry,
 }
 _MEMBERS: Mapping[str, type[Settings]] = {
     "real server": RealServer,

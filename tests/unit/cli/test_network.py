@@ -39,9 +39,7 @@ def test_a_managed_network_is_changed(steelyard: Program) -> None:
     assert steelyard("network", "set").exit_code == 2
 
 
-def test_who_makes_a_change_that_may_cut_off_is_told_what_to_do(
-    steelyard: Program, appliance: MemoryAppliance
-) -> None:
+def test_who_makes_a_change_that_may_cut_off_is_told_what_to_do(steelyard: Program, appliance: MemoryAppliance) -> None:
     steelyard.ok("network", "manage", "on")
     appliance.waiting = Waiting(3, "r3-a", time.time() + 60)
     told = steelyard.ok("network", "interface", "eth0", "--mtu", "1400").replace("\n", " ")

@@ -14,7 +14,7 @@ from steelyard.cli.wording import in_settings_words
         ("VSPort '0' is out of range", "port", "port '0' is out of range"),
         ("finalpersist '5' is out of range", "drain_time", "drain_time '5' is out of range"),
         ("ErrorUrl: a redirect needs it", "error_url", "error_url: a redirect needs it"),
-        ("Transparent=on (Transparency) is not built", "transparent", "transparent=on (Transparency) is not built"),
+        ("MultiConnect=on (Multi) is not built", "multi_connect", "multi_connect=on (Multi) is not built"),
         ("VSPort '0' is out of range", "", "VSPort '0' is out of range"),
         ("Persistent connections", "persistence", "Persistent connections"),
         ("Unknown VS 9", "vs", "Unknown VS 9"),

@@ -230,6 +230,13 @@ def test_clearing_removes_what_is_ours_and_nothing_else(rig: Rig) -> None:
     assert rig.made().generation == "" and rig.addresses() == ["192.0.2.1"]
 
 
+def test_resting_ends_what_services_have_and_leaves_the_host(rig: Rig) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", own=["192.0.2.1/24", "192.0.2.9/24"]), "a")
+    rig.keeper.rest()
+    assert rig.addresses() == ["192.0.2.1", "192.0.2.9"]
+    assert rig.made().plan == plan(own=["192.0.2.1/24", "192.0.2.9/24"])
+
+
 def test_a_parameter_of_the_kernel_gets_its_old_value_back(rig: Rig) -> None:
     rig.network.sysctls["ipv4/ip_forward"] = "0"
     rig.keeper.replace_plan(plan(sysctls={"ipv4/ip_forward": "1"}), "a")

@@ -133,7 +133,7 @@ def test_an_order_that_fails_says_why_and_what_to_do(registered: Browser) -> Non
     browser.post("/acme/certificates/of/shop/order", {})
     page = browser.get("/acme/certificates/of/shop")
     assert 'role="alert"' in page
-    assert "no more orders &lt;b&gt;" in page
+    assert "The authority allows no more orders &lt;b&gt;" in page
     assert "Wait an hour" in page
     assert "Failed" in browser.get("/acme")
 

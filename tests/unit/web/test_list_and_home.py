@@ -188,7 +188,9 @@ def test_home_shows_rates_over_the_same_seconds_and_the_last_hour(
 ) -> None:
     monkeypatch.setattr("steelyard.web.live.PERIOD_SECONDS", 0.0)
     appliance = browser.appliance
-    appliance.readings[EVERYTHING, "hour"] = {10 * n: Reading((n, 0, 0, 0, 0), (n, 0, 0, 0, 0)) for n in range(360) if not 120 <= n < 180}
+    recorded = (n for n in range(360) if not 120 <= n < 180)
+    readings = {10 * n: Reading((n, 0, 0, 0, 0), (n, 0, 0, 0, 0)) for n in recorded}
+    appliance.readings[EVERYTHING, "hour"] = readings
 
     def sample(at: float, count: int) -> Statistics:
         carried = TrafficCounters(5, count, count * 1000, count * 249_000, requests=count * 10)

@@ -81,6 +81,9 @@ def test_addresses_vlans_and_bonds_come_and_go(managed: Browser) -> None:
     assert "not there" in managed.get("/interfaces")
     answered(managed, f"{change}?do=remove-address&address=192.0.2.60/24")
     assert "192.0.2.60/24" not in configured(managed).interfaces["eth0"].addresses
+    asked = managed.get(f"{change}?do=add-vlan&vlan=70")
+    assert "HAProxy goes on as it is" in asked
+    assert "goes back by itself after 1 min unless confirmed" in asked
     answered(managed, f"{change}?do=add-vlan&vlan=70")
     assert configured(managed).interfaces["eth0.70"].vlan == 70
     assert "Missing" in managed.get("/interfaces")

@@ -23,6 +23,7 @@ from steelyard.model.commands import (
     SetPermissions,
 )
 from steelyard.model.errors import EngineRefused
+from steelyard.model.template import read_templates
 from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.observe.status import Verdict
@@ -385,6 +386,15 @@ def test_further_checks_are_added_changed_and_removed(browser: Browser) -> None:
     assert service(browser).check_mode == "any"
     browser.post(f"{ONE}/checks/db/remove", {})
     assert service(browser).further_checks == ()
+
+
+def test_a_service_is_exported_as_a_template_without_its_place(browser: Browser) -> None:
+    answer = browser.client.get(f"{ONE}/template.yaml")
+    assert answer.headers["content-disposition"] == 'attachment; filename="shop.yaml"'
+    (template,) = read_templates(answer.text)
+    assert template.content.services[0].settings["persistence"] == "src"
+    assert "10.0.0.1" not in answer.text
+    assert "192.0.2.1" not in answer.text
 
 
 def test_a_redirector_is_added(browser: Browser) -> None:

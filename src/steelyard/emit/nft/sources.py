@@ -3,8 +3,8 @@
 It is replaced whole in one transaction, in which no packet sees a gap, and connections keep the addresses they have.
 
 - `own` sees connections of this host. Those with a foreign source are HAProxy's, to real servers that see clients'
-  addresses. A client on the real server's own network would get its answer past this host, and drop it. Answers of a real
-  server on this host itself would leave for the client; they are sent back in.
+  addresses. A client on the real server's own network would get its answer past this host, and drop it. Answers of a
+  real server on this host itself would leave for the client; they are sent back in.
 - `divert` comes after the addresses of answers have been translated back (-100), and before routing. Packets of a
   connection whose socket here has a foreign address are marked, and routed to this host by a rule about the mark.
 """
@@ -43,9 +43,7 @@ def _lines(plan: SourcesPlan, here: Surroundings) -> Iterator[str]:
         yield from _server_nat(plan, here, family, word, kind, ipv6)
 
 
-def _transparent(
-    plan: SourcesPlan, here: Surroundings, family: str, word: str, kind: str, ipv6: bool
-) -> Iterator[str]:
+def _transparent(plan: SourcesPlan, here: Surroundings, family: str, word: str, kind: str, ipv6: bool) -> Iterator[str]:
     servers = [one for one in plan.transparent if (":" in one.address) == ipv6]
     if not servers:
         return

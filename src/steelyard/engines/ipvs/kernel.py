@@ -182,20 +182,24 @@ class NetlinkIpvs:
         except OSError as failure:
             raise self._lacks(failure) from None
 
-    def _lacks(self, failure: Exception) -> HostLacks:
-        if getattr(failure, "code", getattr(failure, "errno", 0)) == errno.EPERM:
-            return HostLacks(
-                "IPVS may be changed only with CAP_NET_ADMIN", lacks="net_admin", remedy="Run steelyard-netd as root."
-            )
-        return HostLacks(f"The kernel has no IPVS: {failure}", lacks="ipvs", remedy=REMEDY)
+    def _lacks(self, failure: NetlinkError | OSError) -> HostLacks:
+        number = failure.code if isinstance(failure, NetlinkError) else failure.errno
+        if number == errno.EPERM:
+            return _no_privilege()
+        why = os.strerror(number) if number else str(failure)
+        return HostLacks(f"The kernel has no IPVS: {why}", lacks="ipvs", remedy=REMEDY)
+
+
+def _no_privilege() -> HostLacks:
+    return HostLacks(
+        "IPVS may be changed only with CAP_NET_ADMIN", lacks="net_admin", remedy="Run steelyard-netd as root."
+    )
 
 
 def _refused(step: Step, failure: NetlinkError) -> EngineRefused | HostLacks:
     words = os.strerror(failure.code)
     if failure.code == errno.EPERM:
-        return HostLacks(
-            "IPVS may be changed only with CAP_NET_ADMIN", lacks="net_admin", remedy="Run steelyard-netd as root."
-        )
+        return _no_privilege()
     if failure.code == errno.ENOENT and step.destination is None and step.action != "remove":
         name = f"ip_vs_pe_{step.virtual.engine}" if step.virtual.engine else f"ip_vs_{step.virtual.schedule}"
         return HostLacks(

@@ -1,7 +1,7 @@
 """A driver in memory that keeps the kernel's rules: what nftables refuses, this one refuses, and clients get what they
 would get from it (`connect`).
 
-Tried against the real one by `tests/network/test_layer4_fake.py`:
+Tried against the real one by `tests/network/test_layer4_driver.py`:
 
 - A place (address, protocol, port) belongs to one service; another that wants it is refused, and nothing changes.
 - A service that goes, and a server that goes, lose their connections; a server that comes back under another key has

@@ -41,6 +41,7 @@ def _attached(answer: str, label: str, explanation: str) -> Setting:
 #: alternate source addresses of a service, at most
 MOST_SOURCES = 64
 
+
 class AdvancedSettings(Settings):
     """Headers, errors, limits and the like."""
 
@@ -404,7 +405,8 @@ class AdvancedSettings(Settings):
     def _canonical_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(str(checked_address(one)) for one in value))
         if len(found) > MOST_SOURCES:
-            raise PydanticCustomError("setting", "{why}", {"why": f"has {len(found)} addresses, more than {MOST_SOURCES}"})
+            why = f"has {len(found)} addresses, more than {MOST_SOURCES}"
+            raise PydanticCustomError("setting", "{why}", {"why": why})
         return found
 
     @field_validator("standby_address", mode="before")

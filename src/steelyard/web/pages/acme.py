@@ -44,7 +44,7 @@ class OrderForm(AcmeCertificate):
             "How the authority is shown that the names are yours. HTTP-01: the service answers on port 80 of the names."
             " DNS-01: a record in their zone, which wildcards need.",
         ),
-    ] = _BY_DNS
+    ] = ""
 
 
 _PARTS = (
@@ -92,7 +92,8 @@ def standing(one: AcmeCertificate, state: AcmeState, configuration: Configuratio
         return Standing("drain", "Ordering", True, text, **details)
     if state.trouble:
         look = "down" if certificate is None or certificate.look != "up" else "drain"
-        return Standing(look, "Failed", False, state.trouble, state.remedy, due=due, **details)
+        text = state.trouble[:1].upper() + state.trouble[1:]
+        return Standing(look, "Failed", False, text, state.remedy, due=due, **details)
     if certificate is None:
         text = "Ordered within a second or so" if one.automatic else "Ordered when somebody asks for it"
         return Standing("off", "Not ordered yet", False, text, due=due, **details)

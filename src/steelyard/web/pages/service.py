@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from steelyard.api.exported_template import exported_template
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.commands import (
     AddRedirector,
@@ -316,6 +317,15 @@ async def remove(visit: Visit) -> Response:
     return await confirmed(visit, RemoveService(index), question)
 
 
+async def export(visit: Visit) -> Response:
+    """The service as a template: a file that makes such services here and elsewhere."""
+    configuration = visit.snapshot.configuration
+    found = exported_template(configuration.service(visit.request.path_params["index"]), configuration)
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in found.name)
+    disposition = f'attachment; filename="{name or "service"}.yaml"'
+    return Response(found.file(), media_type="application/yaml", headers={"Content-Disposition": disposition})
+
+
 async def redirect_to(visit: Visit) -> Response:
     """Make a service on another port of the same address that sends clients here; its page follows."""
     index: int = visit.request.path_params["index"]
@@ -364,6 +374,7 @@ ROUTES = [
     page("/virtual-services/{index:int}", show, name="service", belongs="services", methods=BOTH),
     page("/virtual-services/{index:int}/members", members, name="service-members", belongs="services", touch=False),
     page("/virtual-services/{index:int}/copy", duplicate, name="copy-service", belongs="services", methods=BOTH),
+    page("/virtual-services/{index:int}/template.yaml", export, name="export-template", belongs="services"),
     page("/virtual-services/{index:int}/redirector", redirect_to, name="add-redirector", methods=("POST",)),
     page("/virtual-services/{index:int}/remove", remove, name="remove-service", belongs="services", methods=BOTH),
     page("/virtual-services/{index:int}/rules", change_rules, name="service-rules", methods=("POST",)),

@@ -105,9 +105,7 @@ async def services(visit: Visit) -> Response:
         "total": len(every),
         "matching": len(found),
         "counts": Counter(one.status for one in every),
-        "servers": len(
-            {member.full for one in every for sub in (one, *one.subs) for member in sub.row.members if not member.sub}
-        ),
+        "servers": sum(not member.sub for one in every for sub in (one, *one.subs) for member in sub.row.members),
         "text": text,
         "status": status,
         "by": by,

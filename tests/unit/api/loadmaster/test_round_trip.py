@@ -44,6 +44,7 @@ _TEXTS = {
     "excluded_directories": ["", "/public", "/caf\u00e9* /x%20y"],
 }
 _LISTS: dict[str, list[tuple[str, ...]]] = {
+    "local_bind_addresses": [(), ("10.0.0.9",), ("10.0.0.9", "2001:db8::9")],
     "extra_ports": [(), ("8081",), ("8081", "9000-9010")],
     "certificates": [(), ("shop",), ("shop", "api")],
     "intermediate_certificates": [(), ("root",), ("root", "other")],

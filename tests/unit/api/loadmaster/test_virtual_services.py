@@ -39,7 +39,7 @@ def test_addvs_needs_address_and_port_and_assumes_tcp(api: Api) -> None:
         ({"schedule": "adaptive", "adaptiveport": "443"}, "is the port of HTTPS"),
         ({"adaptiveurl": "load"}, "AdaptiveUrl"),
         ({"adaptiveminpercent": "51"}, "0 to 50"),
-        ({"transparent": "y"}, "Transparent=on"),
+        ({"multiconnect": "y"}, "MultiConnect=on"),
         ({"enable": "maybe"}, "Enable"),
         ({"idletime": "-1"}, "Idletime"),
         ({"idletime": "10.5"}, "Idletime"),

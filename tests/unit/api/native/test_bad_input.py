@@ -47,7 +47,7 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
         ({"extra_ports": ["81", "x"]}, "extra_ports"),
         ({"extra_ports": "81"}, "extra_ports"),
         ({"certificates": ["nope"]}, "certificates"),
-        ({"transparent": True}, "transparent"),
+        ({"multi_connect": True}, "multi_connect"),
         ({"servers": [{"address": "127.0.0.1", "port": 99999}]}, "port"),
         ({"servers": {}}, "servers"),
         ({"servers": ["127.0.0.1:80"]}, "servers"),

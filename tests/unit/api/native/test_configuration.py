@@ -203,5 +203,5 @@ async def test_parameters_are_read_and_changed(api: httpx.AsyncClient) -> None:
     assert answer.json()["object"]["drop_on_failure"] is True
     assert (await api.get("/parameters/layer7")).json()["drop_on_failure"] is True
     assert (await api.patch("/parameters/checks", json={"intervall": 1})).json()["error"]["field"] == "intervall"
-    assert (await api.patch("/parameters/layer7", json={"transparent": False})).status_code == 422
+    assert (await api.patch("/parameters/layer7", json={"rfc_conform": False})).status_code == 422
     assert (await api.get("/parameters/layer8")).status_code == 422

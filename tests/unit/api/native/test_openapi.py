@@ -83,7 +83,7 @@ async def test_schemas_are_those_of_the_catalogue(document: dict[str, Any]) -> N
     assert [one.get("maximum", one.get("const")) for one in new["properties"]["port"]["anyOf"]] == [0, 65535]
     assert "rdp-sb" not in new["properties"]["persistence"]["enum"]
     assert "Not built yet" in new["properties"]["persistence"]["description"]
-    assert new["properties"]["transparent"]["const"] is False
+    assert new["properties"]["multi_connect"]["const"] is False
     assert "required" not in schemas["VirtualServiceChanges"]
     assert schemas["Layer7Parameters"]["properties"]["drain_time"]["anyOf"][0]["const"] == 0
 

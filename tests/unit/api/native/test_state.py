@@ -48,5 +48,5 @@ async def test_the_catalogue_is_data(api: httpx.AsyncClient) -> None:
     assert {"value": "lc", "meaning": "least connection"} in schedule["choices"]
     assert "rdp-sb" in settings["persistence"]["unbuilt_choices"]
     assert settings["address"]["required"] is True
-    assert settings["transparent"]["built"] is False
+    assert settings["multi_connect"]["built"] is False
     assert {"real-server", "certificate", "user", "layer7", "network", "checks"} < set(found)
