@@ -175,9 +175,10 @@ def test_a_failed_server_gets_no_client_and_its_connections_end_when_that_is_ask
 
         assert answers()
         with site.failed(number):
-            wait_until(lambda: "Down" in [one["status"] for one in state(site, made)["servers"]], 8)
+            wait_until(lambda: list(site.roles(1)) != [home], 8)
             others = site.roles()
             assert list(others) == [f"real{3 - number}"]
+            wait_until(lambda: "Down" in [one["status"] for one in state(site, made)["servers"]])
             assert answers()
         wait_until(lambda: state(site, made)["reason"].startswith("2 of 2"), 8)
         # clients do not move back

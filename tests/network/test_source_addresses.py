@@ -248,3 +248,16 @@ def test_what_excludes_transparency(site: Site) -> None:
         assert not site.table()
         site.change(made, ssl_reencrypt=False)
         assert "10.0.0.11 . 8080" in site.table()
+
+
+def test_a_managed_host_hides_what_its_real_servers_start(site: Site) -> None:
+    """The last one: from here on Steelyard owns the network, and server NAT is on by default."""
+    real = site.reals[0]
+    site.native("PUT", "/network/managed", {"managed": True})
+    assert real.ask(CLIENT, 25, timeout=3).client == "10.0.0.11", "it is in no service"
+    with site.service(93):
+        assert real.ask(CLIENT, 25, timeout=3).client == "192.0.2.1"
+        # replies to clients at layer 4 are no connections of the real server's
+        site.loadmaster("set", param="snat", value=0)
+        assert real.ask(CLIENT, 25, timeout=3).client == "10.0.0.11"
+        site.loadmaster("set", param="snat", value=1)

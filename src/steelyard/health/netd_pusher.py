@@ -22,6 +22,7 @@ from steelyard.plan.layer4 import Standing
 log = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 20.0
+WATCH_SECONDS = 1.0
 FIRST_DELAY, LAST_DELAY = 0.1, 5.0
 
 
@@ -85,11 +86,28 @@ class NetdPusher:
             self._reported, delay = "", FIRST_DELAY
             if not self._dirty and not self._drops:
                 self._idle.set()
-                try:
-                    async with asyncio.timeout(RECONCILE_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    self._whole = True
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Until there is something to tell: a change, another listener, or that it is time to tell all again."""
+        loop = asyncio.get_running_loop()
+        end, listener = loop.time() + RECONCILE_SECONDS, self._identity()
+        while not self._whole:
+            try:
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._whole = loop.time() >= end or self._identity() != listener
+            else:
+                return
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which socket is listened on: another process has another one."""
+        for path in self._sockets:
+            with contextlib.suppress(OSError):
+                found = path.stat()
+                return found.st_dev, found.st_ino
+        return None
 
     async def _push(self) -> None:
         # what changes while this is told is for the next turn

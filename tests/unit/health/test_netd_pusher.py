@@ -89,6 +89,23 @@ async def test_what_nobody_heard_is_told_whole_when_somebody_listens(path: Path)
     assert heard[0]["whole"] is True
 
 
+async def test_another_listener_is_told_everything(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steelyard.health.netd_pusher.WATCH_SECONDS", 0.01)
+    pusher = NetdPusher([path])
+    pusher.want({ONE: UP})
+    async with running(pusher):
+        async with netd(path) as first:
+            await pusher.flush(2)
+        path.unlink(missing_ok=True)
+        async with netd(path) as second:
+            for _ in range(500):
+                if second:
+                    break
+                await asyncio.sleep(0.01)
+    assert first == second
+    assert second[0]["whole"] is True
+
+
 async def test_nothing_is_said_while_no_service_is_at_layer_4(path: Path) -> None:
     async with netd(path) as heard:
         pusher = NetdPusher([path])

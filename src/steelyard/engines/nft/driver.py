@@ -88,6 +88,8 @@ class NftDriver:
         #: what servers that are gone have carried, by service
         self._past: dict[str, Traffic] = {}
         self._counts = _Counts({}, {}, 0.0)
+        #: the marks that took clients when the table was found
+        self._taking: frozenset[int] = frozenset()
         self._traffic: dict[str, ServiceTraffic] = {}
         self._traffic_until = 0.0
         self._table = False
@@ -112,6 +114,7 @@ class NftDriver:
             self._services[key] = _InForce(None, Program(chains={key: ((),)}))
         self._services[""] = _InForce(None, orphans)
         self._networks = Counter({name: 0 for name in self._netfilter.sets() if name.startswith(NETWORKS)})
+        self._taking = self._netfilter.marks("takes")
         self._table = self._found = True
         return found
 
@@ -123,7 +126,7 @@ class NftDriver:
         transaction_text(commands)
 
     def apply(self, services: Mapping[str, Layer4Service | None], standings: Standings) -> None:
-        kept = {**self._standings, **standings}
+        kept = {**self._standings, **self._inherited(services), **standings}
         commands, programs = self._planned(services, kept)
         gone = self._gone(services)
         past = self._with_past(services, gone)
@@ -306,6 +309,18 @@ class NftDriver:
                 staying = set() if new is None else {member.key for member in new.members()}
                 gone |= {(key, member.key) for member in one.service.members() if member.key not in staying}
         return gone
+
+    def _inherited(self, services: Mapping[str, Layer4Service | None]) -> dict[ServerName, Standing]:
+        """At the first change after a restart: what the table says of servers, where nobody has told anything yet."""
+        if not self._found:
+            return {}
+        return {
+            (key, member.key): Standing(up=server_mark(key, member.key).number in self._taking)
+            for key, service in services.items()
+            if service is not None and key in self._services
+            for member in service.servers
+            if member.enabled
+        }
 
     def _orphans(self, programs: Mapping[str, Program]) -> set[int]:
         """Marks of servers that were found at the start and are in no service any more."""

@@ -105,6 +105,10 @@ class Netfilter:
             found.update(counted(listed))
         return found
 
+    def marks(self, name: str) -> frozenset[int]:
+        """The elements of a set of marks."""
+        return frozenset(_mark(one[_KEY]) for one in self._elements(name))
+
     def records(self, name: str) -> Iterator[KeptRecord]:
         """The elements of a map of persistence records."""
         for one in self._elements(name):
