@@ -129,9 +129,7 @@ class Appliance:
             self._collector.run(lambda: self._writer.snapshot.configuration),
             self._trust_watch.run(),
             self._acme.run(),
-            self._recorder.run(
-                self.statistics, lambda: self._writer.snapshot.configuration, self._announcer.problem
-            ),
+            self._recorder.run(self.statistics, lambda: self._writer.snapshot.configuration, self._announcer.problem),
             self._limit_watch.run(),
             self._limits_reached_watch.run(),
         ):

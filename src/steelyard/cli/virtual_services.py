@@ -18,9 +18,7 @@ from steelyard.model.virtual_service import VirtualService
 
 app = typer.Typer(no_args_is_help=True, help="Virtual services: what clients connect to.")
 
-_LISTED = (
-    "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers,slots,parent,layer"
-)
+_LISTED = "index,status,reason,name,address,port,protocol,service_type,schedule,persistence,servers,slots,parent,layer"
 _AVAILABLE = frozenset({"Up", "Unchecked", "Standby", "Redirect", "Fail Message"})
 
 Service = Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.", show_default=False)]

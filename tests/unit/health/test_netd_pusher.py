@@ -96,7 +96,6 @@ async def test_another_listener_is_told_everything(path: Path, monkeypatch: pyte
     async with running(pusher):
         async with netd(path) as first:
             await pusher.flush(2)
-        path.unlink(missing_ok=True)
         async with netd(path) as second:
             for _ in range(500):
                 if second:
