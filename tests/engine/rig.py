@@ -135,7 +135,8 @@ class Rig:
         old = set(self.started.appliance.snapshot().configuration.services)
         outcome = self._execute(Batch([command, *self._cleaning()]), wait)
         self._left = False
-        (added,) = set(self.started.appliance.snapshot().configuration.services) - old
+        now = self.started.appliance.snapshot().configuration.services
+        (added,) = (index for index, service in now.items() if index not in old and not service.is_sub)
         return replace(outcome, preview=replace(outcome.preview, key=added))
 
     def _execute(self, command: Command, wait: bool | None) -> Outcome:

@@ -49,14 +49,14 @@ ONE_CLIENT, OTHER_CLIENT, FAR_CLIENT = "127.20.0.1", "127.20.0.2", "127.30.0.1"
 def limited(rig: Rig) -> Iterator[Rig]:
     """The shared appliance, whose limits are gone afterwards."""
     yield rig
+    # at once: what is told of clients goes with the services that refused them
+    rig.clean()
     configuration = rig.started.appliance.snapshot().configuration
     for rule in configuration.limit_entries.rules:
         rig.do(RemoveLimitRule(rule.name), wait=False)
     for kind in KINDS:
         for where in configuration.limit_entries.of(kind):
             rig.do(RemoveClientLimit(kind, where), wait=False)
-    for index in configuration.services:
-        Service(rig, index).change(max_connections=0, connections_per_second=0, requests_per_second=0, bandwidth=0)
     defaults = {name: declared.default for name, declared in LimitParameters.declared().items()}
     rig.do(SetParameters("limits", defaults), wait=False)
 

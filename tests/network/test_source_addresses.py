@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.haproxy_binaries import NAMES, require
-from tests.support.namespaces import Lab, Namespace, two_arms, wait_until
+from tests.support.namespaces import Lab, Namespace, one_arm, two_arms, wait_until
 from tests.support.steelyard_process import SteelyardProcess
 
 pytestmark = [pytest.mark.network, pytest.mark.needs("ip", "nft", "net_admin", "haproxy")]
@@ -126,7 +126,7 @@ def test_the_table_of_decisions(site: Site, address: str, client: str, inside: s
     assert not site.table()
 
 
-def test_http_transparency_with_servers_that_come_and_go(site: Site) -> None:
+def test_servers_that_come_and_go_at_run_time(site: Site) -> None:
     made = site.loadmaster("addvs", vs=V4, port=81, prot="tcp", vstype="gen", checktype="none", transparent="y")
     index = made.text("Index")
     assert made.text("Transparent") == "Y"
@@ -261,3 +261,23 @@ def test_a_managed_host_hides_what_its_real_servers_start(site: Site) -> None:
         site.loadmaster("set", param="snat", value=0)
         assert real.ask(CLIENT, 25, timeout=3).client == "10.0.0.11"
         site.loadmaster("set", param="snat", value=1)
+
+
+def test_one_arm_where_real_servers_answer_by_another_router() -> None:
+    service = {"address": "10.0.0.50", "port": 80, "check_type": "none", "service_type": "gen"}
+    service |= {"subnet_originating": False, "servers": [{"address": "10.0.0.11", "port": PORT}]}
+    with Lab() as lab:
+        one_arm(lab, servers=1)
+        balancer, client = lab.hosts["balancer"], lab.hosts["client"]
+        balancer.ip("addr add 10.0.0.50/32 dev eth0")
+        lab.hosts["real1"].answer("10.0.0.11", PORT)
+        with balancer.inside(), SteelyardProcess() as steelyard:
+            native = steelyard.native
+            assert native.request("POST", "/virtual-services?wait=true", json=service).status_code < 300
+            seen = client.ask("10.0.0.50", 80)
+            assert (seen.role, seen.client) == ("real1", "10.0.0.2")
+            off = {"subnet_originating": False}
+            assert native.request("PATCH", "/parameters/network?wait=true", json=off).status_code < 300
+            wait_until(lambda: client.ask("10.0.0.50", 80).client == "10.0.0.50")
+            assert native.request("GET", "/status").json()["problems"] == []
+            assert not (steelyard.state_dir / "run" / "netd.pid").exists(), "it needs no privilege"

@@ -17,7 +17,9 @@ _PARTS = 3
 _PART = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0) % _PARTS
 _EACH = 5600
 _FIRST, _LAST = 15_000 + _PART * _EACH, 15_000 + (_PART + 1) * _EACH - 1
-_issued: set[int] = set()
+#: given out and not yet forgotten, oldest first; whoever had a port so many ports ago has long ended
+_issued: dict[int, None] = {}
+_REMEMBERED = _EACH // 2
 _lock = threading.Lock()
 
 
@@ -31,8 +33,14 @@ def _is_free(address: str, port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
+def _remember(port: int) -> None:
+    _issued[port] = None
+    if len(_issued) > _REMEMBERED:
+        del _issued[next(iter(_issued))]
+
+
 def free_port(address: str = "0.0.0.0", *, udp: bool = False) -> int:
-    """A port nobody listens on, never given out before by this process.
+    """A port nobody listens on, not given out lately by this process.
 
     The default address asks for a port that is free on every IPv4 address of the host, so it suits any 127.x.y.z too.
     """
@@ -41,7 +49,7 @@ def free_port(address: str = "0.0.0.0", *, udp: bool = False) -> int:
         for _ in range(1000):
             port = random.randint(_FIRST, _LAST)
             if port not in _issued and _is_free(address, port, kind):
-                _issued.add(port)
+                _remember(port)
                 return port
     raise RuntimeError(f"no free port on {address} between {_FIRST} and {_LAST}")
 
@@ -53,6 +61,7 @@ def free_ports(count: int, address: str = "0.0.0.0") -> list[int]:
         rest = range(first + 1, first + count)
         with _lock:
             if all(port not in _issued and _is_free(address, port, socket.SOCK_STREAM) for port in rest):
-                _issued.update(rest)
+                for port in rest:
+                    _remember(port)
                 return [first, *rest]
     raise RuntimeError(f"no {count} consecutive free ports on {address}")

@@ -41,10 +41,10 @@ def _transparency(old: Configuration, new: Configuration, capabilities: Capabili
         if same and (parent is None or old.services.get(parent.index) is parent):
             continue
         if seen_by_servers(service, parent, settings).kind in ("client", "alternate"):
+            name = "Transparent" if service.transparent else "LocalBindAddrs"
             raise HostLacks(
-                f"{'Transparent' if service.transparent else 'LocalBindAddrs'} of {service.title} needs HAProxy to connect"
-                " with clients' addresses, which it may only with the capability CAP_NET_RAW, and if it was built for it"
-                " (TPROXY)",
+                f"{name} of {service.title} needs HAProxy to connect with clients' addresses, which it may only with the"
+                " capability CAP_NET_RAW, and if it was built for it (TPROXY)",
                 lacks="CAP_NET_RAW",
                 remedy="Give steelyard.service the capability, see docs/guides/source-addresses.md",
             )

@@ -187,6 +187,7 @@ class Compiler:
             network,
             (Carried(one.service, one.family.parent, 7 if one.layer4 is None else 4) for one in compiled),
             configuration,
+            self._packet_rules.networks,
         )
         if before.network == network:
             network = before.network

@@ -102,7 +102,7 @@ def _sources(new: SourcesPlan) -> Iterator[str]:
         ports = f" to {one.protocol} port {one.first}-{one.last}" if one.protocol else ""
         yield f"have what real server {one.server} starts{ports} leave with {one.source}"
     if new.masqueraded:
-        yield f"have what {len(new.masqueraded)} real servers start leave with this host's address"
+        yield f"have what begins in {', '.join(new.masqueraded)} leave with this host's address"
     if new.empty:
         yield "change no source addresses any more"
 

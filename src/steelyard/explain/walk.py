@@ -20,6 +20,7 @@ from steelyard.explain.request import Request
 from steelyard.explain.scheduling import scheduled
 from steelyard.explain.selecting import before_all, select
 from steelyard.explain.situation import Asking, Situation, Visit, ask_servers
+from steelyard.explain.sourcing import sourced
 from steelyard.model.real_server import RealServer
 from steelyard.model.rule_matching import Flags
 from steelyard.model.slot import Slot
@@ -37,7 +38,7 @@ def explain(situation: Situation, service: VirtualService, request: Request) -> 
     result = arrive(visit) or proved(visit)
     if result is None:
         result = yield from _inside(visit)
-    return Explanation(tuple(steps), result)
+    return Explanation((*steps, *sourced(situation, result)), result)
 
 
 def _inside(visit: Visit, flags: Flags = frozenset()) -> Asking[Result]:

@@ -102,11 +102,11 @@ class NetdPusher:
                 return
 
     def _identity(self) -> tuple[int, int] | None:
-        """Which socket is listened on: another process has another one."""
+        """Which socket is listened on: another process has another one, maybe under the same number."""
         for path in self._sockets:
             with contextlib.suppress(OSError):
                 found = path.stat()
-                return found.st_dev, found.st_ino
+                return found.st_ino, found.st_ctime_ns
         return None
 
     async def _push(self) -> None:

@@ -39,9 +39,9 @@ class NetworkParameters(Settings):
             "snat",
             _NETWORK,
             "Enable Server NAT",
-            "Connections that real servers start, with this host as their gateway, leave by its default gateway with"
-            " this host's address there. Where another tool owns the network, only those of services whose address is"
-            " used for it do.",
+            "Connections that real servers and their neighbours start, with this host as their gateway, leave by its"
+            " default gateway with this host's address there. Where another tool owns the network, only those of"
+            " services whose address is used for it do.",
         ),
     ] = True
     allow_upload: Annotated[bool, Setting("allowupload", _NETWORK, "Allow upload", "", built=False)] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from ipaddress import ip_address, ip_interface
 
 from steelyard.engines.netlink.contract import NetworkKernel
@@ -28,11 +29,9 @@ class Sources:
         if self._kernel is None:
             return
         if wanted.sources.empty:
-            try:
+            # without nftables there is nothing from before either
+            with contextlib.suppress(HostLacks):
                 self._kernel.clear()
-            except HostLacks:
-                # without nftables there is nothing from before either
-                return
             self._has = wanted.sources
         else:
             self._put(wanted.sources)

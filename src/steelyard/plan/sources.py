@@ -86,14 +86,14 @@ class SourcesPlan(_Frozen):
     """All of it. Ports of one address do not overlap, nor do those of what one server starts by one protocol.
 
     Clients on the network of the real server are seen as this host, because it would answer them past it; so are
-    clients that are themselves real servers, with `servers_local`. `masqueraded` are real servers whose connections
-    leave with this host's address on the network of its default gateway.
+    clients that are themselves real servers, with `servers_local`. `masqueraded` are networks of real servers, whose
+    connections leave with this host's address on the network of its default gateway.
     """
 
     transparent: tuple[ServerPorts, ...] = ()
     servers_local: bool = False
     leaving: tuple[Leaving, ...] = ()
-    masqueraded: tuple[Address, ...] = ()
+    masqueraded: tuple[Network, ...] = ()
 
     @property
     def alternate(self) -> frozenset[str]:

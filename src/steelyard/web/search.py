@@ -39,6 +39,16 @@ _SECTION_PAGES = {
 }
 
 
+#: settings of a section that another page shows than its others
+_OWN_PAGES = {
+    "admin_cipher_set": "admin-tls",
+    "admin_tls_type": "admin-tls",
+    **dict.fromkeys(("session_tickets", "ticket_key_hours", "session_lifetime", "session_cache_size"), "tls-sessions"),
+    **dict.fromkeys(("default_gateway", "default_gateway6"), "default-gateway"),
+    "confirm_seconds": "network-safety",
+}
+
+
 @dataclass(frozen=True)
 class Found:
     """One thing: its kind, how it is called, what to know of it, where it is."""
@@ -134,9 +144,14 @@ def _page_of(site: Site, page_name: str, name: str) -> str:
 
 @cache
 def _declared() -> tuple[tuple[str, str, str, str], ...]:
-    """The settings that work: (section, label, help, LoadMaster's name)."""
+    """The settings that work: (page or "service", label, help, LoadMaster's name)."""
     found = [
-        (section, one.setting.label, one.setting.help, one.setting.wire or "")
+        (
+            _OWN_PAGES.get(one.name) or _SECTION_PAGES.get(section, ""),
+            one.setting.label,
+            one.setting.help,
+            one.setting.wire or "",
+        )
         for section, model in SECTIONS.items()
         for one in model.declared().values()
         if one.setting.built
@@ -150,11 +165,11 @@ def _declared() -> tuple[tuple[str, str, str, str], ...]:
 
 
 def _settings(site: Site) -> Iterator[Found]:
-    for section, label, says, wire in _declared():
-        if section == "service":
+    for shown_by, label, says, wire in _declared():
+        if shown_by == "service":
             yield Found("Setting of a service", label, says, site.link("services"), wire)
             continue
-        href = site.link(_SECTION_PAGES.get(section, ""))
+        href = site.link(shown_by)
         if href:
             yield Found("Setting", label, says, href, wire)
 

@@ -33,6 +33,17 @@ def test_the_list_shows_state_as_shape_and_word(steelyard: Program, appliance: M
     assert "idle_time" in steelyard.ok("vs", "show", "web", "--all")
 
 
+def test_a_service_of_udp_or_of_every_port_says_that_it_is_at_layer_4(steelyard: Program) -> None:
+    steelyard.ok("vs", "add", "127.0.0.1:53", "--udp", "check_type=dns")
+    steelyard.ok("vs", "add", "127.0.0.1:*", "--rs", "127.0.0.2:*")
+    shown = steelyard.ok("vs", "show", "127.0.0.1:53")
+    assert "Operating at Layer 4, carried by nftables: UDP services run at layer 4" in shown
+    listed = steelyard.ok("vs", "list")
+    assert "udp/127.0.0.1:53" in listed and "tcp/127.0.0.1:*" in listed
+    assert steelyard.json("rs", "list", "127.0.0.1:*")[0]["port"] == 0
+    assert "ADDRESS:PORT" in steelyard("vs", "add", "127.0.0.1:0").stderr
+
+
 def test_what_a_service_lacks_is_said_when_it_is_changed_and_shown(steelyard: Program, web: Read) -> None:
     assert "!" not in steelyard.ok("vs", "show", "web")
     said = steelyard.ok("vs", "set", "web", "ssl_acceleration=yes", "check_type=https", "esp_enabled=yes")

@@ -209,3 +209,16 @@ def test_a_certificate_the_client_has_to_show_is_told() -> None:
     optional = {"client_certificates_optional": True, "intermediate_certificates": ("staff",)}
     found = _explained(ChangeService(1, optional).apply(configuration).configuration, Engine())
     assert "the client may show one of staff" in [step.says for step in found.steps]
+
+
+def test_the_address_a_real_server_sees_is_told_where_somebody_has_chosen_it() -> None:
+    def says(**service: Any) -> list[str]:
+        found = _explained(_configuration(**service), Engine())
+        return [step.says for step in found.steps if step.name == "source"]
+
+    assert says() == []
+    assert says(transparent=True) == [
+        "the real server sees the client's address, unless the client is on its own network"
+    ]
+    encrypted = {"ssl_acceleration": True, "ssl_reencrypt": True}
+    assert says(transparent=True, **encrypted) == ["the real server sees this host's address"]

@@ -112,6 +112,11 @@ def test_an_untouched_form_changes_nothing(configuration: Configuration) -> None
         assert found == {}, found
 
 
+def bare(value: Any) -> Any:
+    """A value as a form gives it: without blanks at the ends of a list's parts, which are slips."""
+    return tuple(one.strip() if isinstance(one, str) else one for one in value) if isinstance(value, tuple) else value
+
+
 @given(configurations(), st.data())
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
 def test_a_form_filled_in_for_another_service_makes_its_settings(
@@ -124,10 +129,10 @@ def test_a_form_filled_in_for_another_service_makes_its_settings(
     posted = {**drawn(other, configuration), ORIGINAL: drawn(one, configuration)[ORIGINAL]}
     found = changes(VirtualService, posted)
     names = {name for part in service_parts(one) for name in part.names}
-    differ = {name for name in names if getattr(one, name) != getattr(other, name)}
+    differ = {name for name in names if bare(getattr(one, name)) != bare(getattr(other, name))}
     assert set(found) <= names
     assert set(found) == differ
-    assert {name: getattr(other, name) for name in differ} == found
+    assert {name: bare(getattr(other, name)) for name in differ} == found
 
 
 def test_only_what_differs_from_what_the_form_held_is_a_change() -> None:

@@ -106,4 +106,8 @@ def test_options_stand_where_the_menu_of_loadmaster_has_them(browser: Browser) -
     assert configured(browser).tls.admin_cipher_set == "BestPractices"
     for path in ("System Configuration > Logging Options > Email Options", "Certificates > OCSP Configuration"):
         assert browser.client.get(f"/menu/{path}").status_code == 307
+    assert browser.apply("/remote-access", include_wui="1").status_code == 303
+    assert configured(browser).access.include_wui
     assert "syslog-options" in browser.get("/search?q=webhook")
+    assert "/admin-access/tls" in browser.get("/search?q=WUI+Cipher+Set")
+    assert "/default-gateway" in browser.get("/search?q=dfltgw")

@@ -29,10 +29,10 @@ class PacketRuleCompiler:
         if configuration.network.strict_routing:
             more["strict"] = True
         if configuration.access.restrict_forwarding:
-            more["forwards"] = self._forwards(configuration)
+            more["forwards"] = self.networks(configuration)
         return network.model_copy(update=more) if more else network
 
-    def _forwards(self, configuration: Configuration) -> tuple[str, ...]:
+    def networks(self, configuration: Configuration) -> tuple[str, ...]:
         """The networks real servers are in; of one behind a router its address alone."""
         if self._interfaces is not configuration.interfaces:
             self._interfaces, self._networks = configuration.interfaces, {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
@@ -27,8 +27,16 @@ class Carried:
     layer: Literal[4, 7]
 
 
-def with_sources(network: NetworkPlan, carried: Iterable[Carried], configuration: Configuration) -> NetworkPlan:
-    """The network with what source addresses need."""
+def with_sources(
+    network: NetworkPlan,
+    carried: Iterable[Carried],
+    configuration: Configuration,
+    server_networks: Callable[[Configuration], tuple[str, ...]],
+) -> NetworkPlan:
+    """The network with what source addresses need.
+
+    Server NAT for all goes by the networks real servers are in, so that one server more changes nothing there.
+    """
     every = tuple(carried)
     transparent = _transparent(every, source_settings(configuration))
     leaving: tuple[Leaving, ...] = ()
@@ -36,9 +44,7 @@ def with_sources(network: NetworkPlan, carried: Iterable[Carried], configuration
     if configuration.network.server_nat:
         leaving = _leaving(every)
         if configuration.host.managed:
-            own = {one.server for one in leaving}
-            servers = {server.address for one in every for server in one.service.servers}
-            masqueraded = tuple(sorted(servers - own))
+            masqueraded = server_networks(configuration)
     if not (transparent or leaving or masqueraded):
         return network
     plan = SourcesPlan.model_construct(

@@ -84,7 +84,7 @@ def _server_nat(plan: SourcesPlan, here: Surroundings, family: str, word: str, k
     key = f"inet_proto . {kind} . inet_service"
     yield from _set("map", f"by_port{family}", f"type {key} : {kind}; flags interval;", by_port)
     yield from _set("map", f"by_server{family}", f"type {kind} : {kind};", by_server)
-    yield from _set("set", f"others{family}", f"type {kind};", others)
+    yield from _set("set", f"others{family}", f"type {kind}; flags interval; auto-merge;", others)
     lookup = f"meta l4proto . {word} saddr . th dport map @by_port{family}"
     yield f"add rule {_IN} leaving {out} snat {word} to {lookup}"
     yield f"add rule {_IN} leaving {out} snat {word} to {word} saddr map @by_server{family}"

@@ -150,7 +150,9 @@ class NftDriver:
         self._past = past
         if gone:
             self._traffic_until = 0.0
-        self._standings = {name: one for name, one in kept.items() if self._has(name)}
+        self._standings = kept
+        for name in (*gone, *(one for one in standings if not self._has(one))):
+            kept.pop(name, None)
         self._netfilter.cut({server_mark(*name).number for name in gone} | orphans)
         if strangers:
             self._netfilter.forget_strangers(frozenset(strangers))

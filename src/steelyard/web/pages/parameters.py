@@ -124,6 +124,21 @@ PAGES: tuple[ParameterPage, ...] = (
         offers=_cipher_sets,
     ),
     ParameterPage(
+        "remote-access",
+        "/remote-access",
+        "Remote Access",
+        "access",
+        parts=(
+            Part(
+                "access",
+                "Who reaches the web interface and the APIs",
+                ("include_wui",),
+                hint="Whom the lists let in stands in System Configuration > Packet Routing Filter.",
+            ),
+        ),
+        sub="From where this appliance can be administered",
+    ),
+    ParameterPage(
         "cache-configuration",
         "/cache-configuration",
         "Cache Configuration",
