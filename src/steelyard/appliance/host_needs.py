@@ -43,8 +43,8 @@ def _transparency(old: Configuration, new: Configuration, capabilities: Capabili
         if seen_by_servers(service, parent, settings).kind in ("client", "alternate"):
             name = "Transparent" if service.transparent else "LocalBindAddrs"
             raise HostLacks(
-                f"{name} of {service.title} needs HAProxy to connect with clients' addresses, which it may only with the"
-                " capability CAP_NET_RAW, and if it was built for it (TPROXY)",
+                f"{name} of {service.title} needs HAProxy to connect with clients' addresses, which it may only with"
+                " the capability CAP_NET_RAW, and if it was built for it (TPROXY)",
                 lacks="CAP_NET_RAW",
                 remedy="Give steelyard.service the capability, see docs/guides/source-addresses.md",
             )
