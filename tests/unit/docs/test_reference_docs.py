@@ -15,6 +15,7 @@ from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.limits import LimitRule
+from steelyard.model.network import HostsEntry, Interface, StaticRoute
 from steelyard.model.parameters import SECTIONS
 from steelyard.model.real_server import RealServer
 from steelyard.model.setting import Settings
@@ -39,6 +40,9 @@ MODELS: tuple[type[Settings], ...] = (
     AcmeCertificate,
     AcmeAccount,
     DnsProvider,
+    Interface,
+    StaticRoute,
+    HostsEntry,
 )
 
 

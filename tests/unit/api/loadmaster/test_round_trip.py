@@ -36,6 +36,7 @@ _TEXTS = {
     "error_url": ["", "https://%h%s", "/sorry?a=b&c=%20"],
     "error_page": ["", "PGgxPkI+KzwvaDE+Pw=="],
     "standby_address": ["", "10.0.0.9", "2001:db8::9"],
+    "default_gateway": ["", "10.0.0.254"],
     # those that fit every choice of protocols
     "cipher_set": ["Default", "Intermediate_compatibility", "Backward_compatibility"],
     "ciphers": [""],
