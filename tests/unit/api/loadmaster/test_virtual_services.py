@@ -46,7 +46,7 @@ def test_addvs_needs_address_and_port_and_assumes_tcp(api: Api) -> None:
         ({"nickname": "-x"}, "NickName"),
         ({"persist": "cookie"}, "Cookie"),
         ({"certfile": "nothing"}, ""),
-        ({"template": "Exchange"}, "Unknown template Exchange"),
+        ({"template": "Exchange"}, "Unknown template"),
         ({"rsruleprecedence": "r"}, "RSRulePrecedence"),
         ({"createsubvs": ""}, "createsubvs"),
     ],
