@@ -307,12 +307,6 @@ def test_markup_in_values_comes_back_as_text(curl: Curl, port: int) -> None:
     assert ElementTree.fromstring(unknown.body).find("Error/script") is None
 
 
-def test_the_wildcard_port_is_refused_by_name(curl: Curl) -> None:
-    refused = curl("/access/addvs?vs=127.0.0.1&port=*&prot=tcp")
-    assert refused.status == 422
-    assert b"wildcard" in refused.body
-
-
 def test_a_service_and_a_real_server_on_ipv6(curl: Curl, port: int) -> None:
     with Origin("six", address="::1") as six:
         made = data(curl(f"/access/addvs?vs=0:0::1&port={port}&prot=tcp&vstype=http").body)

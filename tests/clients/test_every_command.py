@@ -365,7 +365,6 @@ def test_a_command_nobody_knows(lm: LoadMasterClient) -> None:
 
 
 SETTINGS_NOT_BUILT: dict[str, Any] = {
-    "Transparent": "Y",
     "Verify": 1,
     "InterceptMode": 2,
     "Intercept": 1,
