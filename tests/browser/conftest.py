@@ -1,4 +1,8 @@
-"""One Steelyard with real servers and one Chromium for all tests of a worker; every test gets a signed-in page."""
+"""One Steelyard with real servers and one Chromium for all tests of a file; every test gets a signed-in page.
+
+Not for all of a worker: while it runs, Playwright has an event loop in the thread of the tests, and no other test could
+have one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from tests.browser.rig import Rig, Screen
 pytestmark = [pytest.mark.browser]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
     with Rig() as made:
         yield made
