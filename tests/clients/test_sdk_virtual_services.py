@@ -280,7 +280,6 @@ def test_a_nickname_beyond_ascii_is_refused_or_kept_whole(sdk: SdkSession, port:
         ("vs.idletime = 10 ** 9; vs.update()", "Idletime"),
         ("vs.persist = 'udpsip'; vs.update()", "Persist"),
         ("vs.schedule = 'adaptive'; vs.checktype = 'none'; vs.schedule = 'dl'; vs.update()", "Schedule"),
-        ("vs.transparent = 'Y'; vs.update()", "Transparent"),
         ("vs.checkurl = 'a' * 127; vs.update()", "CheckUrl"),
         ("lm.create_virtual_service('192.0.2.1', 80, 'tcp').save()", "192.0.2.1"),
         ("sub = vs.create_sub_virtual_service(); sub.save()", "sub-services"),

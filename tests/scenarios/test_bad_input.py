@@ -154,7 +154,6 @@ def test_wrong_types_and_ranges(native: httpx.Client) -> None:
         ("host.example", 8080, "address"),
         ("127.0.0.1/8", 8080, "address"),
         ("", 8080, "address"),
-        ("127.0.0.1", 0, "port"),
         ("127.0.0.1", 65536, "port"),
         ("127.0.0.1", -80, "port"),
         ("127.0.0.1", "http", "port"),

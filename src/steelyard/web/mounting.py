@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-#: "/accessv2" is a prefix with anything behind it, and LoadMaster's own pages begin with "/progs"
-_OF_PROGRAMS = ("/access/", "/accessv2", "/api/", "/metrics", "/progs/")
+#: "/accessv2" is a prefix with anything behind it, LoadMaster's own pages begin with "/progs", and its clients look for
+#: an interface of another of its products, which tells them that this is none
+_OF_PROGRAMS = ("/access/", "/accessv2", "/access360/", "/api/", "/metrics", "/progs/")
 
 
 def by_path(programs: ASGIApp, people: ASGIApp) -> ASGIApp:
