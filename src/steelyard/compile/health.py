@@ -158,7 +158,7 @@ def compile_health_service(
         further=tuple(
             FurtherCheck(name=one.name, check=compile_check(_asking(service, one), checks, endpoint)) for one in further
         ),
-        any_check=service.check_mode == "any",
+        any_check=service.check_mode == "any" and bool(service.further_checks),
         rise=service.check_rise,
         fall=service.check_fall,
         minimum=service.needed_members,

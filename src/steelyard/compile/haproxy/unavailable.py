@@ -89,7 +89,8 @@ def reset_part(service: VirtualService, context: ServiceContext) -> Part:
     """The rule that resets connections no server is there for. It stands after all other rules of connections."""
     if not resets(service) or not service.enabled:
         return Part()
-    none = ("if", "{", f"nbsrv({service.engine_name})", "eq", "0", "}")
+    # a process that is being replaced counts no servers any more, and still answers those it has accepted
+    none = ("if", "!{", "stopping", "}", "{", f"nbsrv({service.engine_name})", "eq", "0", "}")
     if not remembers(service, context):
         return Part(frontend=(directive("tcp-request", "connection", "reject", *none),))
     lookup = Lookup(f"{service.engine_name}-draining", (("servers", str(draining(service))),))
