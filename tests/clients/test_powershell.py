@@ -93,7 +93,7 @@ def test_a_certificate_upload_after_the_challenge(dotnet: DotNet, port: int) -> 
     assert dotnet("addcert", certified.pkcs12(b"word"), cert="power", password="word", replace=0).get("code") == "ok"
     dotnet("addvs", vs="127.0.0.1", port=port, prot="tcp", SSLAcceleration=1, CertFile="power", CheckType="none")
     # without a real server it resets connections before any handshake
-    dotnet("addrs", vs=1, rs="127.0.0.1", rsport=port)
+    dotnet("addrs", vs="127.0.0.1", port=port, prot="tcp", rs="127.0.0.1", rsport=9)
     eventually_equal(lambda: _fingerprint(port), certified.fingerprint)
 
 
