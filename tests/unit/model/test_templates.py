@@ -8,6 +8,7 @@ from tests.unit.model.making import apply
 
 from steelyard.appliance.shipped_templates import every_template, shipped_templates
 from steelyard.model.commands import AddRule, AddTemplates, RemoveTemplate, SetParameters, UseTemplate
+from steelyard.model.commands.command import Batch, required_permissions
 from steelyard.model.commands.templates import try_out, unmet, warning
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
@@ -153,3 +154,9 @@ def test_the_families_of_the_reference_are_there() -> None:
 
 def test_the_files_are_plain_yaml() -> None:
     assert yaml.safe_load(one().file())["services"][0]["port"] == 443
+
+
+def test_content_rules_need_their_own_permission() -> None:
+    plain = shipped_templates()["HTTP"]
+    assert required_permissions(UseTemplate(plain, "192.0.2.1")) == {"vs"}
+    assert required_permissions(Batch((UseTemplate(one(), "192.0.2.1"),))) == {"vs", "rules"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import located
@@ -71,8 +71,20 @@ class Batch:
         return Change(configuration, key, secrets, forget)
 
 
+@runtime_checkable
+class NeedsSeveral(Protocol):
+    """A command that one permission is not enough for."""
+
+    @property
+    def needed_permissions(self) -> frozenset[str]:
+        """All it needs, `permission` among them."""
+        ...
+
+
 def required_permissions(command: Command) -> frozenset[str]:
     """Every permission a command needs; a batch needs those of its parts."""
+    if isinstance(command, NeedsSeveral):
+        return command.needed_permissions
     if isinstance(command, Batch):
         return frozenset().union(*(required_permissions(part) for part in command.commands))
     return frozenset({command.permission})

@@ -90,6 +90,11 @@ class UseTemplate:
     permission: ClassVar[str] = "vs"
 
     @property
+    def needed_permissions(self) -> frozenset[str]:
+        """Content rules are somebody's own trade."""
+        return frozenset({self.permission, "rules"} if self.template.content.rules else {self.permission})
+
+    @property
     def summary(self) -> str:
         return f"add virtual services from template {self.template.name} on {self.address}"
 

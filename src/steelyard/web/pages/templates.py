@@ -64,7 +64,8 @@ async def template(visit: Visit) -> Response:
         try:
             command = _use(visit, found)
             if visit.field("do") == "apply":
-                outcome = await visit.execute(command)
+                given = visit.field("_revision")
+                outcome = await visit.execute(command, based_on=int(given) if given.isdecimal() else None)
                 visit.session.say(f"Template {name} was used: revision {outcome.revision} is in effect.")
                 for step in found.content.next_steps:
                     visit.session.say(step, "info")
