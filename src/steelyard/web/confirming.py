@@ -8,10 +8,8 @@ from starlette.responses import Response
 
 from steelyard.model.commands import Command
 from steelyard.model.errors import ConflictError, OperatorError, SteelyardError
-from steelyard.web.editing import REVISION, Review, newer_than
+from steelyard.web.editing import REVISION, newer_than, review_of
 from steelyard.web.frame import Visit
-from steelyard.web.impact import effects
-from steelyard.web.readable import readable
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,7 @@ async def _asked(
     review = None
     try:
         preview = await visit.preview(command)
-        found = effects(visit.appliance.snapshot().configuration, preview, await visit.appliance.statistics())
-        review = Review(
-            preview, tuple(map(readable, preview.differences)), found, preview.operations[:40],
-            max(0, len(preview.operations) - 40), "",
-            newer_than(visit, based_on, preview) if based_on else (),
-        )  # fmt: skip
+        review = await review_of(visit, preview, newer=newer_than(visit, based_on, preview) if based_on else ())
     except SteelyardError as refused:
         if isinstance(refused, OperatorError) and refused.field == "permission":
             raise

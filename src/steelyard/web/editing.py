@@ -324,18 +324,23 @@ async def _reviewed(
 ) -> Drawn:
     """The dry run against the newest revision; what is newer than the form is told with it."""
     preview = await visit.preview(command)
-    before = visit.appliance.snapshot()
+    newer = () if editor.fresh else newer_than(visit, based_on, preview)
+    found = await review_of(visit, preview, token=_token(wanted), newer=newer)
+    return _drawn(visit, editor, was, held, wanted, review=found, revision=preview.based_on)
+
+
+async def review_of(visit: Visit, preview: Preview, *, token: str = "", newer: tuple[Newer, ...] = ()) -> Review:
+    """A dry run as a page shows it: the difference, who is affected, and the first operations one by one."""
     operations = preview.operations
-    found = Review(
+    return Review(
         preview,
         tuple(map(readable, preview.differences)),
-        effects(before.configuration, preview, await visit.appliance.statistics()),
+        effects(visit.appliance.snapshot().configuration, preview, await visit.appliance.statistics()),
         operations[:_MOST_OPERATIONS],
         max(0, len(operations) - _MOST_OPERATIONS),
-        _token(wanted),
-        () if editor.fresh else newer_than(visit, based_on, preview),
+        token,
+        newer,
     )
-    return _drawn(visit, editor, was, held, wanted, review=found, revision=preview.based_on)
 
 
 def newer_than(visit: Visit, revision: int, preview: Preview | None = None) -> tuple[Newer, ...]:

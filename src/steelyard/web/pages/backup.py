@@ -13,12 +13,8 @@ from starlette.responses import Response
 
 from steelyard.api.native.declaration import declared, document
 from steelyard.model.errors import OperatorError, SteelyardError
-from steelyard.web.editing import Review
+from steelyard.web.editing import review_of
 from steelyard.web.frame import Visit, page
-from steelyard.web.impact import effects
-from steelyard.web.readable import readable
-
-_MOST_OPERATIONS = 40
 
 
 async def backup(visit: Visit) -> Response:
@@ -34,14 +30,7 @@ async def backup(visit: Visit) -> Response:
                 visit.session.say(f"The file was brought back: revision {outcome.revision} is in effect.")
                 return visit.go("history")
             preview = await visit.preview(command)
-            review = Review(
-                preview,
-                tuple(map(readable, preview.differences)),
-                effects(visit.snapshot.configuration, preview, await visit.appliance.statistics()),
-                preview.operations[:_MOST_OPERATIONS],
-                max(0, len(preview.operations) - _MOST_OPERATIONS),
-                "",
-            )
+            review = await review_of(visit, preview)
         except SteelyardError as refused:
             if isinstance(refused, OperatorError) and refused.field == "permission":
                 raise

@@ -7,14 +7,12 @@ from starlette.responses import Response
 from steelyard.appliance.contract import Outcome, Preview
 from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.web.confirming import Question
-from steelyard.web.editing import Review
+from steelyard.web.editing import review_of
 from steelyard.web.frame import Visit, page
-from steelyard.web.impact import effects
 from steelyard.web.readable import readable
 
 #: revisions of one page
 _PAGE = 50
-_MOST_OPERATIONS = 40
 
 
 async def history(visit: Visit) -> Response:
@@ -69,23 +67,12 @@ async def roll_back(visit: Visit) -> Response:
     try:
         preview = await visit.appliance.rollback(number, visit.actor, dry_run=True)
         if isinstance(preview, Preview):
-            review = await _review(visit, preview)
+            review = await review_of(visit, preview)
     except SteelyardError as refused:
         if isinstance(refused, OperatorError) and refused.field == "permission":
             raise
         failure = refused
     return visit.render("confirm.html", question=question, review=review, failure=failure, stale=False)
-
-
-async def _review(visit: Visit, preview: Preview) -> Review:
-    return Review(
-        preview,
-        tuple(map(readable, preview.differences)),
-        effects(visit.snapshot.configuration, preview, await visit.appliance.statistics()),
-        preview.operations[:_MOST_OPERATIONS],
-        max(0, len(preview.operations) - _MOST_OPERATIONS),
-        "",
-    )
 
 
 ROUTES = [

@@ -11,14 +11,11 @@ from steelyard.model.commands.templates import unmet, warning
 from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.template import Template, read_templates
 from steelyard.web.confirming import Question, confirmed
-from steelyard.web.editing import Review
+from steelyard.web.editing import review_of
 from steelyard.web.frame import Visit, page
-from steelyard.web.impact import effects
-from steelyard.web.readable import readable
 from steelyard.web.uploads import uploaded
 
 _BOTH = ("GET", "POST")
-_MOST_OPERATIONS = 40
 
 
 async def templates(visit: Visit) -> Response:
@@ -71,14 +68,7 @@ async def template(visit: Visit) -> Response:
                     visit.session.say(step, "info")
                 return visit.go("services")
             preview = await visit.preview(command)
-            review = Review(
-                preview,
-                tuple(map(readable, preview.differences)),
-                effects(visit.snapshot.configuration, preview, await visit.appliance.statistics()),
-                preview.operations[:_MOST_OPERATIONS],
-                max(0, len(preview.operations) - _MOST_OPERATIONS),
-                "",
-            )
+            review = await review_of(visit, preview)
         except SteelyardError as refused:
             if isinstance(refused, OperatorError) and refused.field == "permission":
                 raise
