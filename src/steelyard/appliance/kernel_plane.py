@@ -120,14 +120,23 @@ class KernelPlane:
             return False
 
     async def close(self, *, stop: bool) -> None:
-        """Let go of it, or end it; what the kernel has stays there."""
+        """Let go of it, and what the kernel has goes on; or with `stop` end it, and what services have with it.
+
+        The host's own network stays in either case.
+        """
         self._closing = True
         tasks = [one for one in (self._watching, self._following, self._clock) if one is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if stop and self._process is not None:
-            await self._process.stop()
+        if not stop or self._process is None:
+            return
+        if self._up and self._client is not None:
+            try:
+                await self._client.rest()
+            except SteelyardError as failure:
+                log.error("the kernel keeps what it has of services: %s", failure.message)
+        await self._process.stop()
 
     # --- changes
 
