@@ -22,6 +22,7 @@ from steelyard.model.errors import EngineRefused
 from steelyard.netd.client import NetdClient
 from steelyard.netd.protocol import NetdStatus
 from steelyard.plan.kernel import KernelPlan
+from steelyard.plan.layer4 import Layer4Service, PortRange
 from steelyard.plan.network import HeldAddress, HostNetwork, Link, NetworkPlan, Route, Rule
 
 pytestmark = [pytest.mark.network, pytest.mark.needs("ip", "net_admin")]
@@ -213,6 +214,24 @@ def test_a_kill_leaves_the_kernel_alone_and_the_next_one_takes_up_the_plan(netd:
     assert {"192.0.2.77/24", *OWN} == set(netd.host.addresses("eth0"))
     assert not [one for one in netd.host.show("rule") if one.get("table") == "700"]
     netd.host.ip("addr del 192.0.2.77/24 dev eth0")
+
+
+def test_resting_leaves_the_hosts_own_network_and_nothing_of_services(netd: Netd) -> None:
+    service = Layer4Service(
+        key="vs1", protocol="udp", address=V4, ports=(PortRange(first=53, last=53),), schedule="rr", driver="nft"
+    )
+    plan = KernelPlan(network=held(V4), layer4={"vs1": service})
+    asyncio.run(netd.client.replace_plan(plan, "a", None))
+    assert "steelyard_layer4" in netd.host.run("nft", "list", "tables").stdout
+    asyncio.run(netd.client.rest())
+    assert netd.host.run("nft", "list", "tables").stdout == ""
+    assert set(netd.host.addresses("eth0")) == set(OWN)
+    # and what was wanted can come again
+    asyncio.run(netd.client.replace_plan(plan, "b", None))
+    assert "steelyard_layer4" in netd.host.run("nft", "list", "tables").stdout
+    netd.kill()
+    netd.start()
+    assert netd.status().problems == ()
 
 
 def test_two_for_one_directory_are_one_too_many(netd: Netd) -> None:

@@ -90,7 +90,7 @@ Steelyard is running.
   real servers     {", ".join(f"{name} on 127.0.0.1:{port}" for name, port in zip(_NAMES, ports, strict=True))}
   HTTP service     http://127.0.0.1:{http_port}
   HTTPS service    https://127.0.0.1:{https_port}   (temporary self-signed certificate, HTTP/2)
-  API              https://127.0.0.1:{admin_port}   user {ADMINISTRATOR}, password {shown}
+  administration   https://127.0.0.1:{admin_port}   web interface and APIs; user {ADMINISTRATOR}, password {shown}
 
 Try (in another terminal):
 

@@ -384,9 +384,11 @@ class Keeper:
         )
 
     def rest(self) -> None:
-        """End what services have; the host's own network stays."""
+        """End what services have, to the last empty table; the host's own network stays."""
         left = KernelPlan(network=NetworkPlan(host=self.plan.network.host))
         self._take(left, changed(self.plan, left), f"{self.generation}+rest", None, whole=True)
+        self._layer4.clear(self._notes.drivers)
+        self._save_notes(replace(self._notes, drivers=()))
 
     def clear(self) -> None:
         """Remove all that is ours from the kernel and from the host's files, and nothing else."""
