@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from tests.engine.rig import Rig, eventually
 from tests.support.background_loop import BackgroundLoop
 from tests.support.origin import Origin, TcpOrigin
+
+from steelyard.engines.haproxy import engine, records
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -124,6 +127,27 @@ def test_no_client_changes_its_server_while_reloads_happen(
     assert not moved, f"{len(moved)} of {len(clients)} clients changed their server: {moved[0]}"
     assert not [failure for client in clients for failure in client.failures]
     assert {client.got[0] for client in clients} == {"one", "two", "three"}
+
+
+def test_clients_wait_for_records_that_a_busy_host_hands_on_late(
+    own_rig: Rig, one: Origin, two: Origin, three: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(socket: Path, found: Sequence[records.Record]) -> None:
+        await asyncio.sleep(2)
+        await records.write_records(socket, found)
+
+    service = own_rig.http(one, two, three, persistence="src", check_type="none")
+    clients = [Client(f"127.0.2.{number}", service.port, _names("-"), _http_name) for number in range(1, 13)]
+    crowd = Crowd(clients)
+    try:
+        crowd.wait_for_all()
+        monkeypatch.setattr(engine, "write_records", late)
+        service.change(idle_time=100)
+        crowd.wait_for_all()
+    finally:
+        crowd.end()
+    assert not [client.failures for client in clients if client.failures]
+    assert [set(client.got) for client in clients] == [{client.got[0]} for client in clients]
 
 
 def test_a_reload_does_not_restart_the_timer_of_a_record(own_rig: Rig, one: Origin) -> None:

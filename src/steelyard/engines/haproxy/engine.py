@@ -66,8 +66,8 @@ _RENDERED_AT_ONCE = 5_000
 #: changes of a lookup that are told to people one by one
 _TOLD_SINGLY = 20
 _LOOK_SECONDS = 0.01
-#: about a second: what an old worker has to teach its records
-_LEARN_LOOKS = 120
+#: what an old worker has to teach its records, as long as clients wait for it (persistence.lua)
+_LEARN_SECONDS = 5.0
 #: what HAProxy 2.6 and 2.8 answer to commands they carried out; `set server addr` tells what it changed
 _GOOD_ANSWERS = (
     "New server registered.",
@@ -236,9 +236,8 @@ class RealHaproxy:
     async def _learnt(self) -> None:
         """Mark the new worker ready when it has learnt, or when the old one has had the time to teach and did not."""
         try:
-            for _ in range(_LEARN_LOOKS):
-                if await is_taught(self._layout.socket):
-                    break
+            deadline = asyncio.get_running_loop().time() + _LEARN_SECONDS
+            while not await is_taught(self._layout.socket) and asyncio.get_running_loop().time() < deadline:
                 await asyncio.sleep(_LOOK_SECONDS)
             await mark_ready(self._layout.socket)
         except EngineRefused:
