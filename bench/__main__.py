@@ -20,6 +20,7 @@ PARTS = {
     "checks": ("bench.checks", "checks"),
     "agents": ("bench.agents", "agents"),
     "layer4": ("bench.layer4", "layer4"),
+    "web": ("bench.web", "web"),
 }
 
 

@@ -57,7 +57,7 @@ def _running(haproxy: Haproxy, size: Size) -> Table:
         f"Calls are LoadMaster API calls over HTTPS, one client, one connection, {size.calls} of each kind; a change"
         " counts until `show servers state` on HAProxy's own socket shows it. TCP checks on every tenth service."
     )
-    with _real_servers() as server_port:
+    with real_servers() as server_port:
         say(f"scale, HAProxy {haproxy.version}: {size.burst:,} services from nothing")
         with SteelyardProcess(haproxy=haproxy.path) as empty:
             _burst(findings, empty, size.burst, "to an empty appliance")
@@ -79,9 +79,9 @@ def _running(haproxy: Haproxy, size: Size) -> Table:
 
 
 @contextlib.contextmanager
-def _real_servers() -> Iterator[int]:
-    """One port that answers on every loopback address."""
-    port = free_port()
+def real_servers(port: int | None = None) -> Iterator[int]:
+    """One port that answers on every loopback address, a free one unless one is given."""
+    port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="bench-servers-") as name:
         path = Path(name) / "nginx.conf"
         path.write_text(

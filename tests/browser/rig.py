@@ -108,16 +108,18 @@ class Screen:
 
 
 class Rig:
-    """Steelyard, its real servers and the browser."""
+    """Steelyard, its real servers and the browser. A Steelyard that is given runs already, and goes on afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, steelyard: SteelyardProcess | None = None) -> None:
         self._stack = contextlib.ExitStack()
-        self.steelyard = SteelyardProcess()
+        self._own = steelyard is None
+        self.steelyard = steelyard or SteelyardProcess()
         self._state: Any = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self.steelyard)
+            if self._own:
+                stack.enter_context(self.steelyard)
             playwright: Playwright = stack.enter_context(sync_playwright())
             self._browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(_ARGUMENTS))
             stack.callback(self._browser.close)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
+from tests.browser.hostile import STRUCK, plant
 from tests.browser.rig import Rig, Screen
 from tests.support.clients import fetch
 from tests.support.origin import Origin
@@ -157,7 +158,9 @@ LOOKS_MATTER = ["color-contrast", "scrollable-region-focusable", "target-size"]
 def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
     rig: Rig, shop: tuple[int, Origin, Origin]
 ) -> None:
-    """Each is opened once; the window and the look change around it."""
+    """Each is opened once; the window and the look change around it. None takes text for markup."""
+    index = rig.service("hostile", shop[1], address="127.0.6.5")
+    assert len(plant(rig, index)) >= 15
     service = rig.steelyard.native.get(f"virtual-services/{shop[0]}").json()
     for _ in range(100):
         fetch(f"http://{service['address']}:{service['port']}/bytes/20000")
@@ -167,7 +170,12 @@ def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
         addresses = page.eval_on_selector_all("nav a", "all => all.map(each => each.getAttribute('href'))")
         assert "/virtual-services" in addresses
         found: list[str] = []
-        for path in (*addresses, f"/virtual-services/{shop[0]}", *FURTHER):
+        newest = rig.steelyard.native.get("status").json()["revision"]
+        for path in (
+            *(*addresses, f"/virtual-services/{shop[0]}", *FURTHER),
+            *(f"/virtual-services/{index}", f"/history/{newest}", "/templates/of/hostile", "/content-rules/hostile_path"),
+            *("/content-rules/hostile_header", "/limits/rules/hostile", "/certificates/requests/hostile"),
+        ):
             screen.open(path)
             name = path.strip("/").partition("?")[0].replace("/", "-") or "home"
             for width, theme in looks:
@@ -178,6 +186,7 @@ def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
                 if rules != []:
                     screen.keep(f"{name}-{width}")
             found += screen.troubles()
+            found += [f"{page.url} takes text for markup"] * page.evaluate(STRUCK)
             screen.complaints.clear()
         assert not found, "\n".join(found)
     with rig.screen(signed_in=False) as screen:

@@ -32,6 +32,7 @@ def outcome(page: Page) -> str:
     return panel.inner_text()
 
 
+@pytest.mark.requirement("X-07")
 def test_from_nothing_to_a_service_that_answers(rig: Rig, screen: Screen) -> None:
     """A service is made, gets a real server, comes up without a reload of the page, and serves."""
     origin, port = rig.origin(), free_port()

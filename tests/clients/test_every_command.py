@@ -90,6 +90,8 @@ ELSEWHERE = {
     *("addvlan", "delvlan", "addroute", "delroute", "addhostsentry", "delhostsentry"),
     *("backupcert", "exportvstmplt"),
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
+    # these are for an appliance that is not set up yet
+    *("accepteula", "accepteula2", "set_initial_passwd"),
     # these need an authority
     *("registeracmeaccount", "fetchacmeaccount", "acmeaccountinfo"),
     *("addacmecert", "renewacmecert", "delacmecert", "getacmecert", "listacmecert"),
@@ -207,6 +209,8 @@ CASES = [
     case("showadaptive", "AdaptiveURL", "AdaptivePort", "AdaptiveInterval", "MinPercent"),
     case("modadaptive", AdaptiveURL="/agent", MinPercent="10"),
     case("licenseinfo", "uuid", "ActivationDate"),
+    case("readeula", "Magic", "Eula"),
+    case("accesskey", "AccessKey"),
     case("listapi", "version", "commands"),
     Case("notice", message=None),
     case("userlist", "User"),
@@ -297,7 +301,7 @@ def test_a_user_without_permissions_may_read_and_no_more(
     steelyard: SteelyardProcess, filled: Callable[[Case], dict[str, object]], case: Case
 ) -> None:
     reads = ("list", "show", "get", "stats", "vstotals", "readcert", "readintermediate", "licenseinfo", "notice")
-    reads += ("userlist", "usershow")
+    reads += ("userlist", "usershow", "readeula", "accesskey")
     parameters = filled(case)
     with LoadMasterClient(steelyard.url, "tester", "Secret-word-1") as client:
         answer = client.call(case.command, parameters, body=case.upload)

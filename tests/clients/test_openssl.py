@@ -59,6 +59,7 @@ def service(lm: LoadMasterClient, one: Origin, port: int) -> int:
     return port
 
 
+@pytest.mark.requirement("S4-33")
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -75,6 +76,7 @@ def test_the_name_asked_for_chooses_the_certificate(service: int, name: str | No
     assert subject(s_client(service, *options)) == shown
 
 
+@pytest.mark.requirement("S4-31")
 @pytest.mark.parametrize("name", ["shop.example", "news.example"])
 def test_the_chain_is_sent_without_the_root_and_verifies(service: int, trusted: Path, name: str) -> None:
     output = s_client(service, "-servername", name, "-showcerts", "-CAfile", trusted, "-verify_hostname", name)
@@ -131,6 +133,7 @@ def test_a_service_without_tls_does_not_speak_it(lm: LoadMasterClient, service: 
     eventually(lambda: protocol(s_client(service)) is None)
 
 
+@pytest.mark.requirement("S4-15")
 def test_the_administration_port_speaks_modern_tls_with_a_certificate_of_its_own(steelyard: SteelyardProcess) -> None:
     assert protocol(s_client(steelyard.admin_port, "-tls1_3")) == "TLSv1.3"
     assert protocol(s_client(steelyard.admin_port, "-tls1_2")) == "TLSv1.2"
@@ -143,6 +146,7 @@ def test_the_administration_port_speaks_modern_tls_with_a_certificate_of_its_own
     assert subject(again) == subject(output)
 
 
+@pytest.mark.requirement("S4-15")
 def test_plain_http_on_the_administration_port_does_not_stop_it(steelyard: SteelyardProcess) -> None:
     ran = subprocess.run(
         ["curl", "-q", "-s", "--max-time", "5", f"http://127.0.0.1:{steelyard.admin_port}/access/listvs"],

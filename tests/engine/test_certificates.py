@@ -188,6 +188,7 @@ def test_hellos_without_a_known_name_are_refused_where_a_name_is_required(rig: R
             hello(service, "a.shop.example")
 
 
+@pytest.mark.requirement("S4-31")
 def test_a_chain_follows_its_intermediates_without_a_reload(rig: Rig, service: Service) -> None:
     shop = leaf("chained.example", issuer=INNER)
     rig.do(PutCertificate("chained", read_upload(shop.bundle("key leaf")), replace=True))

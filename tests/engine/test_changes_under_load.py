@@ -165,6 +165,7 @@ def origins() -> Iterator[list[Origin]]:
         ]
 
 
+@pytest.mark.requirement("X-05")
 @pytest.mark.timeout(180)
 def test_no_request_fails_during_two_hundred_changes(own_rig: Rig, origins: list[Origin]) -> None:
     one, two, three, spare, moved = origins

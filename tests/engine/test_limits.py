@@ -383,6 +383,7 @@ def _seconds(transfers: Sequence[Callable[[], Reply]]) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.requirement("S4-01")
 def test_bandwidth(limited: Rig, one: Origin) -> None:
     """A transfer cannot be over before its bytes fit; what HAProxy lets through at first is a second's worth."""
 

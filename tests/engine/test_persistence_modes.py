@@ -113,6 +113,7 @@ def test_the_source_mask_makes_a_network_one_client(rig: Rig, one: Origin, two: 
     assert set(service.records()) == {"127.0.5.0", "127.0.6.0"}
 
 
+@pytest.mark.requirement("S4-04")
 def test_super_http_tells_users_of_one_agent_apart_by_authorization(
     rig: Rig, one: Origin, two: Origin, three: Origin
 ) -> None:
@@ -127,6 +128,7 @@ def test_super_http_tells_users_of_one_agent_apart_by_authorization(
         assert [*again, service.name(**bob, source=source)] == names
 
 
+@pytest.mark.requirement("S4-43")
 def test_super_http_and_source_needs_both_to_be_the_same(rig: Rig, one: Origin, two: Origin, three: Origin) -> None:
     service = rig.http(one, two, three, persistence="super-src")
     agent, other = {"User-Agent": "a"}, {"User-Agent": "b"}

@@ -86,6 +86,7 @@ def test_no_mode_restarts_the_timer_inside_a_connection(rig: Rig, one: Origin, p
         assert _left(service) < 59
 
 
+@pytest.mark.requirement("S3-40")
 def test_the_timeout_is_the_service_s_own(rig: Rig, one: Origin) -> None:
     service = rig.http(one, persistence="src", persistence_timeout=1200)
     service.fetch("/")
@@ -189,6 +190,7 @@ def test_a_client_moved_inside_a_connection_stays_where_it_was_moved(
     assert set(service.names(4, headers=mine)) == {moved}
 
 
+@pytest.mark.requirement("S4-21")
 def test_a_disabled_server_serves_clients_with_a_record_and_no_others(
     rig: Rig, one: Origin, two: Origin, three: Origin
 ) -> None:
@@ -217,6 +219,7 @@ def test_draining_goes_on_over_a_reload(rig: Rig, one: Origin, two: Origin, thre
     assert mine.name not in {service.name(source=f"127.0.0.{n}") for n in range(90, 98)}
 
 
+@pytest.mark.requirement("S4-21")
 def test_clients_are_rescheduled_when_the_drain_time_is_over(rig: Rig, one: Origin, two: Origin, three: Origin) -> None:
     """The checking process puts the server into maintenance at the end of the drain, which lasts a minute at least."""
     service = rig.http(one, two, three, persistence="src")

@@ -211,6 +211,7 @@ def test_removing_a_server_ends_its_long_requests(rig: Rig, one: Origin, two: Or
         assert held.socket.recv(12) in (b"", b"HTTP/1.1 502", b"HTTP/1.1 503")
 
 
+@pytest.mark.requirement("S4-19")
 @pytest.mark.parametrize("reloads", [0, 1])
 @pytest.mark.parametrize("drop", [False, True])
 def test_connections_of_a_failed_server(

@@ -37,6 +37,7 @@ def test_weighted_round_robin_spans_the_whole_range_of_weights(rig: Rig, one: Or
     assert service.spread(257) == {"one": 256, "two": 1}
 
 
+@pytest.mark.requirement("S4-03")
 @pytest.mark.parametrize("schedule", ["lc", "wlc"])
 def test_least_connection_avoids_the_server_with_more_open_requests(
     rig: Rig, one: Origin, two: Origin, three: Origin, schedule: str

@@ -100,6 +100,7 @@ def test_the_idle_time_of_a_service_is_changed(rig: Rig, line_one: TcpOrigin) ->
         assert before.socket.recv(64) == b"one: from before\n"
 
 
+@pytest.mark.requirement("S4-64")
 def test_bytes_in_one_direction_keep_a_connection_open(rig: Rig) -> None:
     """Far beyond the idle time, whichever side speaks; and silence after that closes it."""
     heard = bytearray()
@@ -130,6 +131,7 @@ def test_bytes_in_one_direction_keep_a_connection_open(rig: Rig) -> None:
             assert _seconds_to_close(down) < 2.5
 
 
+@pytest.mark.requirement("S4-64")
 def test_slow_uploads_and_downloads_outlive_the_idle_time(rig: Rig) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -213,6 +213,7 @@ def test_what_is_disabled_gets_nothing_and_the_whole_service_refuses(site: Site)
             site.client.ask(V4, 80)
 
 
+@pytest.mark.requirement("S4-05")
 def test_counters_and_records_reach_both_apis(site: Site) -> None:
     with service(site, servers=servers(), force_l4=True, service_type="gen", persistence="src") as made:
         (home,) = site.roles(5)

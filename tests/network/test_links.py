@@ -17,6 +17,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return boot(Path(__file__).with_name("inside_links.py"), tmp_path_factory.mktemp("links"), seconds=110)
 
 
+@pytest.mark.requirement("S4-35", "S4-36")
 def test_vlans_carry_packets_and_change_their_tag(kernel: Outcome) -> None:
     found = kernel.value("vlans")
     assert (found["ten"], found["twenty"]) == ("10.10.0.1", "10.20.0.1")

@@ -98,6 +98,7 @@ def test_taking_the_network_over_changes_nothing(site: Site) -> None:
     assert site.balancer.show("route") == before[1]
 
 
+@pytest.mark.requirement("S4-34", "S4-37")
 def test_a_service_brings_its_address_and_takes_it_away(site: Site) -> None:
     dry = site.native("POST", "/virtual-services?dry_run=true", {"address": "192.0.2.50", "port": 80})
     assert "add address 192.0.2.50 to eth0" in dry["operations"] and site.addresses() == OWN
@@ -206,6 +207,7 @@ def test_loadmasters_commands_change_the_host_and_the_next_one_confirms(site: Si
     site.loadmaster("listvs")
 
 
+@pytest.mark.requirement("S1-03")
 def test_a_port_that_is_put_in_later_is_offered_and_configured(site: Site) -> None:
     site.lab.wire(site.balancer, "eth2", site.client, "eth2")
     (offered,) = (one for one in site.native("GET", "/network")["interfaces"] if one["name"] == "eth2")

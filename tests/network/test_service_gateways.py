@@ -104,6 +104,7 @@ def reached(host: Namespace, port: int, address: str = V4, *, udp: bool = False,
         return None
 
 
+@pytest.mark.requirement("S4-49")
 @pytest.mark.parametrize(
     ("port", "settings"),
     [
@@ -128,6 +129,7 @@ def test_answers_leave_by_the_services_own_gateway(site: Site, port: int, settin
     site.native("DELETE", f"/virtual-services/{index}")
 
 
+@pytest.mark.requirement("S4-51")
 def test_other_services_of_the_address_keep_their_way(site: Site) -> None:
     one = site.add(90, default_gateway=GATEWAY)
     other = site.add(91)

@@ -98,6 +98,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
             made.close()
 
 
+@pytest.mark.requirement("S4-18")
 @pytest.mark.parametrize(
     ("address", "client", "inside"), [(V4, CLIENT, "10.0.0.1"), (V6, CLIENT6, "2001:db8:2::1")], ids=["IPv4", "IPv6"]
 )
@@ -170,6 +171,7 @@ def test_real_servers_that_are_clients(site: Site) -> None:
         site.balancer.ip("route del 10.9.0.1/32")
 
 
+@pytest.mark.requirement("S1-13", "S1-14")
 def test_server_nat_by_the_services_address(site: Site) -> None:
     real = site.reals[0]
 
@@ -250,6 +252,7 @@ def test_what_excludes_transparency(site: Site) -> None:
         assert "10.0.0.11 . 8080" in site.table()
 
 
+@pytest.mark.requirement("S4-17")
 def test_a_managed_host_hides_what_its_real_servers_start(site: Site) -> None:
     """The last one: from here on Steelyard owns the network, and server NAT is on by default."""
     real = site.reals[0]
@@ -263,6 +266,7 @@ def test_a_managed_host_hides_what_its_real_servers_start(site: Site) -> None:
         site.loadmaster("set", param="snat", value=1)
 
 
+@pytest.mark.requirement("S1-04")
 def test_one_arm_where_real_servers_answer_by_another_router() -> None:
     service = {"address": "10.0.0.50", "port": 80, "check_type": "none", "service_type": "gen"}
     service |= {"subnet_originating": False, "servers": [{"address": "10.0.0.11", "port": PORT}]}

@@ -226,6 +226,7 @@ def test_duplicates(untouched: Site, native: httpx.Client) -> None:
 # --- certificates
 
 
+@pytest.mark.requirement("S4-30")
 def test_certificates_that_do_not_fit(untouched: Site, native: httpx.Client) -> None:
     leaf, other = certificates.leaf("bad.example"), certificates.leaf("worse.example")
     archive = leaf.pkcs12(b"right")

@@ -20,6 +20,7 @@ def cut_the_power(site: Site) -> None:
     shutil.rmtree(site.root / "run")
 
 
+@pytest.mark.requirement("X-06")
 def test_acknowledged_changes_are_there_and_served(site: Site) -> None:
     rng = random.Random(7)
     ports = []

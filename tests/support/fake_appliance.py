@@ -16,6 +16,7 @@ import secrets
 import string
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from typing import Any
 from tests.support import certificates
 from tests.support.fake_acme import FakeAuthorities
 
-from steelyard.appliance import certificate_care
+from steelyard.appliance import backups, certificate_care, factory_reset
 from steelyard.appliance.acme import Acme
 from steelyard.appliance.acme_talking import Surroundings
+from steelyard.appliance.admission import Admission
 from steelyard.appliance.announcing import require_root
 from steelyard.appliance.contract import (
     Actor,
@@ -43,14 +45,17 @@ from steelyard.explain.arriving import find_service
 from steelyard.explain.report import Chosen, Explanation, Result, Step
 from steelyard.explain.request import Request
 from steelyard.health.weight_status import WeightStatus
+from steelyard.model.backup import Part
 from steelyard.model.certificate import read_upload
 from steelyard.model.certificate_backup import check_pass_phrase, gather, seal
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands import AddUser, PutCertificate, Restore, required_permissions
 from steelyard.model.commands.command import Command
+from steelyard.model.commands.restore_backup import NetworkChoice, RestoreBackup
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration, changed_objects
 from steelyard.model.errors import ConflictError, NotFound, OperatorError
+from steelyard.model.first_start import FirstStart
 from steelyard.model.network_refusals import refuse_network_faults
 from steelyard.model.severity import Severity
 from steelyard.model.user import ADMINISTRATOR, User
@@ -77,7 +82,9 @@ STARTED_AT = 1_700_000_000.0
 class FakeAppliance:
     """Everything the interfaces need. `broken` makes the next change fail as a bug would."""
 
-    def __init__(self, *, hooks: Path | None = None, real_authorities: bool = False) -> None:
+    def __init__(
+        self, *, hooks: Path | None = None, real_authorities: bool = False, new: bool = False
+    ) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self.staplings: Sequence[Stapling] = ()
         self.refused: Sequence[RefusedClient] = ()
@@ -113,6 +120,8 @@ class FakeAppliance:
         self.event_directory: tempfile.TemporaryDirectory[str] | None = None
         self.bus: Bus | None = None
         self.executed: list[Command] = []
+        #: the password and whether the network stays, of each factory reset
+        self.resets: list[tuple[str | None, bool]] = []
         self._secrets: dict[str, bytes] = {}
         self.challenges: Mapping[str, str] = {}
         #: what is raised when challenges are shown, or a secret is kept
@@ -121,6 +130,7 @@ class FakeAppliance:
         self.told: list[tuple[str, str | None]] = []
         self.forgotten: list[str] = []
         self.authorities = FakeAuthorities(now_shown=lambda: self.challenges)
+        self.admission = Admission(lambda: self.configuration, _Checks(), self.events)
         self._acme = Acme(
             Surroundings(
                 snapshot=self.snapshot,
@@ -138,6 +148,15 @@ class FakeAppliance:
         self._take(AddUser(ADMINISTRATOR, self.hash_password(PASSWORD)), "system", Configuration())
         material = read_upload(certificates.leaf("steelyard.invalid", kind="ec").bundle())
         self._take(PutCertificate(TEMPORARY, material, temporary=True), "system", self.configuration)
+        if new:
+            self._begin_first_start()
+
+    def _begin_first_start(self) -> None:
+        """As an appliance nobody has set up: the administrator has a password for one time."""
+        entry, found = self._revisions[-1]
+        administrator = found.user(ADMINISTRATOR).changed({"one_time_password": True})
+        first = FirstStart(unfinished=True, licence_due=True)
+        self._revisions[-1] = (entry, replace(found, users={ADMINISTRATOR: administrator}, first_start=first))
 
     @property
     def configuration(self) -> Configuration:
@@ -347,11 +366,56 @@ class FakeAppliance:
         check_pass_phrase(pass_phrase)
         return seal(content, pass_phrase, salt=bytes(16), nonce=bytes(12), at=datetime.now(UTC), n=16)
 
+    async def back_up(self, actor: Actor, password: str | None = None) -> bytes:
+        backups.require_permission(actor, complete=password is not None)
+        # at a cost that does not slow tests down
+        cost = {} if password is None else {"n": 16}
+        return backups.back_up(self.snapshot(), password, now=datetime.now(UTC), secret=self.secret, **cost)
+
+    async def restoring(
+        self,
+        file: bytes,
+        password: str | None,
+        parts: frozenset[Part],
+        *,
+        users: bool = True,
+        network: NetworkChoice = "keep",
+        incomplete: bool = False,
+    ) -> RestoreBackup:
+        return backups.restoring(
+            file,
+            password,
+            parts,
+            users=users,
+            network=network,
+            incomplete=incomplete,
+            host=self.network_state,
+            secret=self.secret,
+        )
+
+    async def factory_reset(self, actor: Actor, password: str | None = None, *, keep_network: bool = True) -> str:
+        await self.preview(factory_reset.Asked(), actor)
+        self.resets.append((password, keep_network))
+        return password or "made-up-password"
+
     def ciphers(self) -> frozenset[str] | None:
         return self.known_ciphers
 
     def health(self) -> Health:
         return Health("0.1.0", STARTED_AT, STARTED_AT - 1000, "2.6.12", 10, 11, STARTED_AT + 5, False)
+
+
+class _Checks:
+    """Passwords as `_hash` has them; nothing is remembered."""
+
+    def remembers(self, user: User, password: str) -> bool:
+        return False
+
+    def verify(self, user: User, password: str) -> bool:
+        return user.password_hash == _hash(password)
+
+    def waste(self) -> None:
+        """Time tells nothing here."""
 
 
 def _hash(password: str) -> str:

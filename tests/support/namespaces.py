@@ -334,6 +334,17 @@ def two_arms(lab: Lab, servers: int = 2) -> None:
         real.ip("route add default via 10.0.0.1", "route add default via 2001:db8:2::1")
 
 
+def own_files(directory: Path) -> tuple[str, ...]:
+    """Words before a command that give it a copy of /etc and a host name of its own.
+
+    Network namespaces have neither, and a managed network writes resolv.conf, hosts and the host's name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", "/etc/.", str(directory)], check=True, timeout=60)
+    script = 'mount --make-rprivate / && mount --bind "$0" /etc && exec "$@"'
+    return ("unshare", "--mount", "--uts", "sh", "-c", script, str(directory))
+
+
 def one_arm(lab: Lab, servers: int = 2) -> None:
     """Hosts "client", "router", "balancer", "real1"...: all but the client in one network, the router is the gateway.
 

@@ -49,6 +49,8 @@ class SteelyardProcess:
         haproxy: the HAProxy binary to use, through STEELYARD_HAPROXY; None leaves the choice to Steelyard.
         environment: more variables for the process.
         arguments: more arguments for `serve`.
+        prefix: words before the command, such as those of `namespaces.own_files`.
+        password_given: False leaves the password of a first start to Steelyard, which then has its first start to do.
     """
 
     user = "bal"
@@ -63,6 +65,8 @@ class SteelyardProcess:
         haproxy: Path | str | None = None,
         environment: Mapping[str, str] | None = None,
         arguments: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
+        password_given: bool = True,
     ) -> None:
         self._own_directory = state_dir is None
         self.state_dir = Path(tempfile.mkdtemp(prefix="sy-", dir="/tmp")) if state_dir is None else state_dir
@@ -71,8 +75,11 @@ class SteelyardProcess:
         self.password = password or secrets.token_urlsafe(12)
         self.log_path = self.state_dir.with_name(self.state_dir.name + ".output")
         self._arguments = arguments
+        self._prefix = prefix
         self._marker = secrets.token_hex(8)
-        self._environment = os.environ | {"STEELYARD_ADMIN_PASSWORD": self.password, MARKER: self._marker}
+        self._environment = os.environ | {MARKER: self._marker}
+        if password_given:
+            self._environment["STEELYARD_ADMIN_PASSWORD"] = self.password
         self._environment |= environment or {}
         if haproxy is not None:
             self._environment["STEELYARD_HAPROXY"] = str(haproxy)
@@ -123,7 +130,7 @@ class SteelyardProcess:
         """
         if self.running:
             raise RuntimeError("it runs already")
-        command = [sys.executable, "-m", "steelyard", "serve", "--state-dir", str(self.state_dir)]
+        command = [*self._prefix, sys.executable, "-m", "steelyard", "serve", "--state-dir", str(self.state_dir)]
         command += ["--admin-address", self.admin_address, "--admin-port", str(self.admin_port), *self._arguments]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(

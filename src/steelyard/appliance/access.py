@@ -44,7 +44,7 @@ def _matches(password: str, stored: str) -> bool:
     kind, salt, digest = stored.split("$")
     if kind != "scrypt":
         return False
-    made = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), **_COST)
+    made = hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=bytes.fromhex(salt), **_COST)
     return hmac.compare_digest(made, bytes.fromhex(digest))
 
 
@@ -68,12 +68,22 @@ class Verifier:
 
     def verify(self, user: User, password: str) -> bool:
         """Whether that is the user's password now."""
-        mark = hmac.digest(self._secret, f"{user.name}\0{password}".encode(), "sha256")
-        if self._right.get(mark) == user.password_hash:
+        if self.remembers(user, password):
             return True
         if not _matches(password, user.password_hash):
             return False
         if len(self._right) >= _REMEMBERED:
             self._right.clear()
-        self._right[mark] = user.password_hash
+        self._right[self._mark(user, password)] = user.password_hash
         return True
+
+    def remembers(self, user: User, password: str) -> bool:
+        """Whether that was the user's password before and still is. Costs next to nothing."""
+        return self._right.get(self._mark(user, password)) == user.password_hash
+
+    def waste(self) -> None:
+        """As much work as the check of a password that is not remembered."""
+        hashlib.scrypt(b"no such user", salt=self._secret[:16], **_COST)
+
+    def _mark(self, user: User, password: str) -> bytes:
+        return hmac.digest(self._secret, f"{user.name}\0{password}".encode("utf-8", "surrogatepass"), "sha256")

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from steelyard import __version__
-from steelyard.appliance import access, certificate_care
+from steelyard.appliance import access, backups, certificate_care, factory_reset
 from steelyard.appliance.acme import Acme
 from steelyard.appliance.acme_talking import Surroundings
+from steelyard.appliance.admission import Admission
 from steelyard.appliance.announcing import Announcer, require_root
 from steelyard.appliance.contract import Actor, Health, HistoryEntry, ObjectDifference, Outcome, Preview, Snapshot
 from steelyard.appliance.dataplane import DataPlane
@@ -39,8 +40,10 @@ from steelyard.explain.request import Request
 from steelyard.explain.situation import Situation
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.adaptive import MOVING
+from steelyard.model.backup import Part
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
+from steelyard.model.commands.restore_backup import NetworkChoice, RestoreBackup
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import NotFound, SteelyardError
@@ -52,6 +55,7 @@ from steelyard.observe.edge_log import EdgeLog
 from steelyard.observe.events.bus import Bus
 from steelyard.observe.events.event import Event, one_line
 from steelyard.observe.host_figures import HostFigures
+from steelyard.observe.kept_states import KeptStates
 from steelyard.observe.network_state import NetworkState, read_network
 from steelyard.observe.recording.readings import Key, Reading
 from steelyard.observe.recording.recorder import Recorder
@@ -62,6 +66,9 @@ from steelyard.observe.status import AllStates, ServiceState, target_key
 from steelyard.store.contract import SecretMissing
 
 log = logging.getLogger("steelyard.appliance")
+
+#: between the answer to a factory reset and the end of what answers
+_ANSWERED_SECONDS = 0.5
 
 
 class Appliance:
@@ -79,7 +86,11 @@ class Appliance:
         edge_log: EdgeLog,
         acme_hooks: Path,
         announcer: Announcer,
+        root: Path,
     ) -> None:
+        self._root = root
+        #: set when a factory reset was asked for: whoever runs this ends it with its engines, and starts it again
+        self.reset_asked = asyncio.Event()
         self._journal = journal
         self._compiler = compiler
         self._dataplane = dataplane
@@ -90,8 +101,9 @@ class Appliance:
         self._edge_log = edge_log
         self._announcer = announcer
         dataplane.follower = announcer
-        self._verifier = access.Verifier()
+        self._admission = Admission(lambda: self._writer.snapshot.configuration, access.Verifier(), self.events)
         self._roots = TrustedRoots()
+        self._kept_states: KeptStates[ServiceState] = KeptStates()
         self._started_at = time.time()
         self._watching: list[asyncio.Task[None]] = []
         self._limit_watch = LimitWatch(
@@ -187,6 +199,7 @@ class Appliance:
             self._dataplane.worker_began,
             time.time,
             ipvs=self._compiler.facts.ipvs,
+            kept=self._kept_states,
         )
 
     def states(self) -> Mapping[int, ServiceState]:
@@ -328,6 +341,63 @@ class Appliance:
         await self._journal.noted(actor, action)
         return found
 
+    async def back_up(self, actor: Actor, password: str | None = None) -> bytes:
+        action = "back up the configuration" if password is None else "back up the configuration and its secrets"
+        try:
+            backups.require_permission(actor, complete=password is not None)
+            snapshot = self._writer.snapshot
+            found = await asyncio.to_thread(
+                lambda: backups.back_up(snapshot, password, now=datetime.now(UTC), secret=self._journal.secret)
+            )
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, action, refusal)
+            raise
+        await self._journal.noted(actor, action)
+        return found
+
+    async def restoring(
+        self,
+        file: bytes,
+        password: str | None,
+        parts: frozenset[Part],
+        *,
+        users: bool = True,
+        network: NetworkChoice = "keep",
+        incomplete: bool = False,
+    ) -> RestoreBackup:
+        host = await self.network() if network == "restore" else None
+        return await asyncio.to_thread(
+            lambda: backups.restoring(
+                file,
+                password,
+                parts,
+                users=users,
+                network=network,
+                incomplete=incomplete,
+                host=host,
+                secret=self._journal.secret,
+            )
+        )
+
+    async def factory_reset(self, actor: Actor, password: str | None = None, *, keep_network: bool = True) -> str:
+        action = "factory reset"
+        try:
+            check_permission(factory_reset.Asked(), actor)
+            given = password or access.new_password()
+            hashed = await asyncio.to_thread(self.hash_password, given)
+            network = factory_reset.network_documents(self._writer.snapshot.configuration) if keep_network else {}
+            reset = factory_reset.Reset(hashed, password is None, actor.name, actor.origin, network)
+            await asyncio.to_thread(factory_reset.ask, self._root, reset)
+        except SteelyardError as refusal:
+            await self._journal.refused(actor, action, refusal)
+            raise
+        log.warning("factory reset, asked for by %s through %s", actor.name, actor.origin)
+        # nothing is taken any more that the reset would only take away
+        await self._writer.close()
+        # the answer, and the page a browser shows it in, are still fetched from here
+        asyncio.get_running_loop().call_later(_ANSWERED_SECONDS, self.reset_asked.set)
+        return given
+
     def ciphers(self) -> frozenset[str] | None:
         return self._host.capabilities().ciphers
 
@@ -351,11 +421,9 @@ class Appliance:
 
     # --- access
 
-    def authenticate(self, name: str, password: str) -> User | None:
-        user = self._writer.snapshot.configuration.users.get(name)
-        if user is None or not self._verifier.verify(user, password):
-            return None
-        return user
+    @property
+    def admission(self) -> Admission:
+        return self._admission
 
     def authenticate_key(self, key: str) -> User | None:
         digest = access.key_digest(key)

@@ -177,6 +177,13 @@ class Checking:
             await self._process.wait_for_end()
             if self._closing:
                 return
+            if self._process.elsewhere:
+                log.error("steelyard-health has ended; its unit has to start it again")
+                self._problems["health"] = "steelyard-health does not run: systemctl start steelyard-health"
+                await self._process.back()
+                self._untold.set()
+                self._follower().checks_restarted()
+                continue
             log.error("steelyard-health has ended; starting it again")
             self._untold.set()
             try:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from steelyard.appliance.acme import Acme
+from steelyard.appliance.admission import Admission
 from steelyard.appliance.kernel_plane import Waiting
 from steelyard.appliance.stapling import Stapling
 from steelyard.explain.report import Explanation
 from steelyard.explain.request import Request
 from steelyard.health.weight_status import WeightStatus
+from steelyard.model.backup import Part
 from steelyard.model.certificate_diagnosis import Finding
 from steelyard.model.commands.command import Command
+from steelyard.model.commands.restore_backup import NetworkChoice, RestoreBackup
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
 from steelyard.model.severity import Severity
@@ -208,8 +211,9 @@ class ApplianceApi(Protocol):
         """Make the configuration of an earlier revision the newest one."""
         ...
 
-    def authenticate(self, name: str, password: str) -> User | None:
-        """The user of that name and password."""
+    @property
+    def admission(self) -> Admission:
+        """Who is let in by a password."""
         ...
 
     def authenticate_key(self, key: str) -> User | None:
@@ -276,6 +280,34 @@ class ApplianceApi(Protocol):
         """Certificates with their keys, and intermediates, in an encrypted file.
 
         Raises `OperatorError` on missing permission and for a pass phrase that is too short or too long.
+        """
+        ...
+
+    async def back_up(self, actor: Actor, password: str | None = None) -> bytes:
+        """The configuration as a file: without secrets, or with a password everything, sealed by it.
+
+        Raises `OperatorError` on missing permission and for a password that is too short or too long.
+        """
+        ...
+
+    async def restoring(
+        self,
+        file: bytes,
+        password: str | None,
+        parts: frozenset[Part],
+        *,
+        users: bool = True,
+        network: NetworkChoice = "keep",
+        incomplete: bool = False,
+    ) -> RestoreBackup:
+        """The command that restores a file. Raises `OperatorError` for one that is refused; nothing is changed yet."""
+        ...
+
+    async def factory_reset(self, actor: Actor, password: str | None = None, *, keep_network: bool = True) -> str:
+        """Ask for a factory reset, which follows at once; the administrator's password afterwards.
+
+        None makes one up, good for one sign-in. Raises `OperatorError` on missing permission and for a password that is
+        too short, `HostLacks` when the disk refuses to note it; nothing is changed then.
         """
         ...
 

@@ -16,6 +16,7 @@ from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.configuration import ACCESS, Configuration, changed_objects
 from steelyard.model.content_rule import ContentRule
+from steelyard.model.first_start import FirstStart
 from steelyard.model.intermediate import Intermediate
 from steelyard.model.ldap_endpoint import LdapEndpoint
 from steelyard.model.real_server import RealServer
@@ -65,6 +66,8 @@ def _title(kind: str, key: str, value: BaseModel | None) -> str:
         return f"virtual service {value.index} {value.title}"
     if isinstance(value, (Certificate, User)):
         return f"{kind} {value.name}"
+    if isinstance(value, FirstStart):
+        return "first start"
     if isinstance(value, Intermediate):
         return f"intermediate certificate {value.name}"
     if isinstance(value, RevocationList):

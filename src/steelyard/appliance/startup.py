@@ -8,7 +8,7 @@ import ipaddress
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from steelyard.appliance import factory_reset
 from steelyard.appliance.access import hash_password, new_password
 from steelyard.appliance.announcing import Announcer
 from steelyard.appliance.appliance import Appliance
@@ -33,6 +34,7 @@ from steelyard.engines.netd_process import NetdProcess
 from steelyard.health.client import HealthClient
 from steelyard.model.certificate import read_upload
 from steelyard.model.commands import AddUser, Batch, PutCertificate
+from steelyard.model.first_start import FirstStart
 from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.netd.client import NetdClient
 from steelyard.observe.collector import Collector
@@ -109,11 +111,13 @@ async def start_appliance(
     haproxy: str | None = None,
     announce: Callable[[str], None] = lambda _: None,
     netd_socket: Path | None = None,
+    accept_licence: bool = False,
 ) -> Started:
     """Everything up. `state_dir` is absolute. Raises `HostLacks`, `EngineRefused` or `OperatorError`.
 
     `announce` is called with the administrator's new password, before that is committed: a start that fails or is
-    killed later must not leave a password nobody knows.
+    killed later must not leave a password nobody knows. A new appliance asks whoever signs in first for the licence, a
+    password and addresses; with `accept_licence`, or a password given, somebody has seen to that.
     """
     # Processes started from here on have no use for it.
     given = os.environ.pop(PASSWORD_VARIABLE, None)
@@ -122,6 +126,7 @@ async def start_appliance(
     open_files = host.raise_open_files()
     layout = Layout(state_dir)
     layout.make()
+    reset = await asyncio.to_thread(factory_reset.clear, layout)
     journal = Journal(await asyncio.to_thread(SqliteStore, layout.root / "steelyard.db"))
     health_socket = layout.run / "health.sock"
     health = HealthProcess(
@@ -142,7 +147,9 @@ async def start_appliance(
         snapshot = journal.load()
         first, password = not snapshot.configuration.users, None
         if first:
-            snapshot, password = await _first_configuration(journal, snapshot, given, announce)
+            snapshot, password = await _first_configuration(journal, snapshot, given, announce, accept_licence, reset)
+        if reset is not None:
+            await asyncio.to_thread(factory_reset.done, layout.root)
         kernel = _kernel_plane(layout, netd_socket)
         collector = Collector(layout.socket, kernel=kernel.traffic)
         dataplane = DataPlane(
@@ -176,6 +183,7 @@ async def start_appliance(
         recorder=Recorder(RecordFile(layout.root / "statistics.db"), HostFigureReader()),
         edge_log=EdgeLog(layout.edge_pipe, EdgeFiles(layout.edge_logs)),
         acme_hooks=layout.root / "acme-hooks",
+        root=layout.root,
         announcer=announcer,
     )
     try:
@@ -198,20 +206,35 @@ def _kernel_plane(layout: Layout, netd_socket: Path | None) -> KernelPlane:
 
 
 async def _first_configuration(
-    journal: Journal, snapshot: Snapshot, given: str | None, announce: Callable[[str], None]
+    journal: Journal,
+    snapshot: Snapshot,
+    given: str | None,
+    announce: Callable[[str], None],
+    accept_licence: bool = False,
+    reset: factory_reset.Reset | None = None,
 ) -> tuple[Snapshot, str | None]:
-    """The administrator with a one-time password, and the certificate services use until they are given one."""
+    """The administrator with a one-time password, and the certificate services use until they are given one.
+
+    After a factory reset the password is the one that whoever asked for that was told.
+    """
     password = given or new_password()
+    hashed, one_time = hash_password(password), not given
+    if reset is not None:
+        hashed, one_time = reset.password_hash, reset.one_time
     command = Batch(
         (
-            AddUser(ADMINISTRATOR, hash_password(password), one_time=not given),
+            AddUser(ADMINISTRATOR, hashed, one_time=one_time),
             PutCertificate(secrets.token_hex(16), read_upload(self_signed("steelyard")), temporary=True),
         )
     )
     change = command.apply(snapshot.configuration)
-    if not given:
+    first = change.configuration if reset is None else reset.applied(change.configuration)
+    if one_time and not accept_licence:
+        first = replace(first, first_start=FirstStart(unfinished=True, licence_due=True))
+    if reset is None and not given:
         announce(password)
     system = Actor(User.make({"name": "system", "password_hash": "-"}), "system")
-    revision = await journal.commit(snapshot, change.configuration, "first start", system, "", change.secrets, None)
+    why = "first start" if reset is None else f"factory reset, asked for by {reset.author} through {reset.origin}"
+    revision = await journal.commit(snapshot, first, why, system, "", change.secrets, None)
     await journal.applied(revision)
-    return Snapshot(revision, change.configuration), None if given else password
+    return Snapshot(revision, first), None if given or reset is not None else password

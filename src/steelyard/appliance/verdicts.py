@@ -21,15 +21,26 @@ class Verdicts:
         self._returned: dict[str, float] = {}
         #: verdicts of targets whose statuses are still on their way here
         self._early: dict[str, Event] = {}
+        #: how often something of a service has changed, and how often everything
+        self._changes: dict[str, int] = {}
+        self._snapshots = 0
 
     def replace_all(self, statuses: Mapping[str, TargetStatus]) -> None:
         """A new snapshot."""
         self._known = dict(statuses)
         self._early.clear()
+        # views of the snapshot before go on with what they have
+        self._changes = {}
+        self._snapshots += 1
+
+    def _changed(self, target: str) -> None:
+        service = target.partition("/")[0]
+        self._changes[service] = self._changes.get(service, 0) + 1
 
     def put(self, statuses: Mapping[str, TargetStatus]) -> None:
         """Some targets' statuses. Events come another way, so a verdict that is newer than its status stays."""
         for target, status in statuses.items():
+            self._changed(target)
             known, early = self._known.get(target), self._early.pop(target, None)
             if known is not None and known.since > status.since:
                 self._known[target] = _with_verdict(status, known)
@@ -54,6 +65,7 @@ class Verdicts:
             if event.event == "verdict":
                 self._early[event.target] = event
             return
+        self._changed(event.target)
         if event.event == "verdict":
             self._known[event.target] = replace(known, state=event.after, since=event.at, reason=event.reason)  # type: ignore[arg-type]
         else:
@@ -63,7 +75,7 @@ class Verdicts:
 
     def for_people(self) -> Mapping[str, Verdict]:
         """The verdicts as `observe.status` takes them, made when they are looked at."""
-        return _View(self._known, self._returned)
+        return _View(self._known, self._returned, self._snapshots, self._changes)
 
     def server_states(self, plan: HaproxyPlan) -> Iterable[ServerState]:
         """What a HAProxy process must start with: never "all up"."""
@@ -108,9 +120,21 @@ def _with_verdict(status: TargetStatus, known: TargetStatus) -> TargetStatus:
 class _View(Mapping[str, Verdict]):
     """Statuses seen as verdicts: one of ten thousand costs one."""
 
-    def __init__(self, known: Mapping[str, TargetStatus], returned: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, TargetStatus],
+        returned: Mapping[str, float],
+        snapshot: int,
+        changes: Mapping[str, int],
+    ) -> None:
         self._known = known
         self._returned = returned
+        self._snapshot = snapshot
+        self._changes = changes
+
+    def mark(self, service: str) -> object:
+        """Another value whenever a verdict of the service of that name may have changed."""
+        return self._snapshot, self._changes.get(service, 0)
 
     def __getitem__(self, target: str) -> Verdict:
         status = self._known[target]

@@ -54,14 +54,14 @@ def back_up(
     if str(file) == "-":
         sys.stdout.buffer.write(content)
         return
-    _write(file, content)
+    write_new(file, content)
     if session.json:
         output.print_json({"file": str(file), "bytes": len(content)})
     else:
         output.console().print(f"Certificates backed up to {file}")
 
 
-def _write(file: Path, content: bytes) -> None:
+def write_new(file: Path, content: bytes) -> None:
     """A new file for its owner alone. Raises `Misuse`, also for one that is there: it may be the only backup."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -19,7 +19,7 @@ import httpx
 
 from steelyard.cli.failures import Misuse, Refused, Unreachable
 
-_TIMEOUT_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 _PREFIX = "/api/v1"
 
 
@@ -56,7 +56,7 @@ class ApiClient:
         body: Any = None,
         query: Mapping[str, Any] | None = None,
         based_on: int | None = None,
-        patience: float = _TIMEOUT_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> Any:
         """The JSON of the answer, within `patience` seconds. Raises `Refused` or `Unreachable`."""
         headers = {} if based_on is None else {"If-Match": f'"{based_on}"'}
@@ -68,7 +68,7 @@ class ApiClient:
                 json=body,
                 params=given,
                 headers=headers,
-                timeout=httpx.Timeout(_TIMEOUT_SECONDS, read=patience),
+                timeout=httpx.Timeout(PATIENCE_SECONDS, read=patience),
             )
         except httpx.TimeoutException:
             raise Unreachable(
@@ -85,7 +85,7 @@ class ApiClient:
     def stream(self, path: str, **query: Any) -> Iterator[Any]:
         """The data of server-sent events as they come, without end."""
         given = {name: value for name, value in query.items() if value is not None}
-        waiting = httpx.Timeout(_TIMEOUT_SECONDS, read=None)
+        waiting = httpx.Timeout(PATIENCE_SECONDS, read=None)
         try:
             with self._client.stream("GET", f"{_PREFIX}{path}", params=given, timeout=waiting) as response:
                 if not response.is_success:
@@ -127,11 +127,11 @@ def open_client(
 ) -> ApiClient:
     """The client of a connection. `transport` replaces the network. Raises `Misuse`."""
     if connection.url is None:
-        socket = (connection.state_dir or _usual_state_dir()) / "run" / "api.sock"
+        socket = local_state_dir(connection) / "run" / "api.sock"
         client = httpx.Client(
             base_url="http://steelyard",
             transport=transport or httpx.HTTPTransport(uds=str(socket)),
-            timeout=_TIMEOUT_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
         remedy = "Start it by `steelyard serve`, name its state directory by --state-dir, or another Steelyard by --url"
         return ApiClient(client, str(socket), remedy)
@@ -145,12 +145,17 @@ def open_client(
             base_url=url,
             transport=transport,
             verify=_trust(connection),
-            timeout=_TIMEOUT_SECONDS,
+            timeout=PATIENCE_SECONDS,
             **_credentials(connection, interactive),
         )
     except httpx.InvalidURL as failure:
         raise Misuse(f"{connection.url!r} is no URL: {failure}", "Give one like https://adc.example.net:8443") from None
     return ApiClient(client, url, "Check the URL and that Steelyard runs there")
+
+
+def local_state_dir(connection: Connection) -> Path:
+    """The state directory of the Steelyard on this host."""
+    return connection.state_dir or _usual_state_dir()
 
 
 def _usual_state_dir() -> Path:

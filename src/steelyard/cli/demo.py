@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 
+from steelyard.appliance.appliance import Appliance
 from steelyard.appliance.contract import Actor
 from steelyard.cli.sample_server import SampleServer
 from steelyard.cli.serve import fail
-from steelyard.cli.service import running, told_to_stop
+from steelyard.cli.service import running, told_to_stop, until_told
 from steelyard.model.commands import AddService, Batch
 from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.user import ADMINISTRATOR
@@ -46,25 +47,33 @@ async def _demo(
     stop = told_to_stop()
     samples = [await _sample(name, port) for name, port in zip(_NAMES, ports, strict=True)]
     try:
-        async with running(state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True) as started:
-            appliance = started.appliance
-            actor = Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "demo")
-            common = {
-                "address": "127.0.0.1",
-                "service_type": "http",
-                "check_type": "http",
-                "check_url": "/health",
-                "servers": [{"address": "127.0.0.1", "port": port} for port in ports],
-            }
-            plain = {**common, "port": http_port, "name": "demo-http"}
-            secure = {**common, "port": https_port, "name": "demo-https", "ssl_acceleration": True, "allow_http2": True}
-            await appliance.execute(Batch((AddService(plain), AddService(secure))), actor, reason="demo", wait=True)
-            _tell(admin_port, http_port, https_port, ports, state_dir, started.password)
-            await stop.wait()
-            typer.echo("\nEnding the demo.")
+        again, sample_services = True, True
+        while again:
+            async with running(
+                state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True, accept_licence=True
+            ) as started:
+                if sample_services:
+                    await _add_services(started.appliance, http_port, https_port, ports)
+                    _tell(admin_port, http_port, https_port, ports, state_dir, started.password)
+                again, sample_services = await until_told(started, stop), False
+        typer.echo("\nEnding the demo.")
     finally:
         for sample in samples:
             sample.close()
+
+
+async def _add_services(appliance: Appliance, http_port: int, https_port: int, ports: list[int]) -> None:
+    actor = Actor(appliance.snapshot().configuration.user(ADMINISTRATOR), "demo")
+    common = {
+        "address": "127.0.0.1",
+        "service_type": "http",
+        "check_type": "http",
+        "check_url": "/health",
+        "servers": [{"address": "127.0.0.1", "port": port} for port in ports],
+    }
+    plain = {**common, "port": http_port, "name": "demo-http"}
+    secure = {**common, "port": https_port, "name": "demo-https", "ssl_acceleration": True, "allow_http2": True}
+    await appliance.execute(Batch((AddService(plain), AddService(secure))), actor, reason="demo", wait=True)
 
 
 async def _sample(name: str, port: int) -> asyncio.Server:

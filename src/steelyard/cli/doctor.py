@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from steelyard.cli.machine import Machine
 from steelyard.engines.capabilities import Capabilities
 from steelyard.engines.host import HAPROXY_REMEDY, Host, LocalHost, Survey
 from steelyard.engines.kernel import Kernel
@@ -44,14 +45,15 @@ class Row:
     remedy: str = ""
 
 
-def doctor_report(host: Host | None = None) -> list[Row]:
-    """Probe the host and say what was found, in the order HAProxy, kernel, privileges, limits."""
+def doctor_report(host: Host | None = None, machine: Machine | None = None) -> list[Row]:
+    """Probe the host and say what was found, in the order HAProxy, kernel, privileges, limits, machine."""
     survey = (host or LocalHost()).survey()
     return [
         *_haproxy_rows(survey),
         *_kernel_rows(survey.kernel),
         *_privilege_rows(survey.kernel),
         _files(survey.kernel),
+        *_machine_rows(machine or Machine.here()),
     ]
 
 
@@ -193,6 +195,11 @@ def _files(kernel: Kernel) -> Row:
     if most < _FEW_CONNECTIONS:
         return Row("limits", "open files", "limited", meaning, remedy)
     return Row("limits", "open files", "ok", meaning)
+
+
+def _machine_rows(machine: Machine) -> Iterator[Row]:
+    for item, enough, meaning, remedy in machine.findings():
+        yield Row("machine", item, "ok", meaning) if enough else Row("machine", item, "limited", meaning, remedy)
 
 
 def works(rows: list[Row]) -> bool:

@@ -11,6 +11,7 @@ import typer
 from steelyard.cli import (
     access_lists,
     acme,
+    backups,
     certificates,
     cipher_sets,
     configuration,
@@ -26,6 +27,7 @@ from steelyard.cli import (
     real_servers,
     revocation_lists,
     rules,
+    setup,
     state,
     statistics,
     sub_services,
@@ -34,7 +36,7 @@ from steelyard.cli import (
     virtual_services,
 )
 from steelyard.cli.local import LOCAL, LocalCommand, run_local
-from steelyard.cli.session import Surroundings, connection_callback
+from steelyard.cli.session import Surroundings, command, connection_callback
 
 app = typer.Typer(name="steelyard", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 connection_callback(app)
@@ -58,6 +60,7 @@ for _name, _local in LOCAL.items():
     _add_local(_name, _local)
 
 state.register(app)
+command(app, "setup")(setup.setup)
 statistics.register(app)
 unavailable.register(virtual_services.app)
 app.add_typer(virtual_services.app, name="vs")
@@ -77,6 +80,7 @@ app.add_typer(ldap_endpoints.app, name="ldap")
 app.add_typer(parameters.app, name="parameters")
 app.add_typer(limits.app, name="limit")
 configuration.register(app)
+backups.register(app)
 history.register(app)
 explaining.register(app)
 app.add_typer(logs.app, name="logs")

@@ -35,6 +35,8 @@ from steelyard.engines.sole_use import take
 from steelyard.model.errors import HostLacks
 from steelyard.web.app import build_web_app
 from steelyard.web.mounting import by_path
+from steelyard.web.session_file import SessionFile
+from steelyard.web.sessions import Sessions
 
 log = logging.getLogger("steelyard")
 
@@ -47,15 +49,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def network_application(started: Started) -> ASGIApp:
+def network_application(started: Started, served_at: tuple[str, int] | None = None) -> ASGIApp:
     """LoadMaster's API, the native one and the web interface. The last sees to requests of other sites itself."""
     appliance = started.appliance
-    native = build_native_app(appliance)
+    native = build_native_app(appliance, served_at=served_at)
     programs = Starlette(
         routes=[*build_loadmaster_routes(appliance), Route(metrics.PATH, native), Mount(PREFIX, app=native)],
         middleware=[Middleware(RefuseCrossSite)],
     )
-    every = by_path(programs, build_web_app(appliance))
+    sessions = Sessions(SessionFile(started.layout.root / "sessions.db"))
+    every = by_path(programs, build_web_app(appliance, sessions))
     return RefuseListed(every, configuration=lambda: appliance.snapshot().configuration)
 
 
@@ -69,29 +72,39 @@ async def running(
     stop_engines: bool = False,
     announce: Callable[[str], None] = lambda _: None,
     netd_socket: Path | None = None,
+    accept_licence: bool = False,
 ) -> AsyncIterator[Started]:
     """Everything up while the context lasts. The engines go on after it unless `stop_engines`.
 
     The state directory and the port are taken first: a second Steelyard is refused before it has touched anything.
-    `announce` is told the administrator's new password at the first start.
+    `announce` is told the administrator's new password at the first start. `accept_licence` is for that start, too: the
+    web interface then asks for no licence and no addresses.
     """
     # For everything that is written here, and by the processes that are started: logs and pid files too.
     os.umask(0o077)
     layout = Layout(state_dir)
     layout.make()
-    take(layout.root)
-    listening = listen(address, port)
+    lock = take(layout.root)
     try:
-        started = await start_appliance(state_dir, haproxy=haproxy, announce=announce, netd_socket=netd_socket)
+        listening = listen(address, port)
     except BaseException:
-        listening.close()
+        os.close(lock)
         raise
     try:
-        network = _Server(_configured(network_application(started), **_certificate(admin_certificate(layout, address))))
+        started = await start_appliance(
+            state_dir, haproxy=haproxy, announce=announce, netd_socket=netd_socket, accept_licence=accept_licence
+        )
+    except BaseException:
+        listening.close()
+        os.close(lock)
+        raise
+    try:
+        application = network_application(started, (address, port))
+        network = _Server(_configured(application, **_certificate(admin_certificate(layout, address))))
         socket = layout.run / "api.sock"
         socket.unlink(missing_ok=True)
-        application = Starlette(routes=[Mount(PREFIX, app=build_native_app(started.appliance, trusted_local=True))])
-        local = _Server(_configured(application, uds=str(socket)))
+        own = build_native_app(started.appliance, trusted_local=True, served_at=(address, port))
+        local = _Server(_configured(Starlette(routes=[Mount(PREFIX, app=own)]), uds=str(socket)))
         servers = (network, local)
         tasks = [asyncio.create_task(network.serve([listening])), asyncio.create_task(local.serve())]
         following: asyncio.Task[None] | None = None
@@ -117,7 +130,19 @@ async def running(
             await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         listening.close()
-        await started.appliance.close(stop_engines=stop_engines)
+        await started.appliance.close(stop_engines=stop_engines or started.appliance.reset_asked.is_set())
+        os.close(lock)
+
+
+async def until_told(started: Started, stop: asyncio.Event) -> bool:
+    """Wait for the end; True when it is to be started again at once, for a factory reset."""
+    waiting = [asyncio.create_task(each.wait()) for each in (stop, started.appliance.reset_asked)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    return started.appliance.reset_asked.is_set() and not stop.is_set()
 
 
 def _configured(application: Any, **more: Any) -> uvicorn.Config:

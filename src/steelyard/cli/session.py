@@ -15,7 +15,7 @@ import httpx
 import typer
 
 from steelyard.cli import output
-from steelyard.cli.connection import ApiClient, Connection, open_client
+from steelyard.cli.connection import PATIENCE_SECONDS, ApiClient, Connection, open_client
 from steelyard.cli.failures import Failure
 from steelyard.cli.session_options import CHANGE_OPTIONS, CONNECTION_OPTIONS, JSON_OPTION
 
@@ -41,6 +41,7 @@ class Session:
     dry_run: bool = False
     reason: str = ""
     wait: bool | None = None
+    connection: Connection = field(default_factory=Connection)
 
     def show(self, value: Any, people: Callable[[], Any]) -> None:
         """Print JSON for programs, or what `people` gives."""
@@ -57,14 +58,20 @@ class Session:
         *,
         based_on: int | None = None,
         dry_run: bool | None = None,
+        patience: float = PATIENCE_SECONDS,
         **options: Any,
     ) -> dict[str, Any]:
-        """A change under the options given; `dry_run` True or False overrules. `options` are those of the request."""
+        """A change under the options given; `dry_run` True or False overrules. `options` are those of the request.
+
+        `patience` is how many seconds the answer may take.
+        """
         query: dict[str, Any] = {"reason": self.reason or None, "wait": self.wait}
         if self.dry_run if dry_run is None else dry_run:
             query = {"dry_run": True}
         query |= options
-        found: dict[str, Any] = self.api.request(method, path, body=body, query=query, based_on=based_on)
+        found: dict[str, Any] = self.api.request(
+            method, path, body=body, query=query, based_on=based_on, patience=patience
+        )
         return found
 
     def report(self, change: Mapping[str, Any], done: str) -> None:
@@ -157,7 +164,7 @@ def _run(context: typer.Context, given: Mapping[str, Any], function: Callable[[S
     try:
         api = open_client(connection, found.transport, interactive=interactive)
         try:
-            function(Session(api, given["as_json"], interactive, **changes))
+            function(Session(api, given["as_json"], interactive, **changes, connection=connection))
         finally:
             api.close()
     except Failure as failure:

@@ -67,6 +67,12 @@ def remove(session: Session, name: Name) -> None:
     session.report(session.write("DELETE", _path(name)), f"Template {name} removed")
 
 
+@command(app, "prepare", change=True)
+def prepare(session: Session, name: Name) -> None:
+    """Set the global settings a template counts on: steelyard template prepare "Lync Internal 2013 HLB Only"."""
+    session.report(session.write("POST", f"{_path(name)}/prerequisites"), f"What template {name} counts on is set")
+
+
 @command(app, "export")
 def export(
     session: Session, service: Annotated[str, typer.Argument(metavar="VS", help="Index, name or ADDRESS:PORT.")]

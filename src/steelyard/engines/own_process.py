@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steelyard.engines.haproxy.layout import write
-from steelyard.engines.running import ended, running_with
+from steelyard.engines.running import control_group, ended, running_with
 from steelyard.model.errors import HostLacks
 
 log = logging.getLogger("steelyard.own_process")
+
+_LOOK_SECONDS = 0.2
 
 
 class OwnProcess:
@@ -35,6 +37,8 @@ class OwnProcess:
         self._log = log
         self._child: subprocess.Popen[bytes] | None = None
         self.pid: int | None = None
+        #: it belongs to another unit of systemd, which starts it again
+        self.elsewhere = False
 
     def adopt(self) -> bool:
         """Take over a process that runs already for this directory: the oldest, which has the lock."""
@@ -42,7 +46,14 @@ class OwnProcess:
         if not found:
             return False
         self._is(found[0])
+        # what this one's predecessor started is in this one's control group
+        self.elsewhere = control_group(found[0]) not in (None, control_group(os.getpid()))
         return True
+
+    async def back(self) -> None:
+        """Return when whoever supervises it has started it again, and adopt it."""
+        while not self.adopt():
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def start(self) -> None:
         """Start one. Raises `HostLacks` when the program cannot be run."""
@@ -62,6 +73,7 @@ class OwnProcess:
                 lacks="a process",
                 remedy="Look at the limits of processes and memory",
             ) from failure
+        self.elsewhere = False
         self._is(self._child.pid)
 
     def _is(self, pid: int) -> None:

@@ -41,6 +41,16 @@ def held(names: Iterable[str] = CAPABILITIES) -> frozenset[str]:
     return frozenset(name for name in names if sets[CAPABILITIES[name] // 32].permitted & _bit(name))
 
 
+def lacked_by(pid: int, proc: Path = Path("/proc")) -> frozenset[str]:
+    """Those of the capabilities this process has that another one has not; none when that one has ended."""
+    try:
+        lines = (proc / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    theirs = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return frozenset(name for name in held() if not theirs >> CAPABILITIES[name] & 1)
+
+
 def keep_only(names: Iterable[str]) -> frozenset[str]:
     """Give up everything but these capabilities, for good, programs started later included; returns what is left."""
     wanted = held(names)

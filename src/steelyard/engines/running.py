@@ -45,6 +45,14 @@ async def ended(pid: int) -> None:
         os.close(descriptor)
 
 
+def control_group(pid: int, proc: Path = PROC) -> str | None:
+    """Its control groups, as the kernel writes them: under systemd each unit has its own. None when it has ended."""
+    try:
+        return (proc / str(pid) / "cgroup").read_text()
+    except OSError:
+        return None
+
+
 def parent(pid: int, proc: Path = PROC) -> int:
     """The parent's pid; 0 when the process has ended."""
     fields = _stat(pid, proc)

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from steelyard.engines.supervisor import say_ready
 from steelyard.health.checker import Checker
 from steelyard.health.status import LINE_BYTES, Event
 from steelyard.model.errors import SteelyardError
@@ -85,6 +86,7 @@ class ControlServer:
             server = await asyncio.start_unix_server(self._connected, str(self._path), limit=LINE_BYTES)
         finally:
             os.umask(before)
+        say_ready()
         try:
             await asyncio.Event().wait()
         finally:

@@ -15,6 +15,7 @@ from steelyard.model.commands.services import ChangeService
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError, SteelyardError
 from steelyard.model.setting import Declared
+from steelyard.model.sources import refuse_source_faults
 from steelyard.model.virtual_service import VirtualService
 
 _HEADERS = {"copy_header_from": "X-A", "copy_header_to": "X-B"}
@@ -118,7 +119,8 @@ def _changed(configuration: Configuration, index: int, changes: Mapping[str, Any
 
 def _complaint(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> SteelyardError | None:
     try:
-        ChangeService(index, changes).apply(configuration)
+        changed = ChangeService(index, changes).apply(configuration).configuration
+        refuse_source_faults(configuration, changed)
     except SteelyardError as failure:
         return failure
     return None

@@ -23,6 +23,7 @@ from steelyard.model.certificate import Certificate
 from steelyard.model.cipher_set import CipherSet
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import NotFound
+from steelyard.model.first_start import FirstStart, FirstStep
 from steelyard.model.intermediate import Intermediate
 from steelyard.model.layer7_parameters import Layer7Parameters
 from steelyard.model.ldap_endpoint import LdapEndpoint
@@ -43,7 +44,7 @@ from steelyard.model.signing_request import SigningRequest
 from steelyard.model.slot import Slot
 from steelyard.model.template import Template
 from steelyard.model.tls_parameters import TlsParameters
-from steelyard.model.user import User
+from steelyard.model.user import ADMINISTRATOR, User
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.further import FurtherCheck
 
@@ -101,6 +102,13 @@ class Configuration:
     #: by index of the virtual service, `EVERY_SERVICE` for all; scopes without entries are absent
     access_lists: Mapping[int, AccessLists] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
+    first_start: FirstStart = field(default_factory=FirstStart)
+
+    @property
+    def first_step(self) -> FirstStep:
+        """What is to be done before this appliance is used; "" when it is set up."""
+        administrator = self.users.get(ADMINISTRATOR)
+        return self.first_start.step(one_time_password=administrator is None or administrator.one_time_password)
 
     def service(self, index: int) -> VirtualService:
         """The service with that index. Raises `NotFound`."""
@@ -202,6 +210,7 @@ _SINGLE: Mapping[str, tuple[str, type[BaseModel]]] = {
     "host": ("parameters", HostParameters),
     "limit_entries": ("limits", LimitEntries),
     "counters": ("counters", Counters),
+    "first_start": ("first_start", FirstStart),
 }
 _MANY: Mapping[str, tuple[str, type[Settings]]] = {
     "services": ("service", VirtualService),

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from steelyard.model.setting import Setting, Settings
-from steelyard.model.text import canonical_address
+from steelyard.model.text import HOST_NAME, HOST_NAME_SAYS, canonical_address
 
 _SECTION = "real server"
 
@@ -79,7 +79,15 @@ class RealServer(Settings):
     ]
     dns_name: Annotated[
         str,
-        Setting(None, _SECTION, "DNS name", "The name it was added by, when it was added by name.", answer="DnsName"),
+        Setting(
+            None,
+            _SECTION,
+            "DNS name",
+            "The name it was added by, when it was added by name.",
+            answer="DnsName",
+            pattern=rf"{HOST_NAME}\.?",
+            pattern_says=HOST_NAME_SAYS,
+        ),
     ] = ""
     weight: Annotated[
         int,

@@ -126,7 +126,8 @@ def _needs_switches(service: VirtualService, before: VirtualService | None, new:
             field="use_for_snat",
             value=True,
             allowed="only while Enable Server NAT (snat) is on",
-            remedy="Set the network option snat to 1 first",
+            remedy="Set the network option snat to 1 first (System Configuration > Miscellaneous Options >"
+            " Network Options > Enable Server NAT)",
         )
     addresses = service.local_bind_addresses
     if not addresses or (before is not None and before.local_bind_addresses == addresses):

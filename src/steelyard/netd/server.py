@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from steelyard.engines.privilege import peer_user
+from steelyard.engines.supervisor import say_ready
 from steelyard.model.errors import SteelyardError
 from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
 from steelyard.netd.protocol import (
@@ -68,6 +69,7 @@ class NetdServer:
             server = await asyncio.start_unix_server(self._connected, str(self._path), limit=LINE_BYTES)
         finally:
             os.umask(before)
+        say_ready()
         self._untold.set()
         watchers = [
             asyncio.create_task(watch()) for watch in (self._undo_overdue, self._repair, self._save, self._announce)

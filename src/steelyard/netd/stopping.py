@@ -13,6 +13,11 @@ from steelyard.model.errors import SteelyardError
 from steelyard.netd.client import NetdClient
 
 
+def stop_services(socket: Path) -> None:
+    """Have a `steelyard-netd` that somebody else runs end what services have in the kernel. Raises `EngineRefused`."""
+    asyncio.run(NetdClient(socket).rest())
+
+
 def stop_netd(root: Path) -> bool:
     """End it and wait; whether it ran. The host's own network stays. The control plane must have ended before."""
     found = running_with("steelyard.netd.main", root / "netd")

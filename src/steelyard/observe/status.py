@@ -16,6 +16,7 @@ from steelyard.model.slot import Slot
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.instead import status_instead
 from steelyard.model.virtual_service.standard import LEAST_CONNECTION
+from steelyard.observe.kept_states import KeptStates, Marked
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ class AllStates(Mapping[int, ServiceState]):
     """The state of every service, worked out when it is looked at.
 
     `began` is when HAProxy's worker did, `clock` tells the time; both in seconds since the epoch, for slow starts.
-    `ipvs`: the kernel has it.
+    `ipvs`: the kernel has it. `kept` are states of before, for verdicts that tell when they change.
     """
 
     def __init__(
@@ -257,8 +258,13 @@ class AllStates(Mapping[int, ServiceState]):
         clock: Callable[[], float] = lambda: 0.0,
         *,
         ipvs: bool = False,
+        kept: KeptStates[ServiceState] | None = None,
     ) -> None:
         self._ipvs = ipvs
+        self._kept = kept
+        self._mark = verdicts.mark if isinstance(verdicts, Marked) else None
+        if kept is not None:
+            kept.prune(configuration.services)
         self._services = configuration.services
         self._slow_start = configuration.layer7.slow_start
         self._began = began
@@ -271,7 +277,15 @@ class AllStates(Mapping[int, ServiceState]):
         parent = self._services.get(service.parent)
         slow_start = self._slow_start if service.schedule in LEAST_CONNECTION else 0
         relatives = Relatives(subs, parent, slow_start, self._began, self._clock(), self._ipvs)
-        return service_state(service, self._verdicts, relatives)
+        # with a slow start the reason tells the seconds that are left
+        if self._kept is None or self._mark is None or slow_start:
+            return service_state(service, self._verdicts, relatives)
+        return self._kept.get(
+            index,
+            (service, parent, *subs),
+            (self._mark(service.engine_name), self._ipvs),
+            lambda: service_state(service, self._verdicts, relatives),
+        )
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._services)

@@ -33,6 +33,8 @@ from steelyard.web.pages import (
     edge_logs,
     events,
     explain,
+    factory_reset,
+    first_start,
     further_checks,
     history,
     home,
@@ -54,15 +56,17 @@ from steelyard.web.pages import (
     users,
 )
 from steelyard.web.safety import Safety
+from steelyard.web.sessions import Sessions
 from steelyard.web.static_files import StaticFiles
 from steelyard.web.templating import environment
 
 _PAGES: tuple[Any, ...] = (
-    *(sign_in, home, services, search, menu_paths),
+    *(sign_in, first_start, home, services, search, menu_paths),
     *(service, real_servers, sub_services, further_checks, content_rules),
     *(parameters, access_lists, limits, cipher_sets, ldap),
     *(statistics, history, events, explain, service_map),
     *(certificates, intermediates, signing_requests, certificate_backup, users, backup, templates),
+    factory_reset,
     *(acme, acme_accounts, ocsp, network, notification, edge_logs),
 )
 #: pages with values that change by themselves
@@ -83,11 +87,13 @@ def _unchanging() -> tuple[StaticFiles, Environment]:
     return static, environment(static=static.address)
 
 
-def build_web_app(appliance: ApplianceApi) -> Starlette:
-    """The application."""
+def build_web_app(appliance: ApplianceApi, sessions: Sessions | None = None) -> Starlette:
+    """The application. Without `sessions` that are kept in a file they end with the process."""
     static, templates = _unchanging()
     routes = [route for pages in _PAGES for route in pages.ROUTES]
-    site = Site(appliance, HostFigureReader().host_name, templates, static)
+    site = Site(
+        appliance, HostFigureReader().host_name, templates, static, Sessions() if sessions is None else sessions
+    )
     site.know(frozenset(route.name for route in routes if route.methods is not None and "GET" in route.methods))
     site.live = live.Live(site, _LIVE)
     app = Starlette(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -24,6 +24,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from steelyard.model.errors import ConflictError, SteelyardError
+from steelyard.model.first_start import CLOSED, FirstStep
+from steelyard.model.user import User
 from steelyard.web.failures import SignInAgain, failed
 from steelyard.web.visit import COOKIE, Site, Visit, find_session, frame_context
 
@@ -37,6 +39,12 @@ _MOST_FIELDS = 5000
 _LONGEST_FIELD = 10 * 1024 * 1024
 #: pages that a user with a one-time password may see
 WITHOUT_PASSWORD_CHANGE = frozenset({"change-password", "sign-out"})
+#: the page of each step of the first start
+FIRST_START: Mapping[FirstStep, str] = {
+    "licence": "first-licence",
+    "password": "first-password",
+    "addresses": "first-addresses",
+}
 
 
 def page(
@@ -71,9 +79,15 @@ async def _admitted(request: Request, name: str, belongs: str, *, touch: bool) -
     if found is None:
         raise SignInAgain
     session, user = found
-    if user.one_time_password and name not in WITHOUT_PASSWORD_CHANGE:
+    site: Site = request.app.state.site
+    step = site.appliance.snapshot().configuration.first_step
+    elsewhere = _first_start(step, user, name)
+    if elsewhere:
+        return RedirectResponse(site.url(elsewhere), 303)
+    # at the first start the password has a step of its own
+    if user.one_time_password and name not in WITHOUT_PASSWORD_CHANGE and step not in CLOSED:
         return RedirectResponse(f"{request.app.url_path_for('change-password')}?next={quote(request.url.path)}", 303)
-    visit = Visit(request, request.app.state.site, session, user, name, belongs)
+    visit = Visit(request, site, session, user, name, belongs)
     if request.method not in _READING:
         visit.form = await request.form(max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD)
         given = request.headers.get(CSRF_HEADER) or visit.field(CSRF_FIELD)
@@ -81,6 +95,14 @@ async def _admitted(request: Request, name: str, belongs: str, *, touch: bool) -
             log.warning("refused a write to %s by %s from %s: no token", request.url.path, user.name, session.address)
             raise WithoutToken
     return visit
+
+
+def _first_start(step: FirstStep, user: User, name: str) -> str:
+    """The page of the first start that comes before this one; "" for none. Addresses come before Home alone."""
+    if not step or name == "sign-out" or name in FIRST_START.values():
+        return ""
+    before = step in CLOSED or (name == "home" and user.may("root"))
+    return FIRST_START[step] if before else ""
 
 
 def _visit_for_failure(request: Request, name: str, belongs: str) -> Visit | None:

@@ -70,7 +70,8 @@ class _Known:
 
     def take(self, values: Values) -> None:
         before = self.values
-        new = [key for key, value in values.items() if before.get(key) != value]
+        # most are the very same as before, and to compare mappings takes time
+        new = [key for key, value in values.items() if (old := before.get(key)) is not value and old != value]
         if new:
             self.number += 1
             self.changed.update(dict.fromkeys(new, self.number))

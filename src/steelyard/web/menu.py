@@ -123,7 +123,18 @@ MENU: tuple[Entry, ...] = (
             Entry("HA Parameters", "ha", also=("System Configuration > HA and Clustering",)),
             Entry("QoS/Limiting", "limits", words="rate limit client"),
             Entry("User Management", "users", also=("System Configuration > System Administration > User Management",)),
-            Entry("Backup/Restore", "backup", also=("System Configuration > System Administration > Backup/Restore",)),
+            Entry(
+                "Backup/Restore",
+                "backup",
+                also=("System Configuration > System Administration > Backup/Restore",),
+                words="save export",
+            ),
+            Entry(
+                "Factory Reset",
+                "factory-reset",
+                also=("System Configuration > System Administration > System Reboot",),
+                words="clear erase default",
+            ),
             Entry("Date/Time", "date-time", also=("System Configuration > System Administration > Date/Time",)),
             Entry(
                 "Syslog Options",

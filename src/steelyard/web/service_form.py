@@ -41,7 +41,7 @@ _TITLES: Mapping[str, str] = {
     "ssl": "SSL Properties",
     "advanced": "Advanced Properties",
     "limits": "QoS/Limiting",
-    "esp": "Edge Security",
+    "esp": "ESP Options",
     "waf": "WAF Options",
     "checks": "Real Server Check",
 }
@@ -89,7 +89,8 @@ def _states(service: VirtualService) -> dict[str, str]:
         standard += f" · {persistence}, {duration(service.persistence_timeout)}"
     ssl = "Off"
     if service.ssl_acceleration:
-        parts = ["Acceleration Enabled" if not service.ssl_reencrypt else "Reencrypt", TLS_TYPES[service.tls_type]]
+        again = ["Reencrypt"] if service.ssl_reencrypt else []
+        parts = ["Acceleration Enabled", *again, TLS_TYPES[service.tls_type]]
         parts.append(
             plural(len(service.certificates), "certificate") if service.certificates else "temporary certificate"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 
@@ -11,18 +10,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from steelyard.appliance.admission import Door, LockedOut
+from steelyard.appliance.sign_in_notes import SignIns
 from steelyard.model.commands import ChangeOwnPassword
 from steelyard.model.errors import SteelyardError
-from steelyard.model.severity import Severity
-from steelyard.model.user import User
-from steelyard.observe.events.event import Event, one_line
 from steelyard.web.frame import COOKIE, Site, Visit, find_session, frame_context, page
 from steelyard.web.wording import duration, moment, plural
 
 log = logging.getLogger("steelyard.web")
 
-_LONGEST_NAME, _LONGEST_PASSWORD = 64, 1024
-_NOTE = "signed in "
+_DOOR: Door = "web interface"
 _WRONG = "User or password is wrong."
 
 
@@ -71,26 +68,20 @@ async def sign_in(request: Request) -> Response:
     parameters = site.appliance.snapshot().configuration.administration
     if parameters.banner and not form.get("accepted"):
         return _form(request, said="Accept the text first.", following=following, user=name, status=422)
-    # a name that cannot be one is counted for its address alone
-    known_as = name if 0 < len(name) <= _LONGEST_NAME and name.isprintable() else "?"
-    locked = site.guessing.locked_for(known_as, address, now, parameters.failed_sign_ins)
-    if locked:
-        log.warning("sign-in of %r from %s refused: locked for %d s more", known_as, address, locked)
-        said = f"Too many wrong passwords. Nobody can sign in as this user from your address for {duration(locked)}."
-        return _form(request, said=said, following=following, user=known_as, status=429)
-    user = None
-    if len(password) <= _LONGEST_PASSWORD:
-        user = await run_in_threadpool(site.appliance.authenticate, name, password)
-    if user is None and name not in site.appliance.snapshot().configuration.users:
-        # as much work as for a user there is, so that the time tells nobody which names there are
-        await run_in_threadpool(site.appliance.hash_password, "no such user")
+    try:
+        user = await site.appliance.admission.admit(name, password, address, _DOOR)
+    except LockedOut as locked:
+        said = (
+            "Too many wrong passwords. "
+            f"Nobody can sign in as this user from your address for {duration(locked.seconds)}."
+        )
+        return _form(request, said=said, following=following, user=name, status=429)
     if user is None:
-        return _refused(request, site, known_as, address, following, parameters.failed_sign_ins)
-    site.guessing.succeeded(name, address)
+        return _form(request, said=_WRONG, following=following, user=name, status=401)
     # a browser that had a session gets a new token, never the old one
     site.sessions.end(request.cookies.get(COOKIE, ""))
     token, session = site.sessions.begin(user, address, now, most_of_user=parameters.concurrent_sessions)
-    session.before = _noted(site, user, address, now)
+    session.before = _said_of(site.appliance.admission.notes.signed_in(user.name, address, now))
     if session.before:
         session.say(session.before, "info")
     log.info("%s signed in from %s", user.name, address)
@@ -99,43 +90,12 @@ async def sign_in(request: Request) -> Response:
     return answer
 
 
-def _refused(request: Request, site: Site, name: str, address: str, following: str, most: int) -> Response:
-    now = time.time()
-    log.warning("sign-in of %r from %s refused: user or password is wrong", name, address)
-    _count_failure(site, name)
-    if not site.guessing.failed(name, address, now, most):
-        return _form(request, said=_WRONG, following=following, user=name, status=401)
-    left = site.guessing.locked_for(name, address, now, most)
-    log.warning("locked after wrong passwords: %r from %s for %d s", name, address, left)
-    text = f"Too many wrong passwords for user {name} from {address}; locked for {duration(left)}"
-    site.appliance.events().publish(Event("sign_in_locked", Severity.WARN, one_line(text), now, about=address))
-    said = f"{_WRONG} That was once too often: nobody can sign in as this user from your address for {duration(left)}."
-    return _form(request, said=said, following=following, user=name, status=429)
-
-
-def _notes(site: Site, name: str) -> dict[str, str]:
-    """What is known of the last sign-in of a user."""
-    kept = site.appliance.events().log.notes(_NOTE + name).get(_NOTE + name)
-    found: dict[str, str] = json.loads(kept) if kept else {}
-    return found
-
-
-def _count_failure(site: Site, name: str) -> None:
-    if name in site.appliance.snapshot().configuration.users:
-        notes = _notes(site, name)
-        notes["failures"] = str(int(notes.get("failures", "0")) + 1)
-        site.appliance.events().log.note({_NOTE + name: json.dumps(notes)})
-
-
-def _noted(site: Site, user: User, address: str, now: float) -> str:
-    """Keep this sign-in; says what is known of the one before, empty at the first."""
-    before = _notes(site, user.name)
-    site.appliance.events().log.note({_NOTE + user.name: json.dumps({"at": str(now), "from": address})})
-    failures = int(before.get("failures", "0"))
-    wrong = f" {plural(failures, 'failed attempt')} since then." if failures else ""
-    if "at" not in before:
+def _said_of(before: SignIns) -> str:
+    """What the one who signs in is told of the sign-in before; empty at the first."""
+    wrong = f" {plural(before.failures, 'failed attempt')} since then." if before.failures else ""
+    if before.at is None:
         return wrong and f"First sign-in.{wrong}"
-    return f"Last sign-in: {moment(float(before['at']))} from {before['from']}.{wrong}"
+    return f"Last sign-in: {moment(before.at)} from {before.address}.{wrong}"
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -157,16 +117,15 @@ async def change_password(visit: Visit) -> Response:
     old, new, again = (visit.field(name) for name in ("old", "new", "again"))
     following = inside(visit.field("next", "/"))
     errors: dict[str, str] = {}
-    parameters = visit.snapshot.configuration.administration
-    now, address = time.time(), visit.session.address
-    if visit.site.guessing.locked_for(visit.user.name, address, now, parameters.failed_sign_ins):
-        errors["old"] = "Too many wrong passwords. Wait ten minutes."
-    elif await run_in_threadpool(visit.appliance.authenticate, visit.user.name, old) is None:
-        visit.site.guessing.failed(visit.user.name, address, now, parameters.failed_sign_ins)
-        errors["old"] = "This is not your present password."
-    elif new == old:
+    now, address = time.time(), address_of(visit.request)
+    try:
+        if await visit.appliance.admission.admit(visit.user.name, old, address, _DOOR) is None:
+            errors["old"] = "This is not your present password."
+    except LockedOut as locked:
+        errors["old"] = f"Too many wrong passwords. Wait {duration(locked.seconds)}."
+    if not errors and new == old:
         errors["new"] = "Choose another one than the present password."
-    elif new != again:
+    elif not errors and new != again:
         errors["again"] = "The two new passwords differ."
     if not errors:
         try:

@@ -19,9 +19,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from steelyard.appliance.contract import Actor, ApplianceApi, Outcome, Preview, Snapshot
 from steelyard.model.commands import Command
 from steelyard.model.user import User
-from steelyard.web.guessing import Guessing
 from steelyard.web.menu import Entry, built
-from steelyard.web.sessions import Session, Sessions
+from steelyard.web.sessions import Session, Sessions, made_with
 from steelyard.web.static_files import StaticFiles
 
 #: "__Host-" has browsers refuse it unless it is secure, for this host alone and for every path
@@ -41,7 +40,6 @@ class Site:
     templates: Environment
     static: StaticFiles
     sessions: Sessions = field(default_factory=Sessions)
-    guessing: Guessing = field(default_factory=Guessing)
     menu: tuple[Entry, ...] = ()
     pages: frozenset[str] = frozenset()
     #: of values that pages show live; set by `app`, like the application itself
@@ -179,7 +177,7 @@ def find_session(request: Request, *, touch: bool) -> tuple[Session, User] | Non
     if session is None:
         return None
     user = site.appliance.snapshot().configuration.users.get(session.user)
-    if user is None or user.password_hash != session.password_hash:
+    if user is None or not made_with(session, user):
         site.sessions.end(token)
         return None
     return session, user

@@ -52,10 +52,18 @@ class FakeHealthProcess:
     def __init__(self) -> None:
         self.pid: int | None = None
         self.starts = 0
+        self.elsewhere = False
+        self.comes_back = asyncio.Event()
         self._ended = asyncio.Event()
 
     def adopt(self) -> bool:
         return False
+
+    async def back(self) -> None:
+        await self.comes_back.wait()
+        self.comes_back.clear()
+        self.pid = 4321
+        self._ended.clear()
 
     def start(self) -> None:
         self.pid = 1234

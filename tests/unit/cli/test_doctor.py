@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from steelyard.cli import doctor as module
 from steelyard.cli.doctor import Row, as_json, as_table, doctor, doctor_report, works
+from steelyard.cli.machine import Machine
 from steelyard.engines.haproxy.binary import PassedOver
 from steelyard.engines.host import DEBIAN_12, FakeHost, Survey
 
@@ -119,3 +120,15 @@ def test_the_table_keeps_every_remedy_on_a_narrow_terminal() -> None:
 @pytest.mark.needs("haproxy")
 def test_this_host_is_reported_on() -> None:
     assert works(doctor_report())
+
+
+@pytest.mark.requirement("S4-08")
+def test_s4_08_a_machine_that_is_small_is_told_so_and_not_refused() -> None:
+    """Two processors, 2 GB of memory, 32 GB of disk and two ports are what is recommended."""
+    enough = Machine(processors=2, memory=2 * 1024**3 * 95 // 100, disk=32 * 1024**3, ports=2)
+    small = Machine(processors=1, memory=10**9, disk=10**10, ports=1)
+    for machine, state in ((enough, "ok"), (small, "limited")):
+        rows = doctor_report(FakeHost(DEBIAN_12), machine)
+        assert [row.state for row in rows if row.area == "machine"] == [state] * 4
+        assert works(rows)
+    assert Machine.here().processors >= 1

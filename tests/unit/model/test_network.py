@@ -198,6 +198,7 @@ def test_a_bond_takes_the_addresses_of_its_first_port_and_gives_them_back(manage
     assert apart.interfaces["eth1"] == managed.interfaces["eth1"] and not apart.interfaces["eth2"].bond
 
 
+@pytest.mark.requirement("S4-35")
 def test_the_same_vlan_twice_and_a_route_twice(managed: Configuration) -> None:
     with_vlan = done(managed, AddVlan("1", "10"), AddRoute("172.16.0.0/12", "10.0.0.9"))
     assert with_vlan.interfaces["eth1.10"].vlan == 10

@@ -7,7 +7,14 @@ import yaml
 from tests.unit.model.making import apply
 
 from steelyard.appliance.shipped_templates import every_template, shipped_templates
-from steelyard.model.commands import AddRule, AddTemplates, RemoveTemplate, SetParameters, UseTemplate
+from steelyard.model.commands import (
+    AddRule,
+    AddTemplates,
+    MeetPrerequisites,
+    RemoveTemplate,
+    SetParameters,
+    UseTemplate,
+)
 from steelyard.model.commands.command import Batch, required_permissions
 from steelyard.model.commands.templates import try_out, unmet, warning
 from steelyard.model.configuration import Configuration
@@ -160,3 +167,23 @@ def test_content_rules_need_their_own_permission() -> None:
     plain = shipped_templates()["HTTP"]
     assert required_permissions(UseTemplate(plain, "192.0.2.1")) == {"vs"}
     assert required_permissions(Batch((UseTemplate(one(), "192.0.2.1"),))) == {"vs", "rules"}
+
+
+@pytest.mark.requirement("S4-69")
+def test_what_a_template_counts_on_is_set_at_one_stroke() -> None:
+    template = shipped_templates()["Lync Internal 2013 HLB Only"]
+    before = Configuration()
+    assert unmet(template, before)
+    after = apply(MeetPrerequisites(template), to=before)
+    assert unmet(template, after) == ()
+    found = (after.network.server_nat, after.network.subnet_originating, after.layer7.drop_on_failure)
+    assert (*found, after.layer7.drain_time) == (False, True, True, 86400)
+    assert apply(MeetPrerequisites(template), to=after) == after
+    assert required_permissions(MeetPrerequisites(template)) == {"root"}
+
+
+def test_a_value_that_no_setting_takes_is_named_when_it_is_set() -> None:
+    text = SITE.replace("layer7.drop_on_failure, is: true", "layer7.drain_time, is: 86401")
+    with pytest.raises(OperatorError, match="86401") as refused:
+        apply(MeetPrerequisites(one(text)))
+    assert (refused.value.position, refused.value.field) == ("layer7.drain_time", "drain_time")

@@ -73,6 +73,7 @@ def test_an_interface_is_changed_after_a_review(managed: Browser) -> None:
     assert 'id="error-address"' in refused.text
 
 
+@pytest.mark.requirement("S4-35", "S4-36")
 def test_addresses_vlans_and_bonds_come_and_go(managed: Browser) -> None:
     change = "/interfaces/of/eth0/change"
     answered(managed, f"{change}?do=add-address&address=192.0.2.60/24")

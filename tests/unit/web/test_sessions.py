@@ -1,10 +1,13 @@
-"""Sessions and the brake on guessing, with a clock of their own."""
+"""Sessions, with a clock of their own, and over restarts."""
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
+
 from steelyard.model.user import User
-from steelyard.web.guessing import LOCKED_SECONDS, Guessing
-from steelyard.web.sessions import MOST_SESSIONS, Sessions
+from steelyard.web.session_file import SessionFile
+from steelyard.web.sessions import MOST_SESSIONS, Sessions, made_with
 
 BAL = User.make({"name": "bal", "password_hash": "-"})
 ANN = User.make({"name": "ann", "password_hash": "-"})
@@ -69,40 +72,69 @@ def test_ending_the_sessions_of_a_user_leaves_others() -> None:
     assert sessions.find(token, 1.0, idle=9, longest=9) is not None
 
 
-def test_guessing_is_locked_after_so_many_failures_and_opens_again() -> None:
-    guessing = Guessing()
-    assert [guessing.failed("bal", "192.0.2.1", 0.0, 3) for _ in range(3)] == [False, False, True]
-    assert guessing.locked_for("bal", "192.0.2.1", 0.0, 3) == LOCKED_SECONDS
-    assert guessing.locked_for("bal", "192.0.2.2", 0.0, 3) == 0, "the administrator himself can still sign in"
-    assert guessing.locked_for("ann", "192.0.2.1", 0.0, 3) == 0
-    assert guessing.locked_for("bal", "192.0.2.1", LOCKED_SECONDS + 1, 3) == 0
+def restarted(path: Path) -> Sessions:
+    return Sessions(SessionFile(path))
 
 
-def test_one_address_cannot_try_many_users() -> None:
-    guessing = Guessing()
-    locked = [guessing.failed(f"user{number}", "192.0.2.1", 0.0, 3) for number in range(12)]
-    assert locked == [False] * 11 + [True]
-    assert guessing.locked_for("nobody-yet", "192.0.2.1", 0.0, 3) > 0
+def test_a_session_outlasts_the_process_with_the_token_of_its_forms(tmp_path: Path) -> None:
+    token, before = restarted(tmp_path / "sessions.db").begin(BAL, "192.0.2.1", 100.0)
+    after = restarted(tmp_path / "sessions.db").find(token, 150.0, idle=60, longest=999)
+    assert after is not None
+    assert (after.user, after.address, after.began, after.csrf) == ("bal", "192.0.2.1", 100.0, before.csrf)
 
 
-def test_one_user_cannot_be_tried_from_many_addresses() -> None:
-    guessing = Guessing()
-    for number in range(30):
-        guessing.failed("bal", f"192.0.2.{number}", 0.0, 3)
-    assert guessing.locked_for("bal", "198.51.100.1", 0.0, 3) > 0
+def test_time_goes_on_while_nothing_runs(tmp_path: Path) -> None:
+    token, _ = restarted(tmp_path / "sessions.db").begin(BAL, "192.0.2.1", 100.0)
+    assert restarted(tmp_path / "sessions.db").find(token, 161.0, idle=60, longest=999) is None
+    assert restarted(tmp_path / "sessions.db").find(token, 110.0, idle=60, longest=999) is None, "it has ended for good"
 
 
-def test_all_of_an_ipv6_subnet_is_one_place() -> None:
-    guessing = Guessing()
-    for number in range(3):
-        guessing.failed("bal", f"2001:db8::{number}", 0.0, 3)
-    assert guessing.locked_for("bal", "2001:db8::ffff", 0.0, 3) > 0
-    assert guessing.locked_for("bal", "2001:db8:0:1::1", 0.0, 3) == 0
+def test_the_longest_of_a_session_counts_from_its_beginning_over_restarts(tmp_path: Path) -> None:
+    token, _ = restarted(tmp_path / "sessions.db").begin(BAL, "192.0.2.1", 0.0)
+    for now in (50.0, 100.0):
+        assert restarted(tmp_path / "sessions.db").find(token, now, idle=60, longest=120) is not None
+    assert restarted(tmp_path / "sessions.db").find(token, 121.0, idle=60, longest=120) is None
 
 
-def test_a_right_password_forgets_the_failures_before_it() -> None:
-    guessing = Guessing()
-    guessing.failed("bal", "192.0.2.1", 0.0, 3)
-    guessing.failed("bal", "192.0.2.1", 0.0, 3)
-    guessing.succeeded("bal", "192.0.2.1")
-    assert not guessing.failed("bal", "192.0.2.1", 0.0, 3)
+def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
+    sessions = restarted(tmp_path / "sessions.db")
+    out, gone, stays = (sessions.begin(user, "192.0.2.1", 0.0)[0] for user in (BAL, ANN, BAL))
+    sessions.end(out)
+    sessions.end_all_of("ann")
+    after = restarted(tmp_path / "sessions.db")
+    assert [after.find(one, 1.0, idle=9, longest=9) is not None for one in (out, gone, stays)] == [False, False, True]
+
+
+def test_the_file_is_private_and_leads_to_no_token(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    user = User.make({"name": "bal", "password_hash": "scrypt$salt$digest"})
+    token, session = restarted(path).begin(user, "192.0.2.1", 0.0)
+    files = list(tmp_path.iterdir())
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    kept = b"".join(file.read_bytes() for file in files)
+    assert b"192.0.2.1" in kept
+    for secret in (token, session.csrf, user.password_hash):
+        assert secret.encode() not in kept
+
+
+def test_another_password_or_another_user_of_the_name_ends_a_session(tmp_path: Path) -> None:
+    token, _ = restarted(tmp_path / "sessions.db").begin(BAL, "192.0.2.1", 0.0)
+    session = restarted(tmp_path / "sessions.db").find(token, 1.0, idle=9, longest=9)
+    assert session is not None
+    assert made_with(session, BAL)
+    assert not made_with(session, User.make({"name": "bal", "password_hash": "another"}))
+
+
+def test_a_damaged_file_ends_sessions_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    path.write_bytes(b"SQLite format 3\x00 and then nonsense" * 500)
+    token, _ = restarted(path).begin(BAL, "192.0.2.1", 0.0)
+    assert restarted(path).find(token, 1.0, idle=9, longest=9) is not None
+
+
+def test_a_disk_that_takes_nothing_keeps_nobody_out(tmp_path: Path) -> None:
+    sessions = restarted(tmp_path / "no directory" / "sessions.db")
+    token, _ = sessions.begin(BAL, "192.0.2.1", 0.0)
+    assert sessions.find(token, 1.0, idle=9, longest=9) is not None
+    sessions.end(token)
+    assert sessions.find(token, 1.0, idle=9, longest=9) is None

@@ -54,3 +54,27 @@ def test_yours_are_imported_and_deleted(browser: Browser) -> None:
     assert "Ours" not in browser.appliance.configuration.templates
     for wrong in (b"\xff", b"- 1", b"{name: HTTP, services: [{port: 80}]}"):
         assert import_one(browser, wrong) == 422
+
+
+@pytest.mark.requirement("S4-69")
+def test_what_it_counts_on_is_set_after_a_look_at_what_changes(browser: Browser) -> None:
+    place = "/templates/of/Lync Internal 2013 HLB Only"
+    assert "Set them all" in browser.get(place)
+    asked = browser.get(f"{place}/prerequisites")
+    assert "Set them" in asked
+    assert "Global parameters" in asked
+    assert browser.appliance.configuration.layer7.drain_time != 86400
+    assert browser.post(f"{place}/prerequisites", {}).status_code == 303
+    assert browser.appliance.configuration.layer7.drain_time == 86400
+    assert "should be" not in browser.get(place)
+
+
+def test_add_new_offers_every_template(browser: Browser) -> None:
+    assert import_one(browser, b"{name: Ours, services: [{port: 80}]}") == 303
+    page = browser.get("/virtual-services/add")
+    assert "<option>Ours</option>" in page
+    assert "<option>Lync Reverse Proxy 2013</option>" in page
+    chosen = browser.client.get("/templates/use?name=Lync Reverse Proxy 2013", follow_redirects=True)
+    assert "<h1>Lync Reverse Proxy 2013</h1>" in chosen.text
+    assert browser.client.get("/templates/use?name=", follow_redirects=True).status_code == 200
+    assert browser.client.get("/templates/use?name=None such", follow_redirects=True).status_code == 404

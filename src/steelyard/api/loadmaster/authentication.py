@@ -10,22 +10,23 @@ from __future__ import annotations
 import base64
 import binascii
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from steelyard.api.loadmaster.call import Parameters
 from steelyard.api.loadmaster.failures import NotSignedIn
+from steelyard.appliance.admission import Door
 from steelyard.appliance.contract import ApplianceApi
 from steelyard.model.user import User
 
 CHALLENGE = 'Basic realm="Steelyard"'
+DOOR: Door = "LoadMaster API"
 
 #: parameters that are credentials, never arguments of a command
 CREDENTIALS = ("apikey", "apiuser", "apipass")
 
 
 async def signed_in(appliance: ApplianceApi, request: Request, parameters: Parameters, version: int) -> User:
-    """The user of the request. Raises `NotSignedIn`."""
+    """The user of the request. Raises `NotSignedIn`, or `LockedOut` after too many wrong passwords."""
     user = await _user(appliance, request, parameters, version)
     if user is None:
         raise NotSignedIn
@@ -37,11 +38,17 @@ async def _user(appliance: ApplianceApi, request: Request, parameters: Parameter
     if key:
         return appliance.authenticate_key(key)
     name = parameters.text("apiuser")
+    basic: tuple[str, str] | None
     if version == 2 and name:
-        return await run_in_threadpool(appliance.authenticate, name, parameters.text("apipass") or "")
-    basic = _basic(request.headers.get("authorization", ""))
-    # hashing a password takes a twentieth of a second, unless it was right before
-    return await run_in_threadpool(appliance.authenticate, *basic) if basic is not None else None
+        basic = (name, parameters.text("apipass") or "")
+    else:
+        basic = _basic(request.headers.get("authorization", ""))
+    return await appliance.admission.admit(*basic, address_of(request), DOOR) if basic is not None else None
+
+
+def address_of(request: Request) -> str:
+    """The address a request comes from."""
+    return request.client.host if request.client is not None else "unknown"
 
 
 def _basic(header: str) -> tuple[str, str] | None:

@@ -87,6 +87,8 @@ class Call:
     appliance: ApplianceApi
     host: HostFigureSource
     upload: bytes = field(default=b"", repr=False)
+    #: where the request comes from
+    address: str = "unknown"
 
     @property
     def configuration(self) -> Configuration:
@@ -113,7 +115,8 @@ READ = "read"
 class Entry:
     """A command of the registry. `upload`: its v1 body is raw bytes, its v2 bytes come as base64 in `data`.
 
-    One that is not `listed` is another spelling of a command with certain parameters.
+    One that is not `listed` is another spelling of a command with certain parameters. `first` are those of an appliance
+    that is not set up yet: "open" to anybody until then, or only to who is "signed" in.
     """
 
     name: str
@@ -122,3 +125,4 @@ class Entry:
     upload: bool = False
     aliases: tuple[str, ...] = ()
     listed: bool = True
+    first: Literal["", "open", "signed"] = ""

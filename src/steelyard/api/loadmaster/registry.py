@@ -12,12 +12,14 @@ from steelyard.api.loadmaster import (
     access_lists,
     acme,
     adaptive,
+    backups,
     certificates,
     cipher_sets,
     error_pages,
     event_logs,
     extended_logs,
     extensions,
+    first_start,
     interfaces,
     ldap_endpoints,
     limits,
@@ -35,11 +37,14 @@ from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, not_built
 from steelyard.api.loadmaster.identity import version
 from steelyard.api.loadmaster.known_names import KNOWN_COMMANDS
+from steelyard.model.first_start import CLOSED
 
 
 async def listapi(call: Call) -> Answer:
     """The commands that are built, for clients that look before they ask."""
-    return Data({"version": version(call), "commands": {"cmd": tuple(sorted(e.name for e in _BUILT if e.listed))}})
+    closed = call.configuration.first_step in CLOSED
+    known = sorted(entry.name for entry in _BUILT if entry.listed and (entry.first or not closed))
+    return Data({"version": version(call), "commands": {"cmd": tuple(known)}})
 
 
 _BUILT: tuple[Entry, ...] = (
@@ -50,6 +55,7 @@ _BUILT: tuple[Entry, ...] = (
     *certificates.COMMANDS,
     *cipher_sets.COMMANDS,
     *acme.COMMANDS,
+    *backups.COMMANDS,
     *ldap_endpoints.COMMANDS,
     *parameters.COMMANDS,
     *adaptive.COMMANDS,
@@ -63,7 +69,8 @@ _BUILT: tuple[Entry, ...] = (
     *statistics.COMMANDS,
     *templates.COMMANDS,
     *system.COMMANDS,
-    Entry("listapi", listapi),
+    *first_start.COMMANDS,
+    Entry("listapi", listapi, first="signed"),
 )
 
 
@@ -72,7 +79,7 @@ def _by_name(entries: tuple[Entry, ...]) -> Mapping[str, Entry]:
 
 
 REGISTRY = _by_name(_BUILT)
-_REMEDIES = {**extended_logs.REFUSED, **interfaces.REFUSED}
+_REMEDIES = {**extended_logs.REFUSED, **interfaces.REFUSED, **first_start.REFUSED}
 
 
 def find(name: str) -> Entry:

@@ -1,7 +1,7 @@
 """The two interfaces as routes: v1 below `/access`, v2 at `/accessv2` (`reference/loadmaster-api/01`).
 
 Every answer carries the same status as its body. Credentials that are missing or wrong are answered by an HTML page
-in both versions; nothing a client sent is ever part of it.
+in both versions, as are those that are locked; nothing a client sent is ever part of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from steelyard.api.loadmaster import json_encoding, xml_encoding
 from steelyard.api.loadmaster.answers import Answer, Download
-from steelyard.api.loadmaster.authentication import CHALLENGE, CREDENTIALS, signed_in
+from steelyard.api.loadmaster.authentication import CHALLENGE, CREDENTIALS, address_of, signed_in
 from steelyard.api.loadmaster.bodies import (
     MAX_FORM_BYTES,
     MAX_JSON_BYTES,
@@ -30,8 +30,12 @@ from steelyard.api.loadmaster.bodies import (
 )
 from steelyard.api.loadmaster.call import READ, Call, Entry, Parameters
 from steelyard.api.loadmaster.failures import NotSignedIn, Refusal, explained, missing
+from steelyard.api.loadmaster.first_start import refuse_before_first_start
 from steelyard.api.loadmaster.registry import find
+from steelyard.appliance.admission import LockedOut
 from steelyard.appliance.contract import Actor, ApplianceApi
+from steelyard.model.first_start import CLOSED
+from steelyard.model.user import ADMINISTRATOR
 from steelyard.observe.host_figures import HostFigureReader, HostFigureSource
 
 _log = logging.getLogger(__name__)
@@ -63,6 +67,10 @@ def _unauthorized() -> Response:
     return HTMLResponse(_PAGE.format("401 Unauthorized"), 401, headers={"WWW-Authenticate": CHALLENGE})
 
 
+def _locked(locked: LockedOut) -> Response:
+    return HTMLResponse(_PAGE.format("429 Too Many Requests"), 429, headers={"Retry-After": str(locked.seconds)})
+
+
 def _gone(request: Request) -> Response:
     """The client went away while it sent its request: nothing was changed, and nobody reads the answer."""
     _log.info("a client went away while it sent its request to %s", request.url.path)
@@ -81,6 +89,8 @@ class _Interface:
             answer = await self._v1(request)
         except NotSignedIn:
             return _unauthorized()
+        except LockedOut as locked:
+            return _locked(locked)
         except ClientDisconnect:
             return _gone(request)
         except Exception as error:
@@ -96,6 +106,8 @@ class _Interface:
             answer = await self._v2(request)
         except NotSignedIn:
             return _unauthorized()
+        except LockedOut as locked:
+            return _locked(locked)
         except ClientDisconnect:
             return _gone(request)
         except Exception as error:
@@ -111,6 +123,8 @@ class _Interface:
             await signed_in(self._appliance, request, Parameters({}), 1)
         except NotSignedIn:
             return _unauthorized()
+        except LockedOut as locked:
+            return _locked(locked)
         return await _done(request)
 
     async def _v1(self, request: Request) -> Answer:
@@ -150,9 +164,17 @@ class _Interface:
     ) -> Answer:
         """Credentials first: who has none learns nothing about commands."""
         parameters = Parameters(given)
-        user = await signed_in(self._appliance, request, parameters, version)
+        configuration = self._appliance.snapshot().configuration
+        step = configuration.first_step
+        anybody = entry is not None and entry.first == "open" and step in CLOSED
+        if anybody:
+            # nobody else is there yet, and a password is not asked for
+            user = configuration.user(ADMINISTRATOR)
+        else:
+            user = await signed_in(self._appliance, request, parameters, version)
         if entry is None:
             raise unknown if unknown is not None else Refusal(405, "Unknown command")
+        refuse_before_first_start(step, entry)
         if entry.permission != READ and not user.may(entry.permission):
             raise Refusal(403, f"User {user.name} lacks the permission {entry.permission!r}")
         if upload is None:
@@ -165,8 +187,9 @@ class _Interface:
             appliance=self._appliance,
             host=self._host,
             upload=upload,
+            address=address_of(request),
         )
-        if user.may("root") and self._appliance.network_waiting() is not None:
+        if not anybody and user.may("root") and self._appliance.network_waiting() is not None:
             # LoadMaster has no word for it. Who still reaches this host after the change was not cut off by it.
             await self._appliance.confirm_network(call.actor)
         _log.debug("%s by %s, parameters %s", entry.name, user.name, sorted(call.parameters))

@@ -38,4 +38,4 @@ async def notice(call: Call) -> Answer:
     return Message(_NOTICE)
 
 
-COMMANDS = (Entry("licenseinfo", licenseinfo), Entry("notice", notice))
+COMMANDS = (Entry("licenseinfo", licenseinfo, first="signed"), Entry("notice", notice, first="signed"))

@@ -7,6 +7,7 @@ import hashlib
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.loadmaster.answers import Answer, Data, Items, Message, Record
+from steelyard.api.loadmaster.authentication import DOOR
 from steelyard.api.loadmaster.call import READ, Call, Entry
 from steelyard.api.loadmaster.failures import Refusal, missing, not_built
 from steelyard.model.commands import AddApiKey, AddUser, ChangePassword, RemoveApiKey, RemoveUser, SetPermissions
@@ -89,7 +90,7 @@ async def usersetsyspassword(call: Call) -> Answer:
         raise missing("currpassword")
     if not password:
         raise missing("password")
-    if await run_in_threadpool(call.appliance.authenticate, ADMINISTRATOR, current) is None:
+    if await call.appliance.admission.admit(ADMINISTRATOR, current, call.address, DOOR) is None:
         raise OperatorError("The current password is wrong", field="currpassword")
     await call.execute(ChangePassword(ADMINISTRATOR, await run_in_threadpool(call.appliance.hash_password, password)))
     return Message()
@@ -138,7 +139,7 @@ COMMANDS = (
     Entry("userdellocal", userdellocal, "users"),
     Entry("userchangelocpass", userchangelocpass, "users"),
     Entry("usersetperms", usersetperms, "users"),
-    Entry("usersetsyspassword", usersetsyspassword, "users"),
+    Entry("usersetsyspassword", usersetsyspassword, "users", first="signed"),
     Entry("addapikey", addapikey, READ),
     Entry("listapikeys", listapikeys, READ),
     Entry("delapikey", delapikey, READ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,11 +17,18 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.appliance.contract import Actor, ApplianceApi
+from steelyard.model.configuration import Configuration
 from steelyard.model.errors import SteelyardError
+from steelyard.model.first_start import CLOSED, FirstStep
 from steelyard.model.user import ADMINISTRATOR, User
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_CREDENTIAL = 4096
+#: what is answered at the first start, by what is to be done
+_FIRST: Mapping[FirstStep, frozenset[tuple[str, str]]] = {
+    "licence": frozenset({("GET", "/setup"), ("POST", "/setup/licence")}),
+    "password": frozenset({("GET", "/setup"), ("POST", "/setup/licence"), ("PATCH", "/users/{name}")}),
+}
 
 
 class Unauthenticated(SteelyardError):
@@ -30,6 +38,19 @@ class Unauthenticated(SteelyardError):
 
     def __init__(self) -> None:
         super().__init__("A valid user and password, or an API key, is needed")
+
+
+class FirstStartDue(SteelyardError):
+    """The appliance is new: nobody who comes by the network gets anything else than its first start."""
+
+    kind = "first_start_due"
+
+    def __init__(self, step: FirstStep) -> None:
+        due = "its licence is not accepted" if step == "licence" else f"{ADMINISTRATOR} has no password of its own"
+        super().__init__(
+            f"This Steelyard is not set up yet: {due}. Do that in the web interface, by POST /setup/licence and"
+            f" PATCH /users/{ADMINISTRATOR}, or by readeula, accepteula, accepteula2 and set_initial_passwd"
+        )
 
 
 class ForeignOrigin(SteelyardError):
@@ -51,7 +72,7 @@ Appliance = Annotated[ApplianceApi, Depends(appliance_of)]
 
 
 async def identified(request: Request) -> Actor:
-    """The actor of a request. Raises `Unauthenticated` or `ForeignOrigin`."""
+    """The actor of a request. Raises `Unauthenticated`, `LockedOut` or `ForeignOrigin`."""
     # by a call, not as a dependency: FastAPI would work that out again for each of 150 routes, at every start
     appliance = await appliance_of(request)
     if request.app.state.trusted_local:
@@ -59,6 +80,7 @@ async def identified(request: Request) -> Actor:
     user = await _user(request, appliance)
     if user is None:
         raise Unauthenticated
+    _refuse_before_first_start(appliance.snapshot().configuration, request)
     if request.method not in _READING and _is_foreign(request):
         raise ForeignOrigin
     return Actor(user, "api")
@@ -67,8 +89,14 @@ async def identified(request: Request) -> Actor:
 Caller = Annotated[Actor, Depends(identified)]
 
 
+def _refuse_before_first_start(configuration: Configuration, request: Request) -> None:
+    """Raise `FirstStartDue` for anything but the first start itself while that is not done."""
+    step = configuration.first_step
+    if step in CLOSED and (request.method, getattr(request.scope.get("route"), "path", "")) not in _FIRST[step]:
+        raise FirstStartDue(step)
+
+
 async def _user(request: Request, appliance: ApplianceApi) -> User | None:
-    """Checking a password hashes it, which takes tens of milliseconds: never on the event loop."""
     key = request.headers.get("x-api-key")
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if key is None and scheme.lower() == "bearer":
@@ -81,7 +109,8 @@ async def _user(request: Request, appliance: ApplianceApi) -> User | None:
         name, colon, password = base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
     except (binascii.Error, ValueError):
         return None
-    return await run_in_threadpool(appliance.authenticate, name, password) if colon else None
+    address = request.client.host if request.client is not None else "unknown"
+    return await appliance.admission.admit(name, password, address, "native API") if colon else None
 
 
 def _is_foreign(request: Request) -> bool:

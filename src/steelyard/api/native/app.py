@@ -19,6 +19,7 @@ from steelyard.api.native import (
     access_lists,
     acme,
     api_keys,
+    backups,
     certificate_backups,
     certificates,
     cipher_sets,
@@ -40,6 +41,7 @@ from steelyard.api.native import (
     rules,
     servers,
     services,
+    setup,
     signing_requests,
     state,
     sub_services,
@@ -78,10 +80,12 @@ _ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     api_keys.router,
     configuration.router,
+    backups.router,
     history.router,
     logs.router,
     events.router,
     network.router,
+    setup.router,
     state.router,
     recorded_statistics.router,
     metrics.router,
@@ -136,12 +140,18 @@ def _routes() -> tuple[BaseRoute, ...]:
     return tuple(route for router in _ROUTERS for route in router.routes)
 
 
-def build_native_app(appliance: ApplianceApi, *, trusted_local: bool = False) -> NativeApi:
-    """The application. `trusted_local` is for a Unix socket whose peers are the same user already: all act as `bal`."""
+def build_native_app(
+    appliance: ApplianceApi, *, trusted_local: bool = False, served_at: tuple[str, int] | None = None
+) -> NativeApi:
+    """The application. `trusted_local` is for a Unix socket whose peers are the same user already: all act as `bal`.
+
+    `served_at` is where the web interface listens: address and port.
+    """
     app = NativeApi(
         routes=list(_routes()), openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.appliance = appliance
     app.state.trusted_local = trusted_local
+    app.state.served_at = served_at
     faults.install(app)
     return app

@@ -20,8 +20,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from steelyard.api.native.access import ForeignOrigin, Unauthenticated
+from steelyard.api.native.access import FirstStartDue, ForeignOrigin, Unauthenticated
 from steelyard.api.native.bodies import BodyTooLarge, MalformedBody
+from steelyard.appliance.admission import LockedOut
 from steelyard.model.errors import (
     ConflictError,
     EngineRefused,
@@ -43,6 +44,8 @@ class Stale(ConflictError):
 #: The first class that fits decides.
 _STATUS: tuple[tuple[type[SteelyardError], int], ...] = (
     (Unauthenticated, 401),
+    (LockedOut, 429),
+    (FirstStartDue, 403),
     (ForeignOrigin, 403),
     (MalformedBody, 400),
     (BodyTooLarge, 413),
@@ -73,6 +76,8 @@ def _steelyard_error(_: Request, failure: Exception) -> JSONResponse:
         _log.error("A request ended in an internal error", exc_info=failure)
     if status == 401:
         return _answer(status, error.details(), {"WWW-Authenticate": 'Basic realm="Steelyard", charset="UTF-8"'})
+    if isinstance(error, LockedOut):
+        return _answer(status, error.details(), {"Retry-After": str(error.seconds)})
     return _answer(status, error.details())
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from steelyard.api.native.acme_schemas import acme_schemas
+from steelyard.api.native.backup_schemas import backup_schemas
 from steelyard.api.native.batch_operations import operation_schemas
 from steelyard.api.native.catalogue import PARAMETERS, Schema, object_schema, secret_schemas
 from steelyard.api.native.certificate_schemas import certificate_schemas
 from steelyard.api.native.schema_words import FLAG, MOMENT, NUMBER, TEXT, TEXTS, list_of, object_of, ref
 from steelyard.api.native.service_schemas import service_schemas
+from steelyard.api.native.setup_schemas import setup_schemas
 from steelyard.api.native.state_schemas import state_schemas
 from steelyard.api.native.template_schemas import template_schemas
 from steelyard.model.user import PERMISSIONS
@@ -102,6 +104,8 @@ def components() -> dict[str, Schema]:
         **acme_schemas(),
         **state_schemas(),
         **template_schemas(),
+        **backup_schemas(),
+        **setup_schemas(),
     }
     return {**objects, **_configuration(), **_answers()}
 

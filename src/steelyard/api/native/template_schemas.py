@@ -11,6 +11,13 @@ _PLACE = "Which of the template's addresses the service is on; empty where it ha
 def template_schemas() -> dict[str, Schema]:
     """Every schema by name."""
     service = {"name": TEXT, "port": NUMBER, "protocol": TEXT, "place": {**TEXT, "description": _PLACE}}
+    prerequisite = {
+        "setting": {**TEXT, "description": "SECTION.NAME of a global parameter."},
+        "is": {"description": "What it should be.", "anyOf": [FLAG, NUMBER, TEXT]},
+        "path": {**TEXT, "description": "Where the menu has it."},
+        "why": TEXT,
+        "met": {**FLAG, "description": "It is so here."},
+    }
     template = {
         "name": TEXT,
         "comment": TEXT,
@@ -18,6 +25,7 @@ def template_schemas() -> dict[str, Schema]:
         "services": {"type": "array", "items": object_of({**service, "real_servers": FLAG})},
         "places": TEXTS,
         "next": {**TEXTS, "description": "What is to be done after it was used."},
+        "prerequisites": {"type": "array", "items": object_of(prerequisite)},
         "warnings": {**TEXTS, "description": "Global settings it counts on that are otherwise here."},
         "text": {**TEXT, "description": "The file, for one template alone."},
     }

@@ -15,8 +15,8 @@ from steelyard.api.native.schema_words import list_of
 from steelyard.api.native.schemas import CHANGED, MADE, answers, body
 from steelyard.api.native.writing import Writing, read
 from steelyard.appliance.shipped_templates import every_template, shipped_templates, template_named
-from steelyard.model.commands import AddTemplates, RemoveTemplate, UseTemplate
-from steelyard.model.commands.templates import unmet, warning
+from steelyard.model.commands import AddTemplates, MeetPrerequisites, RemoveTemplate, UseTemplate
+from steelyard.model.commands.templates import is_met, unmet, warning
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError
 from steelyard.model.template import Template, read_templates
@@ -45,6 +45,16 @@ def template_json(template: Template, configuration: Configuration) -> Json:
         ],
         "places": [place for place in content.places if place],
         "next": list(content.next_steps),
+        "prerequisites": [
+            {
+                "setting": f"{one.section}.{one.name}",
+                "is": one.value,
+                "path": one.path,
+                "why": one.why,
+                "met": is_met(one, configuration),
+            }
+            for one in content.prerequisites
+        ],
         "warnings": [warning(one) for one in unmet(template, configuration)],
     }
 
@@ -84,6 +94,17 @@ async def remove_template(write: Writing, name: str) -> JSONResponse:
     if name in shipped_templates():
         raise ConflictError(f"Template {name} comes with Steelyard and cannot be removed", field="name", with_what=name)
     return await write.carry_out(RemoveTemplate(name))
+
+
+@router.post("/templates/{name}/prerequisites", responses=CHANGED)
+async def meet_prerequisites(write: Writing, name: str) -> JSONResponse:
+    """Set every global setting the template counts on, in one change. Those that are so already stay."""
+    template = await run_in_threadpool(template_named, write.appliance.snapshot().configuration, name)
+
+    def shown(configuration: Configuration, _: int | str | None) -> Any:
+        return template_json(template, configuration)
+
+    return await write.carry_out(MeetPrerequisites(template), shown)
 
 
 @router.post("/templates/{name}/services", status_code=201, responses=MADE, openapi_extra=body("TemplateUse"))

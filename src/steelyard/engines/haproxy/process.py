@@ -20,6 +20,7 @@ from steelyard.engines.haproxy.certificates import refused_certificate
 from steelyard.engines.haproxy.layout import Layout
 from steelyard.engines.haproxy.runtime import ask
 from steelyard.engines.pipe import open_pipe
+from steelyard.engines.privilege import lacked_by
 from steelyard.engines.running import ended, masters, parent, running_with, runs_with
 from steelyard.model.errors import EngineRefused, HostLacks
 
@@ -93,6 +94,13 @@ class HaproxyProcess:
             master = parent(worker) if worker in found else 0
             if worker is not None and master in found:
                 self.master, self.worker = master, worker
+                if lacks := lacked_by(master):
+                    # a process has the privileges it was started with, and a reload keeps the process
+                    log.warning(
+                        "HAProxy was started without %s, which Steelyard has now; it gets that when both are stopped"
+                        " (`steelyard stop`) and started",
+                        ", ".join(sorted(lacks)),
+                    )
                 for other in masters(found):
                     if other != master:
                         log.warning("HAProxy %d is not the one that serves %s; it is let go", other, self._layout.root)

@@ -22,6 +22,7 @@ from steelyard.model.commands.certificates import (
 from steelyard.model.commands.cipher_sets import PutCipherSet, RemoveCipherSet
 from steelyard.model.commands.command import Batch, Change, Command, required_permissions
 from steelyard.model.commands.declare import Declare, Restore
+from steelyard.model.commands.first_start import AcceptLicence, FinishFirstStart, SetUpNetwork
 from steelyard.model.commands.further_checks import (
     AddFurtherCheck,
     ChangeFurtherCheck,
@@ -60,12 +61,13 @@ from steelyard.model.commands.network import (
 )
 from steelyard.model.commands.parameters import SetParameters
 from steelyard.model.commands.redirector import AddRedirector
+from steelyard.model.commands.restore_backup import RestoreBackup
 from steelyard.model.commands.revocation_lists import PutRevocationList, RemoveRevocationList
 from steelyard.model.commands.rules import AddRule, AttachRule, ChangeRule, DetachRule, MoveRule, RemoveRule, RulePlace
 from steelyard.model.commands.servers import AddServer, ChangeServer, EnableAddress, RemoveServer
 from steelyard.model.commands.services import AddService, ChangeService, DuplicateService, RemoveService
 from steelyard.model.commands.sub_services import AddServerToAll, ChangeSlot, CreateSubService
-from steelyard.model.commands.templates import AddTemplates, RemoveTemplate, UseTemplate
+from steelyard.model.commands.templates import AddTemplates, MeetPrerequisites, RemoveTemplate, UseTemplate
 from steelyard.model.commands.users import (
     AddApiKey,
     AddUser,
@@ -78,6 +80,7 @@ from steelyard.model.commands.users import (
 from steelyard.model.commands.weights import SetExternalWeights
 
 __all__ = [
+    "AcceptLicence",
     "AcmeSecret",
     "AddAcmeCertificate",
     "AddAddress",
@@ -122,9 +125,11 @@ __all__ = [
     "DetachRule",
     "DuplicateService",
     "EnableAddress",
+    "FinishFirstStart",
     "JoinBond",
     "KeepRegistration",
     "ManageNetwork",
+    "MeetPrerequisites",
     "MoveLimitRule",
     "MoveRule",
     "PutCertificate",
@@ -157,12 +162,14 @@ __all__ = [
     "ReplaceFurtherChecks",
     "ReplaceList",
     "Restore",
+    "RestoreBackup",
     "RestoreCertificates",
     "RulePlace",
     "SetClientLimit",
     "SetExternalWeights",
     "SetParameters",
     "SetPermissions",
+    "SetUpNetwork",
     "UndoNetwork",
     "UseTemplate",
     "required_permissions",

@@ -231,7 +231,7 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Restore:
-    """Go back to the configuration of an earlier revision; users and counters stay as they are.
+    """Go back to the configuration of an earlier revision; users, counters and the first start stay as they are.
 
     Revocation lists stay too: an earlier one would let clients in again whose certificates were revoked since.
     """
@@ -251,6 +251,7 @@ class Restore:
                 self.then,
                 users=configuration.users,
                 counters=configuration.counters,
+                first_start=configuration.first_start,
                 revocation_lists=configuration.revocation_lists,
                 certificates={**self.then.certificates, **temporary},
             )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from steelyard.model.commands.command import Change
+from steelyard.model.commands.parameters import Section, SetParameters
 from steelyard.model.commands.rules import AddRule
 from steelyard.model.commands.services import AddService
 from steelyard.model.configuration import Configuration
@@ -166,13 +167,35 @@ def _with_rule(configuration: Configuration, settings: Mapping[str, Any]) -> Con
     )
 
 
+@dataclass(frozen=True)
+class MeetPrerequisites:
+    """Set every global setting a template counts on, all at one stroke; gives the name of the template."""
+
+    template: Template
+    #: the one that global settings need
+    permission: ClassVar[str] = SetParameters.permission
+
+    @property
+    def summary(self) -> str:
+        return f"set what template {self.template.name} counts on"
+
+    def apply(self, configuration: Configuration) -> Change:
+        for one in unmet(self.template, configuration):
+            # reading the template has made sure that there is such a section
+            change = SetParameters(cast(Section, one.section), {one.name: one.value})
+            with located(f"{one.section}.{one.name}"):
+                configuration = change.apply(configuration).configuration
+        return Change(configuration, self.template.name)
+
+
 def unmet(template: Template, configuration: Configuration) -> tuple[Prerequisite, ...]:
     """What a template counts on and is otherwise here."""
-    return tuple(
-        one
-        for one in template.content.prerequisites
-        if getattr(getattr(configuration, one.section), one.name) != one.value
-    )
+    return tuple(one for one in template.content.prerequisites if not is_met(one, configuration))
+
+
+def is_met(one: Prerequisite, configuration: Configuration) -> bool:
+    """Whether the global setting is what the template counts on."""
+    return bool(getattr(getattr(configuration, one.section), one.name) == one.value)
 
 
 def warning(one: Prerequisite) -> str:
@@ -182,4 +205,13 @@ def warning(one: Prerequisite) -> str:
     return f"{declared.setting.label} should be {value} ({one.path}): {one.why}"
 
 
-__all__ = ["AddTemplates", "RemoveTemplate", "UseTemplate", "try_out", "unmet", "warning"]
+__all__ = [
+    "AddTemplates",
+    "MeetPrerequisites",
+    "RemoveTemplate",
+    "UseTemplate",
+    "is_met",
+    "try_out",
+    "unmet",
+    "warning",
+]

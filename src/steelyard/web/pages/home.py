@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from steelyard import __version__
 from steelyard.model.certificate_expiry import expiry_warnings
 from steelyard.model.configuration import Configuration
 from steelyard.model.virtual_service import VirtualService
@@ -52,7 +54,14 @@ class Attention:
 async def home(visit: Visit) -> Response:
     """Health at a glance."""
     moment = await visit.site.live.now("home")
-    return visit.render("pages/home.html", live="home", live_since=moment.mark, values=moment.values)
+    return visit.render(
+        "pages/home.html",
+        live="home",
+        live_since=moment.mark,
+        values=moment.values,
+        version=__version__,
+        host_platform=f"{platform.system()} {platform.machine()}",
+    )
 
 
 class _Home:

@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from steelyard.api.exported_template import exported_template
+from steelyard.appliance.shipped_templates import every_template
 from steelyard.health.weight_status import WeightStatus
 from steelyard.model.commands import (
     AddRedirector,
@@ -251,11 +253,13 @@ async def add(visit: Visit) -> Response:
         "sub": "Please specify the parameters for the virtual service",
         "back": visit.url("services"),
         "above": ("Virtual Services", visit.url("services")),
-        "actions": [("Use Template", visit.url("templates"))] if "templates" in visit.site.pages else [],
+        "templates": await run_in_threadpool(every_template, visit.snapshot.configuration),
     }
-    return await edited(
-        visit, editor, lambda drawn: scrolled(visit, drawn, visit.render("editor.html", context, drawn=drawn))
-    )
+
+    def drawing(drawn: Drawn) -> Response:
+        return scrolled(visit, drawn, visit.render("pages/service_add.html", context, drawn=drawn))
+
+    return await edited(visit, editor, drawing)
 
 
 _COPIED = Part("copy", "Where the copy listens", ("address", "port"))

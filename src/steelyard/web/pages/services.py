@@ -28,12 +28,18 @@ class _List:
     def __init__(self) -> None:
         self._rows = Rows()
         self._traffic = Traffic()
+        self._values: dict[int, tuple[Seen, Values]] = {}
+        #: how often was looked, and what was seen last
+        self.looks = 0
+        self.seen: list[Seen] = []
 
     async def look(self, site: Site) -> list[Seen]:
         """Every row as it is now."""
         await self._traffic.look(site.appliance)
         snapshot, states = await every_state(site.appliance)
-        return [self._seen(row, states) for row in self._rows.all(snapshot.configuration)]
+        self.seen = [self._seen(row, states) for row in self._rows.all(snapshot.configuration)]
+        self.looks += 1
+        return self.seen
 
     def _seen(self, row: Row, states: Mapping[int, ServiceState]) -> Seen:
         return Seen(
@@ -50,21 +56,33 @@ class _List:
         }
         for status in _STATUSES:
             found[f"count.{status}"] = {"text": f"{counts[status]:,} {status.lower()}", "hidden": not counts[status]}
-        for one in seen:
-            _put(found, one)
-            for sub in one.subs:
-                _put(found, sub)
+        values: dict[int, tuple[Seen, Values]] = {}
+        for one in (each for row in seen for each in (row, *row.subs)):
+            kept = self._values.get(one.row.index)
+            if kept is None or not _same(kept[0], one):
+                kept = (one, _values(one))
+            values[one.row.index] = kept
+            found.update(kept[1])
+        self._values = values
         return found
 
 
 _STATUSES = ("Up", "Down", "Sorry", "Redirect", "Fail Message", "Unchecked", "Disabled")
 
 
-def _put(found: dict[str, Value], seen: Seen) -> None:
+def _same(before: Seen, now: Seen) -> bool:
+    """Whether a row says what it said before. States are kept for as long as they hold, so identity tells."""
+    return before.row is now.row and before.state is now.state and before.rate == now.rate
+
+
+def _values(seen: Seen) -> Values:
+    """What a row shows, and its real servers."""
     index, state, rate = seen.row.index, seen.state, seen.rate
-    found[f"vs{index}"] = {"text": state.status, "look": look(state.status), "title": state.reason}
-    found[f"vs{index}.c"] = connections(rate)
-    found[f"vs{index}.b"] = throughput(rate)
+    found: dict[str, Value] = {
+        f"vs{index}": {"text": state.status, "look": look(state.status), "title": state.reason},
+        f"vs{index}.c": connections(rate),
+        f"vs{index}.b": throughput(rate),
+    }
     for member in seen.row.members:
         one = seen.member_state(member)
         found[f"vs{index}.{member.index}"] = {
@@ -72,6 +90,7 @@ def _put(found: dict[str, Value], seen: Seen) -> None:
             "title": f"{member.full}: {one.status}{f': {one.reason}' if one.reason else ''}",
             "said": f", {one.status}",
         }
+    return found
 
 
 def connections(rate: Rate) -> str:
@@ -92,8 +111,9 @@ async def services(visit: Visit) -> Response:
     start = _number(visit.query("from"), 0)
     kept: _List = visit.site.kept("services", _List)
     # drawn from the values as they are, named as of the moment before: a change in between is sent once more
+    looks = kept.looks
     moment = await visit.site.live.now("services")
-    every = await kept.look(visit.site)
+    every = kept.seen if kept.looks > looks else await kept.look(visit.site)
     found = ordered(chosen(every, text, status), by, falling=falling)
     length = min(max(PIECE, _number(visit.query("rows"), PIECE)), _MOST_ROWS)
     shown = found[start : start + length]

@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from steelyard.appliance.shipped_templates import every_template, shipped_templates, template_named
-from steelyard.model.commands import AddTemplates, RemoveTemplate, UseTemplate
+from steelyard.model.commands import AddTemplates, MeetPrerequisites, RemoveTemplate, UseTemplate
 from steelyard.model.commands.templates import unmet, warning
 from steelyard.model.errors import OperatorError, SteelyardError
 from steelyard.model.template import Template, read_templates
@@ -86,6 +86,7 @@ async def template(visit: Visit) -> Response:
         review=review,
         failure=failure,
         may=visit.may("vs"),
+        may_set=visit.may("root"),
         status=200 if failure is None else 422,
     )
 
@@ -125,8 +126,39 @@ async def remove_template(visit: Visit) -> Response:
     return await confirmed(visit, RemoveTemplate(name), question)
 
 
+async def meet_prerequisites(visit: Visit) -> Response:
+    """Ask, and set the global settings a template counts on."""
+    name = visit.request.path_params["name"]
+    found = await run_in_threadpool(template_named, visit.snapshot.configuration, name)
+    back = visit.url("template", name=name)
+    question = Question(
+        f"Set what template {name} counts on?",
+        "Set them",
+        back,
+        back,
+        f"What template {name} counts on is set",
+        text="These are global settings: they hold for every service.",
+        danger=False,
+    )
+    return await confirmed(visit, MeetPrerequisites(found), question)
+
+
+async def choose(visit: Visit) -> Response:
+    """From the list of names to the page of one."""
+    name = visit.query("name")
+    return visit.go("template", name=name) if name else visit.go("templates")
+
+
 ROUTES = [
     page("/templates", templates, name="templates", methods=_BOTH),
+    page("/templates/use", choose, name="use-template", belongs="templates"),
     page("/templates/of/{name}", template, name="template", belongs="templates", methods=_BOTH),
+    page(
+        "/templates/of/{name}/prerequisites",
+        meet_prerequisites,
+        name="meet-prerequisites",
+        belongs="templates",
+        methods=_BOTH,
+    ),
     page("/templates/of/{name}/remove", remove_template, name="remove-template", belongs="templates", methods=_BOTH),
 ]

@@ -59,8 +59,8 @@ def shape(element: ElementTree.Element) -> Any:
 class Api:
     """One appliance, its routes and a user. Calls are synchronous, so that property tests can make them too."""
 
-    def __init__(self) -> None:
-        self.appliance = FakeAppliance()
+    def __init__(self, appliance: FakeAppliance | None = None) -> None:
+        self.appliance = appliance or FakeAppliance()
         self.app = Starlette(routes=build_loadmaster_routes(self.appliance, FixedHost()))
         self.user: tuple[str, str] | None = ("bal", PASSWORD)
 

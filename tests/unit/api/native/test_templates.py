@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from tests.unit.api.native.memory_appliance import MemoryAppliance
 
 SITE = "{name: Site, comment: A site, services: [{name: Web, port: 80, service_type: http}], next: [Look at it]}"
@@ -66,3 +67,21 @@ async def test_what_is_wrong_is_said(api: httpx.AsyncClient, appliance: MemoryAp
         assert answer.status_code == status, answer.text
         assert answer.json()["error"]["message"]
     assert not appliance.configuration.services
+
+
+@pytest.mark.requirement("S4-69")
+async def test_what_one_counts_on_is_shown_and_set_in_one_change(
+    api: httpx.AsyncClient, appliance: MemoryAppliance
+) -> None:
+    path = "/templates/Lync Internal 2013 HLB Only"
+    before = (await api.get(path)).json()["prerequisites"]
+    assert {"setting": "layer7.drain_time", "is": 86400, "met": False}.items() <= before[-1].items()
+    tried = await api.post(f"{path}/prerequisites", params={"dry_run": "true"})
+    assert tried.status_code == 200, tried.text
+    assert tried.json()["differences"] and appliance.configuration.layer7.drain_time != 86400
+    made = await api.post(f"{path}/prerequisites")
+    assert made.status_code == 200, made.text
+    assert made.json()["object"]["warnings"] == []
+    assert all(one["met"] for one in (await api.get(path)).json()["prerequisites"])
+    assert appliance.configuration.layer7.drain_time == 86400
+    assert (await api.post("/templates/Nothing/prerequisites")).status_code == 404

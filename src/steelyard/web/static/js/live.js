@@ -1,6 +1,8 @@
 // Values that change by themselves. The stream sends {key: value} of what is new; places are data-live="key".
 // A value is text, or {text, html, look, title, href, hidden, line, area}. Nothing under the pointer's menu or the focus is
 // replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
+// In a long table the rows in view come first, the others when the browser has time, or as soon as they are scrolled to:
+// a thousand rows at once would hold up the page for a second.
 "use strict";
 (() => {
   const address = document.body.dataset.liveStream;
@@ -8,17 +10,49 @@
   const LOOKS = ["up", "unchecked", "standby", "down", "drain", "instead", "off"];
   const STALE_MS = 7000;
   const known = new Map();
+  const MANY = 600;
+  const AT_ONCE = 1500;
   let places = new Map();
+  let rows = new Map();
+  const waiting = new Set();
+  const inView = new Set();
   let source = null;
   let heard = Date.now();
   let trouble = "";
 
+  const watch = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) {
+          inView.delete(target);
+          continue;
+        }
+        inView.add(target);
+        if (waiting.size) for (const place of target.querySelectorAll("[data-live]")) if (waiting.has(place)) settle(place);
+      }
+    },
+    { rootMargin: "400px" },
+  );
   const collect = () => {
     places = new Map();
+    rows = new Map();
+    waiting.clear();
+    inView.clear();
+    watch.disconnect();
     for (const place of document.querySelectorAll("[data-live]")) {
       const key = place.dataset.live;
       if (places.has(key)) places.get(key).push(place);
       else places.set(key, [place]);
+    }
+    if (places.size < MANY) return;
+    const watched = new Set();
+    for (const place of [...places.values()].flat()) {
+      const row = place.closest("tr");
+      if (!row) continue;
+      rows.set(place, row);
+      if (watched.has(row)) continue;
+      watched.add(row);
+      watch.observe(row);
     }
   };
   const setText = (place, text) => {
@@ -47,12 +81,41 @@
     }
     return undefined;
   };
+  const settle = (place) => {
+    waiting.delete(place);
+    show(place, known.get(place.dataset.live));
+  };
+  let asked = false;
+  const catchUp = (idle) => {
+    asked = false;
+    let done = 0;
+    for (const place of waiting) {
+      if (done >= AT_ONCE || (done > 50 && idle.timeRemaining() < 2)) break;
+      settle(place);
+      done += 1;
+    }
+    later();
+  };
+  const later = () => {
+    document.body.dataset.liveWaiting = String(waiting.size);
+    if (asked || !waiting.size) return;
+    asked = true;
+    requestIdleCallback(catchUp, { timeout: 500 });
+  };
+  const put = (key, value) => {
+    for (const place of places.get(key) || []) {
+      const row = rows.get(place);
+      if (row && !inView.has(row)) waiting.add(place);
+      else show(place, value);
+    }
+  };
   const take = (changed) => {
     const began = performance.now();
     for (const [key, value] of Object.entries(changed)) {
       known.set(key, value);
-      for (const place of places.get(key) || []) show(place, value);
+      put(key, value);
     }
+    later();
     document.dispatchEvent(new CustomEvent("steelyard:live", { detail: changed }));
     document.body.dataset.liveTook = (performance.now() - began).toFixed(1);
     document.body.dataset.liveCount = String(Number(document.body.dataset.liveCount || 0) + 1);
@@ -114,6 +177,7 @@
   addEventListener("pageshow", (event) => event.persisted && connect());
   document.addEventListener("htmx:afterSettle", () => {
     collect();
-    for (const [key, value] of known) for (const place of places.get(key) || []) show(place, value);
+    for (const [key, value] of known) put(key, value);
+    later();
   });
 })();
