@@ -195,6 +195,8 @@ def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
             screen.look(width, theme)
             screen.must_be_accessible()
             screen.keep(f"sign-in-{width}-{theme}")
+        assert screen.page.get_by_label("I accept").count() and not screen.page.evaluate(STRUCK)
+    rig.steelyard.native.patch("parameters/administration", json={"banner": ""}).raise_for_status()
 
 
 def test_on_a_phone_the_menu_is_a_drawer(rig: Rig, shop: tuple[int, Origin, Origin]) -> None:

@@ -88,7 +88,7 @@ ELSEWHERE = {
     # these change the host, in a network namespace of its own
     *("modiface", "addadditional", "deladditional", "createbond", "addbond", "delbond", "unbond"),
     *("addvlan", "delvlan", "addroute", "delroute", "addhostsentry", "delhostsentry"),
-    *("backupcert", "exportvstmplt"),
+    *("backupcert", "exportvstmplt", "backup", "restore"),
     *("clientbandwidthlimitlist", "clientbandwidthlimitadd", "clientbandwidthlimitdel"),
     # these are for an appliance that is not set up yet
     *("accepteula", "accepteula2", "set_initial_passwd"),
@@ -333,7 +333,6 @@ def test_listapi_names_exactly_the_commands_that_work(
 # fmt: off
 NOT_BUILT = [
     "adddomain", "showdomain",
-    "backup", "restore",
     "reboot", "shutdown",
     "installpatch", "addvxlan", "listfqdns", "addfqdn", "logging/ping",
     "tcpdump", "addowaspcustomrule", "getwafsettings",
@@ -351,7 +350,7 @@ def test_other_commands_are_refused_clearly(lm: LoadMasterClient, command: str) 
     assert command in v1.message
 
 
-@pytest.mark.parametrize("command", ["installpatch", "restore", "ssoimages"])
+@pytest.mark.parametrize("command", ["installpatch", "addaddon", "ssoimages"])
 @pytest.mark.parametrize("size", [100, 2_000_000])
 def test_an_upload_that_is_not_built_is_refused_as_such_whatever_its_bytes(
     lm: LoadMasterClient, command: str, size: int

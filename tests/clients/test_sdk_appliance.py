@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -210,7 +211,6 @@ def test_the_administrators_password_is_changed() -> None:
         ("lm.shutdown()", "shutdown"),
         ("lm.restore_firmware()", "restorepatch"),
         ("lm.update_firmware(file)", "installpatch"),
-        ("lm.restore_backup(2, file)", "restore"),
         ("lm.list_addons()", "listaddon"),
         ("lm.get_diagnostic('ps')", "logging/ps"),
         ("lm.new_user_cert('bal')", "usernewcert"),
@@ -238,10 +238,16 @@ def test_a_template_on_a_new_service_is_refused_and_nothing_is_made(
     assert lm.must("listvs").data.findall("VS") == []
 
 
-def test_backups_are_refused_not_empty(sdk: SdkSession, tmp_path: Path) -> None:
-    with pytest.raises(SdkRaised) as raised:
-        sdk("lm.backup(directory)", directory=str(tmp_path))
-    assert raised.value.kinds[0] == "BackupFailed"
+def test_a_backup_is_made_and_brings_the_services_back(
+    sdk: SdkSession, lm: LoadMasterClient, tmp_path: Path, port: int
+) -> None:
+    sdk("vs = lm.create_virtual_service('127.0.0.1', port, 'tcp'); vs.nickname = 'saved'; vs.save()", port=port)
+    file = sdk("lm.backup(directory)", directory=str(tmp_path))
+    assert tarfile.open(file).getnames() == ["manifest.json", "base/configuration.json", "vs/configuration.json"]
+    sdk("vs.delete()")
+    assert lm.must("listvs").data.findall("VS") == []
+    sdk("lm.restore_backup(2, file)", file=file)
+    assert [found.findtext("NickName") for found in lm.must("listvs").data.findall("VS")] == ["saved"]
 
 
 def test_changes_while_a_client_uses_the_service_lose_nothing(sdk: SdkSession, one: Origin, port: int) -> None:

@@ -159,7 +159,7 @@ def test_the_control_plane_takes_the_checks_of_their_unit_for_its_own(machine: M
 
 def test_it_carries_traffic_at_layer_7_and_in_the_kernel(machine: Machine) -> None:
     machine.run("steelyard", "vs", "add", WEB, "--type", "http", "--rs", "127.0.0.2:8001", "--rs", "127.0.0.3:8001")
-    machine.run("steelyard", "vs", "add", KERNEL, "--type", "gen", "--rs", "10.99.0.11:8001", "layer=4", "schedule=rr")
+    machine.run("steelyard", "vs", "add", KERNEL, "--type", "gen", "--rs", "10.99.0.11:8001", "force_l4=true")
     machine.wait_for("HAProxy balances", lambda: _takes(machine, WEB))
     machine.wait_for("the kernel balances", lambda: _takes(machine, KERNEL))
     assert "steelyard" in machine.run("nft", "list", "tables").stdout

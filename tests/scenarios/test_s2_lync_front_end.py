@@ -177,6 +177,7 @@ def test_s2_14_one_check_for_many_ports_hides_what_services_of_their_own_show(si
     lumped = bed.add(EXTRA, 443, extra_ports=["80"], **checked)
     split = [bed.add(OTHER, port, **checked) for port in (443, 80)]
     try:
+        bed.settle()
         for index in (lumped, *split):
             bed.wait_for(index, "Up")
         site.servers["fe1"].close_port(80)

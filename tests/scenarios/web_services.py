@@ -104,7 +104,10 @@ class WebServices(Bed):
             "add table ip nat;"
             "add chain ip nat before { type nat hook prerouting priority -100; };"
             f"add rule ip nat before ip daddr {PUBLISHED} tcp dport 443 dnat to {EXTERNAL}:4443;"
-            f"add rule ip nat before ip daddr {PUBLISHED} tcp dport 80 dnat to {EXTERNAL}:8080;",
+            f"add rule ip nat before ip daddr {PUBLISHED} tcp dport 80 dnat to {EXTERNAL}:8080;"
+            # what comes from inside and goes inside again has to come back this way
+            "add chain ip nat after { type nat hook postrouting priority 100; };"
+            f"add rule ip nat after ip saddr 192.168.1.0/24 ip daddr {EXTERNAL} masquerade;",
         )
         self.outside = self.host("cli-ext", outside="203.0.113.10/24", gateway="203.0.113.1")
         self.inside = self.host("cli-int", pool=[f"{one}/24" for one in USERS], gateway=GATEWAY)

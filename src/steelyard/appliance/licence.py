@@ -24,4 +24,4 @@ def licence_text() -> str:
         text = None
     if not text:
         raise InternalError("This installation of Steelyard lacks the text of its licence")
-    return text
+    return text.strip("\n")

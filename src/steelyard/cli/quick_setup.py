@@ -6,6 +6,7 @@ when it cannot be. Nothing is changed before the summary is confirmed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from steelyard.cli.failures import Failure, Refused
 from steelyard.cli.prompts import Ended, Went, ask, confirm, say
 from steelyard.cli.setup_targets import Json, Target
+from steelyard.model.setting import GIVE_ALLOWED, LEAVE_OUT
 
 _HOW = """Enter keeps what stands in brackets, - leaves a value empty, < goes back a step, Ctrl-C ends it; nothing is
 changed before the end."""
@@ -218,8 +220,9 @@ def _shown(value: Any) -> str:
 
 def _complain(refusal: Failure) -> None:
     error = refusal.error
-    said = str(error.get("message", "refused")).rstrip(".")
+    # what it is called in the API need not be said beside the question
+    said = re.sub(r"^\w+ '", "'", str(error.get("message", "refused")).rstrip("."))
     more = [f"Allowed: {error['allowed']}"] if error.get("allowed") and str(error["allowed"]) not in said else []
-    if error.get("remedy"):
+    if error.get("remedy") and error["remedy"] not in (GIVE_ALLOWED, LEAVE_OUT):
         more.append(str(error["remedy"]))
     say("     ! " + ". ".join([said, *more]) + ".")

@@ -40,6 +40,15 @@ def found_interface(state: NetworkState, configuration: Configuration, name: str
     return name, None
 
 
+def unknown_ports(state: NetworkState, configuration: Configuration) -> dict[str, Wanted]:
+    """The interfaces that only the kernel knows, by name."""
+    return {
+        one.name: _wanted(one, number, _bonds(state))
+        for number, one in numbered(state, configuration).items()
+        if one.name not in configuration.interfaces and _NAME.fullmatch(one.name)
+    }
+
+
 def taken_over(state: NetworkState) -> ManageNetwork:
     """The command that makes the network as it is what is wanted."""
     return ManageNetwork(

@@ -179,7 +179,7 @@ def _unpacked(packed: bytes, schema: Schema, *, sealed: bool) -> Saved:
         _take(documents, of_part, part, schema, manifest)
         if complete:
             secrets |= _secrets(part, _object(f"{part}/{_SECRETS}", files[f"{part}/{_SECRETS}"]))
-    configuration = _configuration(documents)
+    configuration = _configuration(documents, manifest)
     _genuine(secrets)
     return Saved(configuration, frozenset(parts), complete, secrets, manifest["revision"], str(manifest.get("product")))
 
@@ -246,7 +246,7 @@ def _checked(manifest: dict[str, Any], files: Mapping[str, bytes], schema: Schem
     """Whether it is complete, and its parts. Raises `OperatorError` unless it is one this Steelyard can read."""
     if manifest.get("format") != FORMAT:
         raise _refused("its manifest names another format")
-    made_by = f"it was made by Steelyard {str(manifest.get('product'))[:40]}"
+    made_by = f"it was {_made_by(manifest)}"
     version, of_schema, revision = (manifest.get(name) for name in ("version", "schema", "revision"))
     if not (_whole(version) and _whole(of_schema) and _whole(revision)):
         raise _damaged("its manifest lacks version, schema or revision")
@@ -283,6 +283,10 @@ def _checked(manifest: dict[str, Any], files: Mapping[str, bytes], schema: Schem
     return complete, parts
 
 
+def _made_by(manifest: Mapping[str, Any]) -> str:
+    return f"made by Steelyard {str(manifest.get('product'))[:40]}"
+
+
 def _whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -302,7 +306,7 @@ def _take(
             if belongs != part:
                 raise OperatorError(
                     f"The backup holds {kind[:40]} {key[:40]} in its part {part}, which this Steelyard does not know"
-                    f" there; it was made by Steelyard {str(manifest.get('product'))[:40]}",
+                    f" there; it was {_made_by(manifest)}",
                     field="data",
                     remedy="Restore it with a Steelyard of that version or later",
                 )
@@ -311,11 +315,11 @@ def _take(
             documents.setdefault(kind, {})[key] = schema.migrate(kind, document, manifest["schema"])
 
 
-def _configuration(documents: Mapping[str, Mapping[str, Any]]) -> Configuration:
+def _configuration(documents: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]) -> Configuration:
     try:
         return from_documents(documents)
     except SteelyardError as failure:
-        failure.message = f"The backup is refused: {failure.message}"
+        failure.message = f"The backup, {_made_by(manifest)}, is refused: {failure.message}"
         raise
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise _refused("an object in it is not one of the configuration's") from None

@@ -14,6 +14,7 @@ from steelyard.appliance.admission import Door, LockedOut
 from steelyard.appliance.sign_in_notes import SignIns
 from steelyard.model.commands import ChangeOwnPassword
 from steelyard.model.errors import SteelyardError
+from steelyard.model.first_start import CLOSED
 from steelyard.web.frame import COOKIE, Site, Visit, find_session, frame_context, page
 from steelyard.web.wording import duration, moment, plural
 
@@ -55,6 +56,7 @@ def _form(request: Request, *, said: str = "", following: str = "/", user: str =
         "following": inside(following),
         "user": user,
         "banner": site.appliance.snapshot().configuration.administration.banner,
+        "first_start": site.appliance.snapshot().configuration.first_step in CLOSED,
     }
     return HTMLResponse(site.templates.get_template("sign_in.html").render(context), status)
 

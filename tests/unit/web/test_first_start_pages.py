@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.fake_appliance import PASSWORD, FakeAppliance
-from tests.support.web_forms import fields_of
+from tests.support.web_forms import Fields, fields_of
 from tests.unit.web.rig import Browser
 
 from steelyard.model.commands import AddUser, FinishFirstStart, ManageNetwork
@@ -36,8 +36,12 @@ def new() -> Browser:
     return Browser(appliance)
 
 
+def form(browser: Browser, path: str) -> Fields:
+    return fields_of(browser.get(path), "step")
+
+
 def post(browser: Browser, path: str, **fields: str) -> Any:
-    return browser.client.post(path, data={"csrf": fields_of(browser.get(path))["csrf"], **fields})
+    return browser.client.post(path, data={"csrf": form(browser, path)["csrf"], **fields})
 
 
 def accept(browser: Browser) -> None:
@@ -59,7 +63,7 @@ def test_every_page_leads_to_the_step_that_is_due(new: Browser) -> None:
     text = new.get(STEPS[0])
     assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text and "Grant of Patent License" in text
     assert 'aria-current="step"' in text
-    csrf = fields_of(text)["csrf"]
+    csrf = fields_of(text, "step")["csrf"]
     write = new.client.post("/virtual-services/add", data={"csrf": csrf, "address": "10.0.0.1", "_step": "apply"})
     assert write.headers["location"] == STEPS[0]
     accept(new)
@@ -112,12 +116,12 @@ def test_it_goes_on_in_another_browser_where_it_was(new: Browser) -> None:
 
 def test_addresses_are_one_change_after_the_network_was_taken_over(new: Browser) -> None:
     at_addresses(new)
-    form = fields_of(new.get(STEPS[2]))
-    assert (form["network_address"], form["farm_address"]) == (["192.0.2.5/24"], ["10.0.0.5/24"])
+    typed = form(new, STEPS[2])
+    assert (typed["network_address"], typed["farm_address"]) == (["192.0.2.5/24"], ["10.0.0.5/24"])
     answer = new.client.post(
         STEPS[2],
         data={
-            **form,
+            **typed,
             "do": "apply",
             "manage": "1",
             "network_address": "192.0.2.10/24",
@@ -148,17 +152,17 @@ def test_addresses_are_one_change_after_the_network_was_taken_over(new: Browser)
 def test_what_cannot_be_is_said_and_nothing_is_taken_over(new: Browser, name: str, value: str, said: str) -> None:
     at_addresses(new)
     revision = new.appliance.snapshot().revision
-    form = fields_of(new.get(STEPS[2]))
-    answer = new.client.post(STEPS[2], data={**form, "do": "apply", "manage": "1", name: value})
+    typed = form(new, STEPS[2])
+    answer = new.client.post(STEPS[2], data={**typed, "do": "apply", "manage": "1", name: value})
     assert answer.status_code == 422 and said in answer.text
-    assert fields_of(answer.text)[name] == [value], "what was typed is still there"
+    assert fields_of(answer.text, "step")[name] == [value], "what was typed is still there"
     assert new.appliance.snapshot().revision == revision
 
 
 def test_a_network_of_another_tool_is_not_touched_unless_that_is_said(new: Browser) -> None:
     at_addresses(new)
-    form = fields_of(new.get(STEPS[2]))
-    answer = new.client.post(STEPS[2], data={**form, "do": "apply", "network_address": "192.0.2.10/24"})
+    typed = form(new, STEPS[2])
+    answer = new.client.post(STEPS[2], data={**typed, "do": "apply", "network_address": "192.0.2.10/24"})
     assert answer.status_code == 422 and "Tick this, or leave the addresses as they are." in answer.text
     assert not new.appliance.configuration.host.managed
 
@@ -175,10 +179,10 @@ def test_where_the_host_owns_the_network_it_is_shown_and_said(new: Browser, monk
     monkeypatch.setattr(new.appliance, "preview", without_privilege)
     text = new.get(STEPS[2])
     assert "The host owns its network: Steelyard must not change the network." in text and "Start it as root." in text
-    assert "network_address" not in fields_of(text) and "192.0.2.5/24" in text
-    form = fields_of(text)
-    assert new.client.post(STEPS[2], data={**form, "do": "apply", "manage": "1"}).status_code == 422
-    assert new.client.post(STEPS[2], data={**form, "do": "finish"}).headers["location"] == "/"
+    assert "network_address" not in fields_of(text, "step") and "192.0.2.5/24" in text
+    typed = fields_of(text, "step")
+    assert new.client.post(STEPS[2], data={**typed, "do": "apply", "manage": "1"}).status_code == 422
+    assert new.client.post(STEPS[2], data={**typed, "do": "finish"}).headers["location"] == "/"
 
 
 def test_it_is_not_over_before_licence_and_password(new: Browser) -> None:

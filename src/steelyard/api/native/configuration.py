@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from fastapi import Query
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
 from steelyard.api.native.batch import batch_of
 from steelyard.api.native.bodies import JsonObject
-from steelyard.api.native.declaration import declared, document
+from steelyard.api.native.declaration import declaring, document
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -20,13 +23,18 @@ router = NativeRouter(tags=["configuration"])
     "/configuration",
     responses=answers("Configuration"),
 )
-async def show_configuration(appliance: Appliance) -> JSONResponse:
+async def show_configuration(
+    appliance: Appliance,
+    network: Annotated[
+        bool, Query(description="With the host's own network, where Steelyard manages it; false is for another host.")
+    ] = True,
+) -> JSONResponse:
     """The configuration as a document that PUT takes.
 
     Only what differs from the defaults, without secrets.
     """
     snapshot = appliance.snapshot()
-    return read(snapshot.revision, document(snapshot.configuration))
+    return read(snapshot.revision, document(snapshot.configuration, network=network))
 
 
 @router.put(
@@ -38,9 +46,10 @@ async def declare_configuration(write: Writing, data: JsonObject) -> JSONRespons
     """Declare the whole configuration.
 
     What is not declared is removed or takes its default. Services are recognised by address, port and protocol,
-    their real servers by address and port. Users and API keys stay.
+    their real servers by address and port. Users and API keys stay, and so does each part of the host's network that
+    is not declared.
     """
-    return await write.carry_out(await run_in_threadpool(declared, data))
+    return await write.carry_out(await declaring(write.appliance, data))
 
 
 @router.post(

@@ -8,6 +8,7 @@
      "client_limits": [...], "limit_rules": [...],
      "revocation_lists": [{"name": ..., "pem": ...}],
      "acme": {"accounts": [...], "dns_providers": [...], "certificates": [...]},
+     "network": {"interfaces": [...], "routes": [...], "hosts": [...]},
      "parameters": {"checks": {"interval": 5}}}
 
 Reading it back gives the same configuration: what `document` leaves out is exactly what `Declare` fills in.
@@ -20,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryptography import x509
+from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.bodies import mapping, objects, only, text, texts
 from steelyard.api.native.bodies import number as whole_number
@@ -31,6 +33,7 @@ from steelyard.api.native.declared_limits import (
     declared_client_limits,
     declared_limit_rules,
 )
+from steelyard.api.native.declared_network import NETWORK, declared_network, declares_interfaces, network_document
 from steelyard.api.native.intermediates import MATERIAL as INTERMEDIATE_MATERIAL
 from steelyard.api.native.intermediates import certificates_of
 from steelyard.api.native.ldap_endpoints import declared_endpoint
@@ -38,6 +41,7 @@ from steelyard.api.native.revocation_lists import CONTENT as LIST_CONTENT
 from steelyard.api.native.revocation_lists import sent_list
 from steelyard.api.native.services import new_service
 from steelyard.api.native.writing import settings_given
+from steelyard.appliance.contract import ApplianceApi
 from steelyard.model.access_list import EVERY_SERVICE, LISTS, Entries
 from steelyard.model.certificate import Material
 from steelyard.model.cipher_set import CipherSet
@@ -46,10 +50,12 @@ from steelyard.model.commands.access_lists import lines
 from steelyard.model.configuration import Configuration
 from steelyard.model.content_rule import ContentRule
 from steelyard.model.errors import ConflictError, OperatorError, located
+from steelyard.model.network import Interface
 from steelyard.model.setting import Settings
 from steelyard.model.slot import Slot
 from steelyard.model.text import canonical_address
 from steelyard.model.virtual_service import VirtualService
+from steelyard.observe.known_interfaces import unknown_ports
 
 Document = dict[str, Any]
 
@@ -66,10 +72,14 @@ _PARENTS = ("address", "port")
 _NEEDS_TLS = frozenset({"ssl_reencrypt", "allow_http2", "pass_sni", "client_certificates"})
 
 
-def document(configuration: Configuration) -> Document:
-    """The document of a configuration: settings that differ from their defaults."""
-    # the host's own network belongs to one host; a declaration may go to another
-    sections = {name: _differing(getattr(configuration, name)) for name in PARAMETERS if name != "host"}
+def document(configuration: Configuration, *, network: bool = True) -> Document:
+    """The document of a configuration: settings that differ from their defaults.
+
+    The host's own network is left out where another tool owns it, and where `network` is False: it belongs to one
+    host, and a declaration may go to another.
+    """
+    with_network = network and configuration.host.managed
+    sections = {name: _differing(getattr(configuration, name)) for name in PARAMETERS if name != "host" or with_network}
     return {
         "services": [service_document(s, configuration) for s in configuration.services.values() if not s.is_sub],
         "certificates": [{"name": c.name} for c in configuration.certificates.values() if not c.temporary],
@@ -81,6 +91,7 @@ def document(configuration: Configuration) -> Document:
         **_endpoints_document(configuration),
         **_revocation_lists_document(configuration),
         **acme_document(configuration, _differing),
+        **(network_document(configuration, _differing) if with_network else {}),
         "parameters": {name: settings for name, settings in sections.items() if settings},
     }
 
@@ -124,8 +135,19 @@ def _sub_service(parent: VirtualService, slot: Slot, configuration: Configuratio
     return {**found, "slot": settings} if settings else found
 
 
-def declared(data: Mapping[str, Any]) -> Declare:
-    """The command of a document. Raises `OperatorError` with the position of what is wrong. Verifies keys: slow."""
+async def declaring(appliance: ApplianceApi, data: Mapping[str, Any]) -> Declare:
+    """The command of a document for this host. Raises `OperatorError` with the position of what is wrong."""
+    found: Mapping[str, Interface] = {}
+    if declares_interfaces(data):
+        found = unknown_ports(await appliance.network(), appliance.snapshot().configuration)
+    return await run_in_threadpool(declared, data, found)
+
+
+def declared(data: Mapping[str, Any], found: Mapping[str, Interface] | None = None) -> Declare:
+    """The command of a document. Raises `OperatorError` with the position of what is wrong. Verifies keys: slow.
+
+    `found` are the ports that the host has and its configuration does not know.
+    """
     only(
         data,
         (
@@ -141,6 +163,7 @@ def declared(data: Mapping[str, Any]) -> Declare:
             "intermediates",
             "revocation_lists",
             "acme",
+            NETWORK,
         ),
         "the configuration",
     )
@@ -161,6 +184,7 @@ def declared(data: Mapping[str, Any]) -> Declare:
         intermediates=_intermediates(data),
         revocation_lists=_revocation_lists(data),
         acme=declared_acme(data, _service_identity),
+        network=declared_network(data, found or {}),
         place=secrets.token_hex(16),
     )
 

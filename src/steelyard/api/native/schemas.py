@@ -55,6 +55,16 @@ def _configuration() -> dict[str, Schema]:
                     "description": "Left out: they stay as they are. A newer one that is here stays.",
                 },
                 "acme": ref("DeclaredAcme"),
+                "network": {
+                    **object_of(
+                        {
+                            "interfaces": list_of("WantedInterface"),
+                            "routes": list_of("StaticRoute"),
+                            "hosts": list_of("HostsEntry"),
+                        }
+                    ),
+                    "description": "A part that is left out stays as it is; one that is given is the whole truth.",
+                },
                 "parameters": object_of({name: ref(f"{name.capitalize()}ParameterChanges") for name in PARAMETERS}),
             }
         ),

@@ -22,6 +22,7 @@ from steelyard.model.commands.command import Change
 from steelyard.model.commands.declared_acme import DeclaredAcme, with_declared_acme
 from steelyard.model.commands.declared_follows import with_follows, without_follows
 from steelyard.model.commands.declared_limits import DeclaredLimit, with_declared_limits
+from steelyard.model.commands.declared_network import DeclaredNetwork, with_declared_network
 from steelyard.model.commands.declared_subs import DeclaredSubs, place_subs
 from steelyard.model.commands.intermediates import declared_intermediates
 from steelyard.model.commands.ldap_endpoints import DeclaredEndpoint, declared_endpoints
@@ -59,6 +60,7 @@ class Declare:
     #: None leaves these as they are
     revocation_lists: Mapping[str, str] | None = field(default=None, repr=False)
     acme: DeclaredAcme | None = field(default=None, repr=False)
+    network: DeclaredNetwork | None = None
     #: made up at random for the secrets among the parameters; those that are not declared stay
     place: str = field(default="", repr=False)
     permission: ClassVar[str] = "root"
@@ -110,6 +112,8 @@ class Declare:
         forget: tuple[str, ...] = ()
         if self.acme is not None:
             wanted, forget = with_declared_acme(wanted, old, self.acme)
+        if self.network is not None:
+            wanted = with_declared_network(wanted, self.network)
         return Change(with_declared(wanted, self.access_lists), None, secrets, forget)
 
     def _refuse_own_ciphers(self) -> None:

@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from steelyard.api.native.declaration import declared, document
+from steelyard.api.native.declaration import declaring, document
 from steelyard.model.backup import PART_WORDS, PARTS, Part
 from steelyard.model.commands import RestoreBackup
 from steelyard.model.errors import OperatorError, SteelyardError
@@ -147,7 +147,7 @@ def _waiting(visit: Visit) -> dict[str, _Waiting]:
 
 async def _document(visit: Visit) -> Response | dict[str, Any]:
     text = visit.field("document") or _text(await _sent(visit, "file"))
-    command = await run_in_threadpool(declared, _parsed(text))
+    command = await declaring(visit.appliance, _parsed(text))
     if visit.field("do") == "apply":
         given = visit.field("_revision")
         outcome = await visit.execute(command, based_on=int(given) if given.isdecimal() else None)

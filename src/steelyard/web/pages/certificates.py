@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from steelyard.model.certificate import Certificate, read_upload
 from steelyard.model.certificate_chain import Authorities, complete_chain, is_root
-from steelyard.model.commands import PutCertificate, RemoveCertificate
+from steelyard.model.commands import ChangeService, PutCertificate, RemoveCertificate
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import SteelyardError
 from steelyard.model.virtual_service import VirtualService
@@ -22,6 +22,11 @@ _BOTH = ("GET", "POST")
 
 def _users(configuration: Configuration, name: str) -> list[VirtualService]:
     return [one for one in configuration.services.values() if name in one.certificates]
+
+
+def _addable(configuration: Configuration, name: str) -> list[VirtualService]:
+    """Services that end TLS and do not present it yet."""
+    return [one for one in configuration.services.values() if one.ssl_acceleration and name not in one.certificates]
 
 
 def _shown(configuration: Configuration, certificate: Certificate) -> Shown:
@@ -67,6 +72,7 @@ async def certificate(visit: Visit) -> Response:
         chain=links,
         root="" if is_root(chain[-1]) else links[-1].issuer,
         findings=await visit.appliance.diagnose(name),
+        addable=_addable(configuration, name) if visit.may("vs") else [],
         may=visit.may("certs") and not found.temporary,
     )
 
@@ -119,6 +125,18 @@ async def _import(visit: Visit, before: Certificate | None) -> Response:
     )
 
 
+async def assign_certificate(visit: Visit) -> Response:
+    """Let a service present it, beside the certificates it has."""
+    name = visit.request.path_params["name"]
+    configuration = visit.snapshot.configuration
+    configuration.certificate(name)
+    asked = visit.field("service")
+    service = configuration.service(int(asked) if asked.isdecimal() and len(asked) < 10 else 0)
+    await visit.execute(ChangeService(service.index, {"certificates": [*service.certificates, name]}))
+    visit.session.say(f"{service.name or service.title} presents certificate {name}.")
+    return visit.go("certificate", name=name)
+
+
 async def remove_certificate(visit: Visit) -> Response:
     """Ask, and remove a certificate that nobody uses."""
     name = visit.request.path_params["name"]
@@ -143,6 +161,13 @@ ROUTES = [
         name="replace-certificate",
         belongs="certificates",
         methods=_BOTH,
+    ),
+    page(
+        "/certificates/of/{name}/assign",
+        assign_certificate,
+        name="assign-certificate",
+        belongs="certificates",
+        methods=("POST",),
     ),
     page(
         "/certificates/of/{name}/remove",

@@ -18,9 +18,12 @@ from steelyard.appliance.licence import NAME, OTHERS, licence_text
 from steelyard.appliance.network_setup import set_up_network
 from steelyard.model.commands import AcceptLicence, ChangeOwnPassword, FinishFirstStart, SetUpNetwork
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, OperatorError, SteelyardError
+from steelyard.model.network import HostParameters, Interface
+from steelyard.model.setting import Settings
 from steelyard.observe.known_interfaces import taken_over
 from steelyard.observe.network_sides import NetworkSides, Side, network_sides, unknown_interfaces
 from steelyard.observe.network_state import NetworkState
+from steelyard.web.forms.making import complaints_of
 from steelyard.web.frame import COOKIE, FIRST_START, Visit, page
 
 _TITLES: Mapping[str, str] = {"licence": "Licence", "password": "Password", "addresses": "Addresses"}
@@ -260,19 +263,22 @@ def _command(
 
 def _refused(present: Addresses, typed: Mapping[str, str], failure: SteelyardError) -> Addresses:
     """What was typed, with the refusal at its field where there is one."""
-    details = failure.details()
-    said = str(failure.message).rstrip(".")
-    if details.get("allowed") and str(details["allowed"]) not in said:
-        said += f". Allowed: {details['allowed']}"
-    if details.get("remedy"):
-        said += f". {details['remedy']}"
-    name = {"default_gateway6": "default_gateway"}.get(str(details.get("field")), str(details.get("field")))
-    at_field = name in _FIELDS
+    name = str(getattr(failure, "field", ""))
+    name = "default_gateway" if name == "default_gateway6" else name
+    model: type[Settings] = HostParameters
+    if isinstance(failure, OperatorError) and name in ("network_address", "farm_address"):
+        model, failure.field = Interface, "address"
+    at_field, above = complaints_of(model, failure, shown=lambda _: name in _FIELDS)
+    complaint = next(iter(at_field.values()), above)
+    said = ""
+    if complaint is not None:
+        allowed = f"Allowed: {complaint.allowed}" if complaint.allowed not in complaint.message else ""
+        said = ". ".join(part.rstrip(".") for part in (complaint.message, allowed, complaint.remedy) if part) + "."
     return Addresses(
         present.sides,
         typed,
-        {name: f"{said}."} if at_field else {},
-        complaint="" if at_field else f"{said}.",
+        {name: said} if name in _FIELDS else {},
+        complaint="" if name in _FIELDS else said,
         manage=True,
     )
 
