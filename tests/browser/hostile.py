@@ -62,7 +62,7 @@ def _made(service: int) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "the name of a rule", "POST", "rules", {"name": "HOSTILE", "pattern": "/a"} | path
     yield "a limiting rule", "POST", "limits/rules", {"name": "hostile", "pattern": "/HOSTILE", "limit": 9}
     blocked = {"address": "198.51.100.7", "comment": "HOSTILE"}
-    yield "the comment at an address", "POST", "access-lists/global/block", blocked
+    yield "the comment at an address", "POST", "access-lists/all/block", blocked
     yield "the name of a user", "POST", "users", {"name": "HOSTILE", "password": "Long-enough-1"}
     subject = {"common_name": "hostile.example", "organization": "HOSTILE"}
     yield "a certificate request", "POST", "signing-requests", {"name": "hostile", "subject": subject}

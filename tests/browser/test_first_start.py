@@ -58,6 +58,7 @@ def test_nothing_is_there_before_it(rig: Rig, screen: Screen) -> None:
     expect(page.get_by_role("heading", name="Licence")).to_be_visible()
 
 
+@pytest.mark.requirement("S2-09")
 def test_the_licence_by_the_keyboard_alone(screen: Screen) -> None:
     page = screen.page
     _looks(screen, "licence")
@@ -77,6 +78,7 @@ def test_the_licence_by_the_keyboard_alone(screen: Screen) -> None:
     expect(page.get_by_role("heading", name="Choose a password")).to_be_visible()
 
 
+@pytest.mark.requirement("S4-16", "S5-05")
 def test_the_password(rig: Rig, screen: Screen) -> None:
     page = screen.page
     expect(page.get_by_label("New password", exact=True)).to_be_focused()
@@ -96,6 +98,7 @@ def test_the_password(rig: Rig, screen: Screen) -> None:
     assert rig.steelyard.native.get("virtual-services").status_code == 200
 
 
+@pytest.mark.requirement("S2-09")
 def test_the_addresses_and_home(screen: Screen) -> None:
     page = screen.page
     address = page.get_by_label(re.compile("Network side"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.browser.rig import Rig, Screen
 from tests.support.clients import fetch
 from tests.support.ports import free_port
@@ -226,6 +226,31 @@ def test_the_order_of_a_list_is_set_by_buttons(rig: Rig, screen: Screen) -> None
     found = rig.steelyard.native.get("cipher-sets/ordered").json()
     assert found["ciphers"][0] == second
     rig.steelyard.native.delete("cipher-sets/ordered")
+
+
+def test_what_is_changed_while_the_form_is_drawn_again_stays(rig: Rig, screen: Screen) -> None:
+    """On a slow line an answer comes after the next switch was set and the next word typed."""
+    page = screen.open("/virtual-services/add")
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/virtual-services/add", hold_the_first)
+    with page.expect_request("**/virtual-services/add"):
+        page.get_by_label("Service Type").select_option("http")
+    page.locator("#row-ssl_acceleration .switch").click()
+    page.get_by_label("Service Name").type("typed meanwhile")
+    held[0].continue_()
+    page.get_by_label("Virtual Address").click()
+    # the answer to the last change has what only TLS needs
+    expect(page.locator("#row-ssl_reencrypt")).to_be_visible()
+    expect(page.get_by_label("Service Name")).to_have_value("typed meanwhile")
+    expect(page.locator("#row-ssl_acceleration input[type=checkbox]")).to_be_checked()
+    expect(page.get_by_label("Service Type")).to_have_value("http")
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])

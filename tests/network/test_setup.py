@@ -99,6 +99,7 @@ def bed() -> Iterator[Bed]:
             made.close()
 
 
+@pytest.mark.requirement("S4-10", "S5-04")
 def test_the_console_shows_where_the_web_interface_is_and_what_came_by_dhcp(bed: Bed) -> None:
     # what a DHCP client does: an address that ends unless it is renewed
     bed.balancer.ip("addr add 192.0.2.77/24 dev eth0 valid_lft 3600 preferred_lft 3600")
@@ -113,6 +114,7 @@ def test_the_console_shows_where_the_web_interface_is_and_what_came_by_dhcp(bed:
     bed.balancer.ip("addr del 192.0.2.77/24 dev eth0")
 
 
+@pytest.mark.requirement("S4-12", "S4-13", "S4-14")
 def test_every_step_is_looked_at_at_once_and_all_of_them_are_one_change(bed: Bed) -> None:
     before = bed.revision()
     console = Console(bed)
@@ -275,3 +277,28 @@ def test_before_the_first_start_the_setup_makes_the_appliance(bed: Bed) -> None:
             assert real.native.get("setup").json()["first_step"] == "licence"
             assert real.native.get("network").status_code == 403
             assert real.native.get("setup").json()["network"]["network"]["address"] == "192.0.2.30/24"
+
+
+def test_the_menu_resets_to_the_first_start_and_the_addresses_stay(bed: Bed) -> None:
+    bed.native("PUT", "/network/managed", {"managed": True})
+    before = bed.balancer.addresses("eth0")
+    console = Console(bed, "--menu")
+    console.answer("Choice: ", "4")
+    console.answer("Type reset to go on: ", "no")
+    assert "Nothing was reset" in console.answer("Choice: ", "4")
+    console.answer("Type reset to go on: ", "reset")
+    said, code = console.end()
+    password = re.search(r"One-time password, shown only now: (\w+)", said)
+    assert password is not None and code == 0
+    bed.steelyard.password = password.group(1)
+    with bed.balancer.inside():
+        wait_until(lambda: _is_new(bed), 30)
+    assert bed.balancer.addresses("eth0") == before
+
+
+def _is_new(bed: Bed) -> bool:
+    try:
+        found = bed.steelyard.native.get("setup")
+    except OSError:
+        return False
+    return found.status_code == 200 and found.json()["first_step"] == "licence"

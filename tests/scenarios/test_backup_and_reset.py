@@ -274,6 +274,34 @@ def test_a_reset_that_could_only_be_noted_happens_at_the_next_start(shop: Shop, 
     assert shop.seen() == shop.before
 
 
+def test_killed_again_and_again_a_reset_comes_to_its_end(shop: Shop, complete: bytes) -> None:
+    """At moments between the first look at the state directory and the first answer."""
+    root = shop.steelyard.state_dir
+    shop.steelyard.kill9()
+    note = {"password_hash": _hash_of(shop), "one_time": False, "author": "bal", "origin": "api", "network": {}}
+    (root / "factory-reset.json").write_text(json.dumps(note))
+    command = [sys.executable, "-m", "steelyard", "serve", "--state-dir", str(root)]
+    command += ["--admin-port", str(shop.steelyard.admin_port)]
+    for seconds in (0.45, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+        else:
+            pytest.fail("it ended by itself")
+    shop.steelyard.start(START_SECONDS)
+    assert shop.is_closed()
+    assert shop.ok("GET", "/virtual-services") == []
+    assert [one["number"] for one in shop.ok("GET", "/history")] == [1]
+    assert not (root / "factory-reset.json").exists()
+    assert _left(root, [CANARY.encode()]) == []
+    shop.ok("POST", "/restore?wait=true", {"data": base64.b64encode(complete).decode(), "password": PHRASE})
+    wait_until("the shop serves again", shop.serves, 20)
+    assert shop.seen() == shop.before
+
+
 def _hash_of(shop: Shop) -> str:
     """A hash of the first password, as the store has one."""
     return hash_password(shop.steelyard.password)

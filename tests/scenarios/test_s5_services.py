@@ -165,6 +165,10 @@ def test_s5_18_a_cookie_can_be_the_record_only_where_it_can_be_read(bed: WebServ
     assert error["field"] == "persistence", error
     said = bed.loadmaster_says("modvs", vs=WEB, port="443", prot="tcp", Persist="cookie", Cookie="Set_Me")
     assert not said.ok
+    for mode in ("cookie-src", "active-cookie", "active-cook-src", "cookie-hash", "url", "host", "super"):
+        assert bed.asked("PATCH", f"/virtual-services/{plain}", {"persistence": mode, "cookie": "Set_Me"})[0] == 422
+    for mode in ("none", "src"):
+        bed.native("PATCH", f"/virtual-services/{plain}?dry_run=true", {"persistence": mode})
     bed.change(plain, **BY_COOKIE)
     assert bed.native("GET", f"/virtual-services/{plain}")["persistence"] == "cookie"
 

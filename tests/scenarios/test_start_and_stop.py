@@ -207,7 +207,8 @@ def _serve(folder: Path, port: int) -> tuple[str, ...]:
 
 def test_the_first_password_is_printed_once_and_works(folder: Path) -> None:
     port = free_port()
-    with Foreground(*_serve(folder, port)) as first:
+    # somebody who accepts the licence there and then is asked for nothing more
+    with Foreground(*_serve(folder, port), "--accept-licence") as first:
         said = first.read_until("Serving on")
         found = re.search(r"password, shown only now: (\S+)", said)
         assert found is not None, said

@@ -46,7 +46,7 @@ from steelyard.model.commands.command import Command
 from steelyard.model.commands.restore_backup import NetworkChoice, RestoreBackup
 from steelyard.model.commands.weights import SetExternalWeights
 from steelyard.model.configuration import Configuration
-from steelyard.model.errors import NotFound, SteelyardError
+from steelyard.model.errors import ConflictError, NotFound, SteelyardError
 from steelyard.model.severity import Severity
 from steelyard.model.user import User
 from steelyard.observe.collector import Collector
@@ -383,6 +383,12 @@ class Appliance:
         action = "factory reset"
         try:
             check_permission(factory_reset.Asked(), actor)
+            if self._dataplane.kernel.waiting is not None:
+                raise ConflictError(
+                    "A change of the network waits to be confirmed, and could not go back after a reset",
+                    field="network",
+                    with_what=str(self._dataplane.kernel.waiting.revision),
+                )
             given = password or access.new_password()
             hashed = await asyncio.to_thread(self.hash_password, given)
             network = factory_reset.network_documents(self._writer.snapshot.configuration) if keep_network else {}

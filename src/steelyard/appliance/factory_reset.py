@@ -8,6 +8,7 @@ file goes last.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -25,6 +26,8 @@ from steelyard.model.errors import HostLacks, OperatorError
 from steelyard.model.user import ONLY_ADMINISTRATOR
 
 log = logging.getLogger("steelyard.reset")
+
+_ATTEMPTS = 20
 
 MARKER = "factory-reset.json"
 #: what is not the configuration's: programs an administrator put there, the lock this process holds, and what
@@ -115,19 +118,27 @@ def clear(layout: Layout) -> Reset | None:
     log.warning("factory reset, asked for by %s through %s", reset.author, reset.origin)
     # those of a control plane that was killed before it had ended them
     stop_engines(layout.root)
-    try:
-        for path in layout.root.iterdir():
-            if path.name in _STAYS:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-    except OSError as failure:
-        raise cannot_write(layout.root, failure) from failure
+    for attempt in range(_ATTEMPTS, 0, -1):
+        try:
+            _remove(layout.root)
+            break
+        except OSError as failure:
+            # a checking process with a unit of its own is started again at once, and writes meanwhile
+            if failure.errno != errno.ENOTEMPTY or attempt == 1:
+                raise cannot_write(layout.root, failure) from failure
     _sync(layout.root)
     layout.make()
     return reset
+
+
+def _remove(root: Path) -> None:
+    for path in root.iterdir():
+        if path.name in _STAYS:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def done(root: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from steelyard.cli.backups import CONFIRMATION
 from steelyard.cli.connection import local_state_dir
 from steelyard.cli.failures import Failure, Misuse, Unreachable
 from steelyard.cli.prompts import Ended, Went, ask, confirm, say, secret
@@ -127,6 +128,7 @@ def _menu(session: Session, target: Target) -> None:
         "1": ("Quick Setup", lambda: _quick_setup(target)),
         "2": (f"Set the password of {ADMINISTRATOR}", lambda: _set_password(session, target)),
         "3": ("Show addresses", lambda: say(addresses(target.facts()))),
+        "4": ("Factory reset", lambda: _factory_reset(session, target)),
     }
     while True:
         facts = target.facts()
@@ -143,11 +145,17 @@ def _menu(session: Session, target: Target) -> None:
         say()
         try:
             choices[answer][1]()
+        except _Restarts:
+            return
         except typer.Exit:
             # the menu goes on after something that was given up
             continue
         except Failure as failure:
             say(f"  ! {failure}. {failure.error.get('remedy', '')}".rstrip())
+
+
+class _Restarts(Exception):
+    """There is nobody to go on talking to: Steelyard begins anew."""
 
 
 def _set_password(session: Session, target: Target) -> None:
@@ -163,3 +171,18 @@ def _set_password(session: Session, target: Target) -> None:
         return
     session.api.request("PATCH", f"/users/{ADMINISTRATOR}", body={"password": new}, query={"reason": "by the console"})
     say("The password is set.")
+
+
+def _factory_reset(session: Session, target: Target) -> None:
+    if not isinstance(target, RunningSteelyard):
+        say("  There is nothing to reset yet.")
+        return
+    say("Everything goes: services, certificates and keys, users, history, statistics, logs. Traffic ends, and nothing")
+    say("brings it back but a backup. The addresses of this host stay.")
+    if ask(f"Type {CONFIRMATION} to go on") != CONFIRMATION:
+        say("Nothing was reset.")
+        return
+    found = session.api.request("POST", "/reset", body={"confirm": CONFIRMATION, "network": "keep"})
+    say(f"Everything is reset. The first sign-in is as {found['user']}.")
+    say(f"One-time password, shown only now: {found['password']}")
+    raise _Restarts

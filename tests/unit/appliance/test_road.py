@@ -551,6 +551,16 @@ class TestProcesses:
         served.process.end()
         await _until(lambda: served.process.starts == 2 and "vs1" in served.health.plan.services)
 
+    async def test_a_checking_process_of_another_unit_is_waited_for(self, served: Rig) -> None:
+        served.process.elsewhere = True
+        served.health.plan = type(served.health.plan)()
+        served.process.end()
+        await _until(lambda: any("systemctl start" in each for each in served.appliance.health().problems))
+        assert served.process.starts == 1
+        served.process.comes_back.set()
+        await _until(lambda: "vs1" in served.health.plan.services and not served.appliance.health().problems)
+        assert served.process.starts == 1
+
     async def test_a_running_haproxy_with_this_very_plan_is_left_alone(self, served: Rig) -> None:
         await served.appliance.close(stop_engines=False)
         again = Rig()

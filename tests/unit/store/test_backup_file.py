@@ -105,7 +105,9 @@ def test_the_same_configuration_gives_the_same_bytes() -> None:
 def test_what_packs_better_than_anything_is_read_all_the_same() -> None:
     """A hundred error pages of blanks would otherwise look like a bomb."""
     page = base64.b64encode(b" " * 15_000).decode()
-    services = (AddService({**HTTP, "port": 1000 + number, "error_page": page}) for number in range(100))
+    services = (
+        AddService({**HTTP, "port": 1000 + number, "service_type": "http", "error_page": page}) for number in range(100)
+    )
     file = pack(Saved(apply(*services)))
     assert len(read_backup(file, None).configuration.services) == 100
     archive = gzip.decompress(file)

@@ -75,6 +75,17 @@ def test_a_certificate_says_what_clients_will_say_and_who_uses_it(browser: Brows
     assert "Delete" not in page, "a service uses it"
 
 
+def test_a_certificate_is_assigned_from_its_own_page(browser: Browser) -> None:
+    for name in ("shop", "other"):
+        send(browser, "/certificates/add", certificates.leaf(f"{name}.example", kind="ec").bundle(), name=name)
+    assert "VS to Add" in browser.get("/certificates/of/shop")
+    for name in ("shop", "other"):
+        assert browser.post(f"/certificates/of/{name}/assign", {"service": "1"}).status_code == 303
+    assert browser.appliance.configuration.services[1].certificates == ("shop", "other")
+    assert "VS to Add" not in browser.get("/certificates/of/shop"), "nobody is left who could present it"
+    assert browser.post("/certificates/of/shop/assign", {"service": "77"}).status_code == 404
+
+
 def test_a_certificate_is_replaced_under_its_name(browser: Browser) -> None:
     send(browser, "/certificates/add", certificates.leaf("shop.example", kind="ec").bundle(), name="shop")
     before = browser.appliance.configuration.certificates["shop"]

@@ -88,7 +88,7 @@ def _values(seen: Seen) -> Values:
         found[f"vs{index}.{member.index}"] = {
             "look": look(one.status),
             "title": f"{member.full}: {one.status}{f': {one.reason}' if one.reason else ''}",
-            "said": f", {one.status}",
+            "label": f"{member.label}, {one.status}",
         }
     return found
 

@@ -19,9 +19,21 @@
     row.querySelector("input").dispatchEvent(new Event("change", { bubbles: true }));
   });
 
+  // The form is drawn again as it was sent. What was changed after that must not be undone: such an answer is left out,
+  // and the change asks for one of its own. What a button was pressed for is always shown.
+  let edits = 0, sent = 0;
+  ["input", "change"].forEach((kind) => document.addEventListener(kind, (event) => {
+    if (form() && form().contains(event.target)) edits += 1;
+  }, true));
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const why = event.detail.requestConfig && event.detail.requestConfig.triggeringEvent;
+    if (event.detail.target === form() && why && why.type === "change" && edits !== sent) event.detail.shouldSwap = false;
+  });
+
   // what is unfolded stays so when the form is drawn again
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.target !== form()) return;
+    sent = edits;
     event.detail.parameters["_open"] = [...document.querySelectorAll("#editor details.section[open]")]
       .map((one) => one.id.replace("section-", "")).join(" ");
   });

@@ -1,5 +1,5 @@
 // Values that change by themselves. The stream sends {key: value} of what is new; places are data-live="key".
-// A value is text, or {text, html, look, title, href, hidden, line, area}. Nothing under the pointer's menu or the focus is
+// A value is text, or {text, html, look, title, label, href, hidden, line, area}. Nothing under the pointer's menu or the focus is
 // replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
 // In a long table the rows in view come first, the others when the browser has time, or as soon as they are scrolled to:
 // a thousand rows at once would hold up the page for a second.
@@ -11,7 +11,7 @@
   const STALE_MS = 7000;
   const known = new Map();
   const MANY = 600;
-  const AT_ONCE = 1500;
+  const AT_ONCE = 400;
   let places = new Map();
   let rows = new Map();
   const waiting = new Set();
@@ -56,7 +56,7 @@
     }
   };
   const setText = (place, text) => {
-    // the text of an element that also holds a word for screen readers stands in its first node
+    // the text of an element that also holds others stands in its first node
     const node = place.firstChild && place.firstChild.nodeType === 3 ? place.firstChild : null;
     if (node && place.childElementCount) {
       if (node.data !== text) node.data = text;
@@ -66,7 +66,7 @@
     if (place.dataset.list !== undefined) return undefined;
     if (typeof value === "string") return setText(place, value);
     if ("text" in value) setText(place, value.text);
-    if ("said" in value) setText(place.querySelector(".for-readers"), value.said);
+    if ("label" in value) place.setAttribute("aria-label", value.label);
     if ("html" in value) Idiomorph.morph(place, value.html, { morphStyle: "innerHTML", ignoreActiveValue: true });
     if ("look" in value && !place.classList.contains(value.look)) {
       place.classList.remove(...LOOKS);
