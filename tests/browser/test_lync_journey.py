@@ -34,6 +34,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
+@pytest.mark.requirement("S5-12", "S5-29", "S5-33", "S5-37", "S5-41")
 def test_a_lync_pool_from_nothing_by_clicks(rig: Rig, screen: Screen) -> None:
     inside = certificates.leaf("fe.inside.example", kind="ec")
     public = certificates.leaf("poolweb.example", "meet.example", kind="ec")

@@ -216,6 +216,51 @@ def test_a_kill_leaves_the_kernel_alone_and_the_next_one_takes_up_the_plan(netd:
     netd.host.ip("addr del 192.0.2.77/24 dev eth0")
 
 
+#: a process of netd that is killed when the table of strict routing would go: the plan without it is on the disk
+_KILLED_WITHIN = """
+import os, signal, sys
+from pathlib import Path
+from steelyard.engines.netlink.kernel import LocalNetwork
+from steelyard.engines.host_names import LocalHostNames
+from steelyard.engines.nft.packet_rules import NftPacketRules
+from steelyard.netd.files import NetdFiles
+from steelyard.netd.keeper import Keeper
+from steelyard.netd.layer4 import Layer4
+from steelyard.plan.kernel import KernelPlan
+from steelyard.plan.network import NetworkPlan
+
+class Killed(NftPacketRules):
+    def strict(self, wanted):
+        if not wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().strict(wanted)
+
+files = Path(sys.argv[1])
+keeper = Keeper(
+    LocalNetwork(), Layer4({}), LocalHostNames(files / "resolv.conf.before"), NetdFiles(files), packet_rules=Killed()
+)
+keeper.start()
+keeper.replace_plan(KernelPlan(network=NetworkPlan()), "without")
+"""
+
+
+def test_a_kill_between_plan_and_kernel_leaves_no_table_behind(netd: Netd) -> None:
+    netd.have(NetworkPlan(strict=True, forwards=("10.0.0.0/24",)), "with")
+    tables = {"steelyard_strict", "steelyard_forwarding"}
+    assert all(one in netd.host.run("nft", "list", "tables").stdout for one in tables)
+    netd.kill()
+    netd.start()
+    assert all(one in netd.host.run("nft", "list", "tables").stdout for one in tables), "planned, they come again"
+    netd.kill()
+    within = netd.host.run(sys.executable, "-c", _KILLED_WITHIN, str(netd.directory / "files"), check=False)
+    assert within.returncode == -9, within.stderr
+    assert "steelyard_strict" in netd.host.run("nft", "list", "tables").stdout
+    netd.start()
+    assert netd.status().generation == "without"
+    assert netd.host.run("nft", "list", "tables").stdout == ""
+    assert netd.status().problems == ()
+
+
 def test_resting_leaves_the_hosts_own_network_and_nothing_of_services(netd: Netd) -> None:
     service = Layer4Service(
         key="vs1", protocol="udp", address=V4, ports=(PortRange(first=53, last=53),), schedule="rr", driver="nft"

@@ -105,6 +105,7 @@ def _process(machine: Machine, *marks: str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)} | {"Number": str(pid)}
 
 
+@pytest.mark.requirement("S2-06")
 def test_the_package_needs_no_network_and_starts_the_three_units(
     machine: Machine, packages: tuple[Path, Path]
 ) -> None:

@@ -19,13 +19,12 @@ external one on 8080 and 4443. An answer says which one gave it, in the header X
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import ssl
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -215,28 +214,24 @@ def use_template(
     bed.native("POST", f"/templates/{name}/services?wait=true", chosen)
 
 
-@contextlib.contextmanager
-def together(bed: Bed, *services: Mapping[str, Any]) -> Iterator[dict[str, int]]:
-    """Services that come by one change and go by another; the indices by name.
+def add_together(bed: Bed, *services: Mapping[str, Any]) -> dict[str, int]:
+    """Make services by one change; the indices by name.
 
-    Each has "server" (an address or several), and "server_port" where that is not its own.
+    Each has a "name", and either "servers" or "server", an address or several, with "server_port" where that is not
+    the service's own.
     """
 
     def settings(one: Mapping[str, Any]) -> dict[str, Any]:
-        given = dict(one)
-        wanted, port = given.pop("server"), given.pop("server_port", given["port"])
-        addresses = [wanted] if isinstance(wanted, str) else list(wanted)
-        servers = [{"address": address, "port": port} for address in addresses]
-        return {"service_type": "gen", "check_type": "none", "servers": servers} | given
+        given = {"service_type": "gen", "check_type": "none"} | dict(one)
+        if "server" in given:
+            wanted, port = given.pop("server"), given.pop("server_port", given["port"])
+            addresses = [wanted] if isinstance(wanted, str) else list(wanted)
+            given["servers"] = [{"address": address, "port": port} for address in addresses]
+        return given
 
     adding = [{"op": "add-service", "settings": settings(one)} for one in services]
     bed.native("POST", "/batch?wait=true", {"commands": adding})
-    made = {one["name"]: bed.named(one["name"]) for one in services}
-    try:
-        yield made
-    finally:
-        removing = [{"op": "remove-service", "index": index} for index in made.values()]
-        bed.native("POST", "/batch?wait=true", {"commands": removing})
+    return {one["name"]: bed.named(one["name"]) for one in services}
 
 
 def trusting() -> ssl.SSLContext:

@@ -190,6 +190,7 @@ def _left(root: Path, words: list[bytes]) -> list[str]:
     return found
 
 
+@pytest.mark.requirement("X-01")
 def test_backup_reset_restore_on_the_command_line_leaves_nothing_different(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "everything"
     _cli(shop, "backup", str(file), STEELYARD_BACKUP_PASS_PHRASE=PHRASE)

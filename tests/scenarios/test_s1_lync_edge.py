@@ -337,6 +337,8 @@ def test_s1_17_a_template_says_what_it_counts_on_and_where_that_is(site: Perimet
         assert bed.native("GET", "/parameters/network")["server_nat"] is True
         found = bed.native("POST", "/templates/Lync 2010 Edge External/services", {"addresses": places})
         assert found["object"]["warnings"] == []
+        inside = bed.native("GET", "/templates/Lync 2010 Edge Internal")
+        assert inside["warnings"] == [], "both sides of the pool may be on one balancer"
         bed.remove(*(one["index"] for one in found["object"]["services"]))
     finally:
         bed.loadmaster("set", param="snat", value=1)

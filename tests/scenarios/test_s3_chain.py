@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.scenarios.bed import Bed, wait_until
-from tests.scenarios.publishing import FRONT_ENDS, ROOT, PoolServer, browse
+from tests.scenarios.publishing import FRONT_ENDS, ROOT, PoolServer, add_together, browse
 from tests.support.certificates import leaf
 from tests.support.clients import Connection, Reply
 
@@ -59,7 +59,10 @@ class Chain:
                 bed.native("POST", "/certificates", {"name": domain, "pem": certified.bundle().decode()})
         #: names the certificate to the Front Ends that it showed to the outer balancer
         told = {"pass_cipher": True, "require_sni": True}
-        self.second = self.inner.add(INNER, 4443, name="second", server=FRONT_ENDS.values(), **PROXIED, **told)
+        proxied = {"name": "second", "address": INNER, "port": 4443, **PROXIED, **told}
+        plain = {"name": "inside", "address": INSIDE, "port": 443}
+        made = add_together(self.inner, *(one | {"server": FRONT_ENDS.values()} for one in (proxied, plain)))
+        self.second = made["second"]
         self.inner.wait_for(self.second, "Up")
         # the check has to name what the second hop has a certificate for
         named = {"pass_sni": True, "check_host": "lyncweb.example.com"}
@@ -119,10 +122,9 @@ def test_s3_27_behind_a_proxy_a_cookie_spreads_clients_and_the_address_does_not(
 
 @pytest.mark.requirement("S3-28")
 def test_s3_28_the_inner_zone_is_reached_from_both_of_its_networks(chain: Chain) -> None:
-    with chain.inner.service(INSIDE, 443, server=FRONT_ENDS.values()):
-        for host, at, port in (("user", INSIDE, 443), ("partner", INNER, 4443), ("client", OUTER, 443)):
-            bed = chain.inner if host == "user" else chain.outer
-            assert browse(bed, host, "https://lyncweb.example.com/", at=at, port=port).name in FRONT_ENDS
+    for host, at, port in (("user", INSIDE, 443), ("partner", INNER, 4443), ("client", OUTER, 443)):
+        bed = chain.inner if host == "user" else chain.outer
+        assert browse(bed, host, "https://lyncweb.example.com/", at=at, port=port).name in FRONT_ENDS
 
 
 @pytest.mark.requirement("S3-30")

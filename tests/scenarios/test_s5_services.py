@@ -88,9 +88,12 @@ def test_s5_02_the_pool_keeps_its_addresses_and_the_web_name_moves_to_the_balanc
 
 @pytest.mark.requirement("S5-12")
 def test_s5_12_https_is_up_by_the_answer_401_and_forbidden_over_http_it_is_down(bed: WebServices) -> None:
-    settings = {"check_url": "/abs/handler", "persistence": "src"}
-    https = bed.service("FE Pool HTTPS", WEB, 443, check_type="https", **settings)
-    plain = bed.service("FE Pool HTTP", WEB, 80, check_type="http", **settings)
+    common = {"address": WEB, "check_url": "/abs/handler", "persistence": "src"}
+    made = bed.services(
+        common | {"name": "FE Pool HTTPS", "port": 443, "check_type": "https"},
+        common | {"name": "FE Pool HTTP", "port": 80, "check_type": "http"},
+    )
+    https, plain = made.values()
     bed.wait_for(https, "Up")
     bed.wait_for(plain, "Down")
     assert bed.web(f"{POOLWEB}/abs/handler").status == 401
@@ -135,8 +138,13 @@ def test_s5_16_the_list_of_services_shows_both_up(bed: WebServices) -> None:
 @pytest.mark.requirement("S5-17", "S5-42")
 def test_s5_17_external_web_services_have_an_address_of_their_own_that_the_firewall_leads_to(bed: WebServices) -> None:
     # the balancer's own cookie, as Microsoft asks for: every page of a browser is held together by it
-    https = bed.service("FE Ext HTTPS", EXTERNAL, 4443, **PUBLISHED_BY_COOKIE)
-    plain = bed.service("FE Ext HTTP", EXTERNAL, 8080, check_type="http", check_url="/meet/blank.html")
+    at = {"address": EXTERNAL}
+    plain_check = {"check_type": "http", "check_url": "/meet/blank.html"}
+    made = bed.services(
+        at | {"name": "FE Ext HTTPS", "port": 4443} | PUBLISHED_BY_COOKIE,
+        at | {"name": "FE Ext HTTP", "port": 8080} | plain_check,
+    )
+    https, plain = made.values()
     bed.wait_for(https, "Up")
     bed.wait_for(plain, "Up")
     must_be(bed.user_outside().sign_in())

@@ -205,6 +205,7 @@ def _serve(folder: Path, port: int) -> tuple[str, ...]:
     return ("serve", "--state-dir", str(folder), "--admin-port", str(port))
 
 
+@pytest.mark.requirement("S4-11")
 def test_the_first_password_is_printed_once_and_works(folder: Path) -> None:
     port = free_port()
     # somebody who accepts the licence there and then is asked for nothing more

@@ -163,16 +163,23 @@ class WebServices(Bed):
         """A service of the Front Ends; its index."""
         return self.add(address, port, server=SERVERS, name=name, **settings)
 
+    def services(self, *wanted: dict[str, Any]) -> dict[str, int]:
+        """Services of the Front Ends by one change; the indices by name."""
+        commands = [{"op": "add-service", "settings": _settings(one)} for one in wanted]
+        self.native("POST", "/batch?wait=true", {"commands": commands})
+        return {one["name"]: self.named(one["name"]) for one in wanted}
+
     def web_pool(self) -> dict[str, int]:
         """The two services of the deployment, without TLS ending here."""
-        return {
-            "FE Pool HTTPS": self.service(
-                "FE Pool HTTPS", WEB, 443, check_type="https", check_url="/abs/handler", persistence="src"
-            ),
-            "FE Pool HTTP": self.service(
-                "FE Pool HTTP", WEB, 80, check_type="http", check_url="/meet/blank.html", persistence="src"
-            ),
-        }
+        common = {"address": WEB, "persistence": "src"}
+        https = {"name": "FE Pool HTTPS", "port": 443, "check_type": "https", "check_url": "/abs/handler"}
+        plain = {"name": "FE Pool HTTP", "port": 80, "check_type": "http", "check_url": "/meet/blank.html"}
+        return self.services(common | https, common | plain)
+
+
+def _settings(wanted: dict[str, Any]) -> dict[str, Any]:
+    servers = [{"address": one, "port": wanted["port"]} for one in SERVERS]
+    return {"service_type": "gen", "check_type": "none", "servers": servers} | wanted
 
 
 def spread(replies: list[Reply]) -> set[str]:

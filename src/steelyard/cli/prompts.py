@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 from enum import Enum
 from getpass import getpass
@@ -11,6 +12,7 @@ import typer
 
 #: what stands for "empty" and for "the question before"
 EMPTY, BACK = "-", "<"
+_WIDTH = 79
 
 
 class Ended(Exception):
@@ -24,8 +26,15 @@ class Went(Enum):
 
 
 def say(text: str = "") -> None:
-    """Lines for the person."""
-    typer.echo(text)
+    """Lines for the person, folded for a terminal of 80 columns; what follows a fold stands below its line."""
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        typer.echo(
+            textwrap.fill(
+                line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+                drop_whitespace=True, replace_whitespace=False,
+            )
+        )  # fmt: skip
 
 
 def ask(question: str, present: str = "") -> str | Went:

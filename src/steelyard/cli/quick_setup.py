@@ -16,8 +16,10 @@ from steelyard.cli.prompts import Ended, Went, ask, confirm, say
 from steelyard.cli.setup_targets import Json, Target
 from steelyard.model.setting import GIVE_ALLOWED, LEAVE_OUT
 
-_HOW = """Enter keeps what stands in brackets, - leaves a value empty, < goes back a step, Ctrl-C ends it; nothing is
-changed before the end."""
+_HOW = (
+    "Enter keeps what stands in brackets, - leaves a value empty, < goes back a step, Ctrl-C ends it. Nothing is"
+    " changed before the end."
+)
 
 
 @dataclass(frozen=True)

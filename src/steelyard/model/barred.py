@@ -1,8 +1,8 @@
 """What the settings of a service forbid each other, with reasons: for forms that grey out what would be refused.
 
 There is no second list of rules. What is barred is found by trying: a setting is barred by what the command that
-changes it says. A choice counts as barred where the complaint is about the setting itself; where it is about another
-one, that one is what is missing, and the operator gives both in one change.
+changes it says, or by a global switch that is off. A choice counts as barred where the complaint is about the setting
+itself; where it is about another one, that one is what is missing, and the operator gives both in one change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from steelyard.model.commands.services import ChangeService
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError, SteelyardError
 from steelyard.model.setting import Declared
-from steelyard.model.sources import refuse_source_faults
+from steelyard.model.sources import refuse_without_switch
 from steelyard.model.virtual_service import VirtualService
 
 _HEADERS = {"copy_header_from": "X-A", "copy_header_to": "X-B"}
@@ -120,7 +120,7 @@ def _changed(configuration: Configuration, index: int, changes: Mapping[str, Any
 def _complaint(configuration: Configuration, index: int, changes: Mapping[str, Any]) -> SteelyardError | None:
     try:
         changed = ChangeService(index, changes).apply(configuration).configuration
-        refuse_source_faults(configuration, changed)
+        refuse_without_switch(changed.service(index), configuration.service(index), changed)
     except SteelyardError as failure:
         return failure
     return None

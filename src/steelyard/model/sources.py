@@ -114,12 +114,13 @@ def refuse_source_faults(old: Configuration, new: Configuration) -> None:
         for index, service in new.services.items():
             before = old.services.get(index)
             if before is not service:
-                _needs_switches(service, before, new)
+                refuse_without_switch(service, before, new)
     if (old.services, old.layer7) != (new.services, new.layer7):
         _shared_servers(new)
 
 
-def _needs_switches(service: VirtualService, before: VirtualService | None, new: Configuration) -> None:
+def refuse_without_switch(service: VirtualService, before: VirtualService | None, new: Configuration) -> None:
+    """Raise `OperatorError` for a setting that is new and needs a global switch which is off."""
     if service.use_for_snat and not new.network.server_nat and (before is None or not before.use_for_snat):
         raise OperatorError(
             f"UseforSnat of {service.title} needs server NAT, which is off for all services",

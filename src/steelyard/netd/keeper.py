@@ -19,7 +19,7 @@ from steelyard.engines.netlink.reconcile import held_only, reconcile
 from steelyard.engines.netlink.steps import AddAddress, RemoveAddress, Step
 from steelyard.engines.nft.packet_rules import NftPacketRules, PacketRules
 from steelyard.engines.sources.contract import SourcesKernel
-from steelyard.model.errors import ConflictError, EngineRefused, SteelyardError
+from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, SteelyardError
 from steelyard.netd.files import Kept, NetdFiles, Notes, Pending
 from steelyard.netd.layer4 import Layer4
 from steelyard.netd.protocol import NetdStatus
@@ -95,7 +95,8 @@ class Keeper:
             self._go_back(self._notes.pending)
         self._attempt("network", lambda: self._settle(before, self.plan.network))
         self._attempt("names", lambda: self._write_names(self.plan.network))
-        self._attempt("packet rules", lambda: self._set_packet_rules(NetworkPlan(), self.plan.network))
+        self._attempt("kernel parameters", lambda: self._take_up_sysctls(self.plan.network))
+        self._attempt("packet rules", lambda: self._take_up_packet_rules(self.plan.network))
         self._attempt("sources", lambda: self._sources.start(self.plan.network))
         self._attempt("layer4", lambda: self._layer4.start(self.plan.layer4, kept.standings, self._notes.drivers))
 
@@ -251,6 +252,25 @@ class Keeper:
         if before.forwards != wanted.forwards:
             self._packet_rules.forwards(wanted.forwards)
 
+    def _take_up_packet_rules(self, wanted: NetworkPlan) -> None:
+        """Have exactly these: a process that was killed within a change may have left what is not planned any more."""
+        self._exactly(wanted.strict, lambda: self._packet_rules.strict(wanted.strict))
+        self._exactly(wanted.forwards is not None, lambda: self._packet_rules.forwards(wanted.forwards))
+
+    def _exactly(self, wanted: bool, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (EngineRefused, HostLacks) as failure:
+            # without nftables nothing was left by anybody
+            if wanted:
+                raise
+            log.info("nothing is looked for that may have been left: %s", failure.message)
+
+    def _take_up_sysctls(self, wanted: NetworkPlan) -> None:
+        """Have these: the host may have started anew, or a process been killed before it had set or reset them."""
+        self._set_sysctls(wanted)
+        self._forget_sysctls(wanted)
+
     def _forget_sysctls(self, wanted: NetworkPlan) -> None:
         left = {name: value for name, value in self._notes.sysctls.items() if name in wanted.sysctls}
         if left != dict(self._notes.sysctls):
@@ -400,7 +420,7 @@ class Keeper:
         for name, value in self._notes.sysctls.items():
             self._network.set_sysctl(name, value)
         self._names.clear()
-        self._set_packet_rules(self.plan.network, nothing)
+        self._take_up_packet_rules(nothing)
         self.plan, self.generation = KernelPlan(), ""
         self._files.save_plan("", self.plan)
         self._save_notes(Notes())

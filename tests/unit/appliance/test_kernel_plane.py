@@ -13,6 +13,7 @@ import pytest
 from steelyard.appliance.kernel_plane import KernelPlane
 from steelyard.appliance.problems import Problems
 from steelyard.engines.netlink.fake import FakeNetwork
+from steelyard.engines.nft.packet_rules import MemoryPacketRules
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks
 from steelyard.netd.client import NetdClient
 from steelyard.netd.files import NetdFiles
@@ -45,7 +46,9 @@ class Netd(NetdClient):
 
     def start(self) -> None:
         files = NetdFiles(self.directory)
-        self.keeper = Keeper(self.network, Layer4({}), NoNames(), files, clock=lambda: self.now)
+        self.keeper = Keeper(
+            self.network, Layer4({}), NoNames(), files, clock=lambda: self.now, packet_rules=MemoryPacketRules()
+        )
         self.keeper.start()
         self.server = NetdServer(self.keeper, self.directory / "sock", frozenset())
 

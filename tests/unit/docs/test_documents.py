@@ -28,7 +28,7 @@ IDS = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
 
 #: commands with a program of their own, which take what the command line hands over
-_OWN_PROGRAM = {"serve", "stop", "demo", "doctor"}
+_OWN_PROGRAM = {"serve", "stop", "demo", "doctor", "lab"}
 
 
 def _text(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from steelyard.model.barred import bars
 from steelyard.model.commands import AddRule, AddService, AttachRule, ChangeService, CreateSubService, RulePlace
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import ConflictError, OperatorError, SteelyardError
+from steelyard.model.sources import refuse_without_switch
 from steelyard.model.virtual_service import VirtualService
 from steelyard.model.virtual_service.effect import without_effect
 
@@ -27,7 +29,8 @@ def values_of(service: VirtualService) -> dict[str, Any]:
 
 def refusal(configuration: Configuration, index: int, name: str, value: Any) -> str | None:
     try:
-        ChangeService(index, {name: value}).apply(configuration)
+        changed = ChangeService(index, {name: value}).apply(configuration).configuration
+        refuse_without_switch(changed.service(index), configuration.service(index), changed)
     except (OperatorError, ConflictError) as failure:
         return failure.message if failure.field == name else None
     return None
@@ -150,3 +153,10 @@ def test_settings_without_effect_are_told_why() -> None:
     assert found["query_tag"]
     assert "persistence" not in found
     assert "schedule" not in found
+
+
+def test_what_needs_a_global_switch_is_barred_while_that_is_off() -> None:
+    configuration = AddService({"address": "192.0.2.1", "port": 25}).apply(Configuration()).configuration
+    assert "use_for_snat" not in bars(configuration, 1).settings
+    off = replace(configuration, network=configuration.network.changed({"server_nat": False}))
+    assert "needs server NAT, which is off" in bars(off, 1).settings["use_for_snat"]

@@ -9,6 +9,7 @@ import pytest
 
 from steelyard.engines.netlink.fake import FakeNetwork
 from steelyard.engines.netlink.steps import AddAddress, Step
+from steelyard.engines.nft.packet_rules import MemoryPacketRules
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks
 from steelyard.netd.files import NetdFiles
 from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
@@ -54,12 +55,14 @@ class Rig:
         self.network = Refusing("eth0")
         self.network.foreign("eth0", "192.0.2.1/24")
         self.names = Names()
+        self.rules = MemoryPacketRules()
         self.now = 1000.0
         self.keeper = self.made()
 
     def made(self) -> Keeper:
         """A new process on the same files and the same kernel."""
-        keeper = Keeper(self.network, Layer4({}), self.names, NetdFiles(self.directory), clock=lambda: self.now)
+        files = NetdFiles(self.directory)
+        keeper = Keeper(self.network, Layer4({}), self.names, files, clock=lambda: self.now, packet_rules=self.rules)
         keeper.start()
         self.keeper = keeper
         return keeper
@@ -281,3 +284,52 @@ def test_what_differs_leads_from_one_plan_to_the_other() -> None:
 
 def addresses(*held: str) -> KernelChange:
     return KernelChange(held={one: HeldAddress(address=one, interface="eth0") for one in held})
+
+
+class Dying(MemoryPacketRules):
+    """The process dies before the tables are changed."""
+
+    def strict(self, wanted: bool) -> None:
+        raise KeyboardInterrupt
+
+    forwards = strict  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("more", [{"strict": True}, {"forwards": ("10.0.0.0/24",)}])
+def test_a_table_that_is_planned_no_more_goes_although_a_kill_came_between(rig: Rig, more: dict[str, object]) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", **more), "a")
+    kept = rig.rules
+    rig.rules = Dying()
+    rig.keeper._packet_rules = rig.rules
+    with pytest.raises(KeyboardInterrupt):
+        rig.keeper.replace_plan(plan("192.0.2.50"), "b")
+    assert (kept.is_strict, kept.lets_through is not None) == ("strict" in more, "forwards" in more)
+    rig.rules = kept
+    assert rig.made().generation == "b"
+    assert (kept.is_strict, kept.lets_through) == (False, None)
+    assert rig.keeper.status().problems == ()
+
+
+@pytest.mark.parametrize("more", [{"strict": True}, {"forwards": ("10.0.0.0/24",)}])
+def test_a_table_that_is_planned_comes_again(rig: Rig, more: dict[str, object]) -> None:
+    rig.keeper.replace_plan(plan("192.0.2.50", **more), "a")
+    rig.rules = MemoryPacketRules()  # the host has started anew
+    rig.made()
+    assert (rig.rules.is_strict, rig.rules.lets_through) == (more.get("strict", False), more.get("forwards"))
+
+
+def test_parameters_of_the_kernel_come_and_go_at_a_start_too(rig: Rig) -> None:
+    rig.network.sysctls["ipv4/ip_forward"] = "0"
+    rig.keeper.replace_plan(plan(sysctls={"ipv4/ip_forward": "1"}), "a")
+    rig.network.sysctls["ipv4/ip_forward"] = "0"  # the host has started anew
+    rig.made()
+    assert rig.network.sysctls["ipv4/ip_forward"] == "1"
+    rig.keeper._files.save_plan("b", plan())  # killed before it was set back
+    rig.made()
+    assert rig.network.sysctls["ipv4/ip_forward"] == "0"
+
+
+def test_clearing_removes_a_table_that_a_killed_process_has_left(rig: Rig) -> None:
+    rig.rules.is_strict = True
+    rig.keeper.clear()
+    assert not rig.rules.is_strict

@@ -134,7 +134,7 @@ class SetUpNetwork:
                 f"{gateway} is not in the network of the network side, {side.name}: {said}",
                 field="default_gateway",
                 value=gateway,
-                allowed=f"an address in {said}",
+                allowed=said,
                 remedy="Give the address of the router in that network",
             )
         if gateway in own_addresses([side]):

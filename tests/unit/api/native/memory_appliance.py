@@ -21,8 +21,8 @@ READER = "reader"
 class MemoryAppliance(FakeAppliance):
     """`reader` has the password of `bal` and no permission. `queued` makes changes wait for a reload."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, new: bool = False) -> None:
+        super().__init__(new=new)
         self._take(AddUser(READER, self.hash_password(PASSWORD)), "system", self.configuration)
         self.checks: list[Mapping[str, Any]] = []
         self.queued = False
