@@ -167,7 +167,7 @@ def _changes(effort: Effort) -> Table:
                 began = time.perf_counter()
                 call("POST", f"/virtual-services/{index}/real-servers", server)
                 spent.append((time.perf_counter() - began) * 1000)
-            detail = f" (95 % within {percentile(spent, 95):.1f})"
+            detail = f" (95 % within {percentile(spent, 0.95):.1f})"
             what = f"to one of {services:,} services of 10"
             findings.below(what, median(spent), GOAL_MS, "ms", detail)
     return findings.table()

@@ -26,7 +26,9 @@ def licence(found: Distribution) -> str:
     said = found.metadata
     if said.get("License-Expression"):
         return str(said["License-Expression"])
-    classified = [line.rpartition(" :: ")[2] for line in said.get_all("Classifier", ()) if line.startswith("License ::")]
+    classified = [
+        line.rpartition(" :: ")[2] for line in said.get_all("Classifier", ()) if line.startswith("License ::")
+    ]
     if classified:
         return ", ".join(classified)
     return str(said.get("License") or "see its directory").strip().splitlines()[0]

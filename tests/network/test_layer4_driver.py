@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from tests.support.namespaces import Lab, Namespace, one_arm, two_arms, wait_unt
 
 from steelyard.engines.layer4.fake import FakeLayer4
 from steelyard.engines.nft.driver import NftDriver
+from steelyard.engines.nft.kernel import Counted
 from steelyard.model.errors import EngineRefused
 from steelyard.plan.layer4 import (
     ALL_PORTS,
@@ -395,3 +397,55 @@ def test_one_arm_with_source_nat() -> None:
         driver.clear()
         driver.close()
         wait_until(lambda: not balancer.run("nft", "list", "tables").stdout)
+
+
+class TestLookingAhead:
+    def test_what_was_looked_at_is_what_is_told(self, lab: Lab, driver: NftDriver) -> None:
+        driver.apply({"vs1": service()}, {})
+        roles(lab.hosts["client"], 3)
+        driver.look()
+        seen = driver._traffic
+        assert seen["vs1"].whole.connections == 3
+        assert driver.traffic() is seen, "it is not read again"
+
+    def test_a_look_that_a_change_disturbs_is_thrown_away(self, lab: Lab, driver: NftDriver) -> None:
+        driver.apply({"vs1": service()}, {})
+        roles(lab.hosts["client"], 3)
+        counters = driver._beside.counters
+
+        def disturbed(name: str) -> dict[int, Counted]:
+            driver.apply({"vs1": service(server(1))}, {})
+            return counters(name)
+
+        driver._beside.counters = disturbed  # type: ignore[method-assign]
+        driver.look()
+        assert driver.traffic()["vs1"].whole.connections == 3, "what servers that are gone have carried is not lost"
+
+    def test_looks_and_changes_go_on_side_by_side_and_totals_never_shrink(self, lab: Lab, driver: NftDriver) -> None:
+        driver.apply({"vs1": service()}, {})
+        client, ended, totals = lab.hosts["client"], threading.Event(), [0]
+        failed: list[BaseException] = []
+
+        def look() -> None:
+            while not ended.is_set():
+                try:
+                    driver._traffic_until = 0.0
+                    driver.look()
+                except BaseException as failure:
+                    failed.append(failure)
+                    return
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            for number in range(30):
+                driver.apply({"vs1": service(*(server(one) for one in ((1, 2), (2, 3), (1, 3))[number % 3]))}, {})
+                client.ask(V4, 80)
+                totals.append(driver.traffic()["vs1"].whole.connections if "vs1" in driver.traffic() else totals[-1])
+        finally:
+            ended.set()
+            looking.join(10)
+        assert not failed
+        assert totals == sorted(totals)
+        driver._traffic_until = 0.0
+        assert driver.traffic()["vs1"].whole.connections == 30

@@ -1,4 +1,4 @@
-"""Clients inside a machine of tests: one with a connection kept open, one with a connection a request, for each address.
+"""Clients inside a machine of tests, two for each address: one keeps its connection, one makes one for each request.
 
 python inside_clients.py ADDRESS:PORT ...   (until its standard input ends)
 

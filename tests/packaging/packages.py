@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ def build(directory: Path) -> Path:
         text=True,
         timeout=300,
         check=False,
+        env=os.environ | {"COMPRESSION": "zstd"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return Path(done.stdout.splitlines()[-1])

@@ -41,7 +41,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, packages: tuple[Path, Path
     with Machine(tmp_path_factory.mktemp("booted")) as machine:
         for package in packages:
             (machine.root / "var" / package.name).write_bytes(package.read_bytes())
-        # a network behind the machine, for what the kernel balances: it cannot send what comes from the loopback interface
+        # a network behind the machine, for what the kernel balances: it sends nothing on from the loopback interface
         for line in (
             "ip netns add farm",
             "ip link add farm type veth peer name eth0 netns farm",
@@ -106,9 +106,7 @@ def _process(machine: Machine, *marks: str) -> dict[str, str]:
 
 
 @pytest.mark.requirement("S2-06")
-def test_the_package_needs_no_network_and_starts_the_three_units(
-    machine: Machine, packages: tuple[Path, Path]
-) -> None:
+def test_the_package_needs_no_network_and_starts_the_three_units(machine: Machine, packages: tuple[Path, Path]) -> None:
     said = _dpkg(machine, "--install", f"/var/{packages[0].name}")
     assert "https://127.0.0.1:8443/" in said
     assert "error" not in said.lower(), said
@@ -207,10 +205,12 @@ def test_the_shipped_file_grants_transparency(machine: Machine) -> None:
     machine.run("steelyard", "vs", "add", service, "--type", "http", "--rs", "10.99.0.11:8001", "transparent=on")
     machine.wait_for(
         "the real server sees the client",
-        lambda: "sees 10.98.0.9"
-        in machine.run(
-            "ip", "netns", "exec", "office", "curl", "-sS", "--max-time", "5", f"http://{service}/", check=False
-        ).stdout,
+        lambda: (
+            "sees 10.98.0.9"
+            in machine.run(
+                "ip", "netns", "exec", "office", "curl", "-sS", "--max-time", "5", f"http://{service}/", check=False
+            ).stdout
+        ),
     )
 
 

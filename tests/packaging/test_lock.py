@@ -1,4 +1,4 @@
-"""packaging/requirements.lock is what pyproject.toml asks for: every dependency, in a version it allows, with checksums."""
+"""packaging/requirements.lock is what pyproject.toml asks for: in versions it allows, with checksums."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def _locked() -> dict[str, tuple[Version, int]]:
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda one: one.name)
 def test_every_dependency_is_locked_in_a_version_that_is_allowed(wanted: Requirement) -> None:
     version, _ = _locked()[canonicalize_name(wanted.name)]
-    assert wanted.specifier.contains(version), f"run packaging/requirements.lock's own command: {wanted} is at {version}"
+    assert wanted.specifier.contains(version), (
+        f"run packaging/requirements.lock's own command: {wanted} is at {version}"
+    )
 
 
 def test_every_locked_package_has_checksums() -> None:

@@ -20,8 +20,9 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from tests.support.api_clients import Answer
 from tests.support.clients import Reply, fetch
 from tests.support.listener import Listener
-from tests.support.namespaces import Answering, Lab, Namespace, wait_until
+from tests.support.namespaces import Answering, Lab, Namespace
 from tests.support.steelyard_process import SteelyardProcess
 
 if TYPE_CHECKING:
@@ -40,9 +41,21 @@ __all__ = ["Bed", "browser", "two_arms", "wait_until"]
 _Kept = TypeVar("_Kept")
 
 #: what checks are in these suites unless a test says otherwise; a second is too short for an answer on a busy machine
-QUICK_CHECKS = {"interval": 2, "timeout": 2, "retries": 1}
+QUICK_CHECKS = {"interval": 3, "timeout": 2, "retries": 1}
 #: the longest a change of a server may take to be seen, on a busy machine
 NOTICED_SECONDS = 15.0
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Return when the condition holds; asked ten times a second, for most conditions cost Steelyard an answer.
+
+    Raises `AssertionError` when it does not hold in that time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come about in {seconds:g} s")
+        time.sleep(0.1)
 
 
 class Bed:

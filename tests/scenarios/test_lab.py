@@ -9,10 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from tests.scenarios.site import steelyard, wait_until
 from tests.support.ports import free_port
+
+from steelyard.lab.lync import Lync
+from steelyard.lab.ports import Ports
 
 pytestmark = [pytest.mark.engine, pytest.mark.needs("haproxy")]
 
@@ -62,13 +66,21 @@ def test_a_lab_runs_until_it_is_told_to_end_and_others_sign_in_through_it() -> N
             lines = iter(process.stdout.readline, "Ctrl-C ends everything.\n")
             assert any("web interface" in line for line in list(lines))
             # real servers are up when their first check is done
-            wait_until(
-                "bob signs in",
-                lambda: steelyard("lab", "sign-in", "inside", "--user", "bob", *MOVED).returncode == 0,
-                30,
-            )
+            bob = replace(Lync(Ports(20_000), NET).client(inside=True, user="bob"), trust=None)
+            wait_until("bob signs in", lambda: bob.sign_in().ok, 30)
+            done = steelyard("lab", "sign-in", "inside", "--user", "bob", *MOVED)
+            assert done.returncode == 0 and "inside: signed in" in done.stdout
             nobody = steelyard("lab", "sign-in", "--user", "mallory", *MOVED)
             assert nobody.returncode == 1 and "There are: alice, bob" in nobody.stderr
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+def test_exchange_loses_a_server_for_the_protocol_alone_that_fails_there() -> None:
+    done = steelyard("lab", "exchange", "--admin-port", str(free_port()), *MOVED, "--unwell", "owa", "--try")
+    assert done.returncode == 0, done.stdout + done.stderr
+    answered = {line.split()[1]: line.split()[2:-1] for line in done.stdout.splitlines() if line.startswith("  ok")}
+    assert answered["owa"] == ["mbx2"]
+    assert answered["ews"] == answered["activesync"] == ["mbx1", "mbx2"]
+    assert {"SMTP", "IMAP", "POP3"} < set(answered)

@@ -273,7 +273,7 @@ def nat_rules(site: Perimeter) -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if "oifname" in line]
 
 
-@pytest.mark.requirement("S1-12", "S1-13", "S1-17")
+@pytest.mark.requirement("S1-08", "S1-12", "S1-13", "S1-17")
 @pytest.mark.browser
 @pytest.mark.needs("chromium")
 @pytest.mark.timeout(180)
@@ -312,6 +312,8 @@ def test_s1_12_server_nat_in_the_web_interface(site: Perimeter) -> None:
             page = screen.open("/virtual-services")
             for address in (SIP, WC, AV, POOL):
                 expect(page.locator("#rows")).to_contain_text(address)
+            for name, layer in (("EDE AV TCP", "L7"), ("EDE AV UDP", "L4")):
+                expect(page.locator(f"#vs{bed.named(name)} td[data-label=Layer]")).to_have_text(layer)
     finally:
         bed.loadmaster("set", param="snat", value=1)
         bed.remove(index)

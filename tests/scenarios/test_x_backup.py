@@ -58,9 +58,10 @@ class Deployment:
     def __init__(self, rig: Rig, stack: ExitStack) -> None:
         self.rig = rig
         self.plain, self.secure, self.outside = free_port(), free_port(), free_port()
-        context = INSIDE.server_context()
         addresses = {"fe1": "127.0.0.41", "fe2": "127.0.0.42"}
-        self.ends = [stack.enter_context(Origin(name, address=at, tls=context)) for name, at in addresses.items()]
+        self.ends = [
+            stack.enter_context(Origin(name, address=at, tls=INSIDE.server_context())) for name, at in addresses.items()
+        ]
         self.webs = [stack.enter_context(Origin(name, address=at)) for name, at in addresses.items()]
         for number, each in enumerate(self.ends, 1):
             each.statuses["/abs/handler"] = 401

@@ -112,7 +112,18 @@ class Machine:
             second = second.replace(f"{{{name}}}", str(value))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _FIRST.format(**words), "sh", second],
+                [
+                    "unshare",
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    "--",
+                    "sh",
+                    "-c",
+                    _FIRST.format(**words),
+                    "sh",
+                    second,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -212,11 +223,11 @@ class Machine:
     def processes(self, *marks: str) -> list[int]:
         """Processes whose command line has all these words in it, by their numbers on the host."""
         found = []
-        space = os.readlink(f"/proc/{self.init}/ns/pid")
+        space = Path(f"/proc/{self.init}/ns/pid").readlink()
         for directory in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if all(mark in line for mark in marks) and os.readlink(directory / "ns" / "pid") == space:
+                if all(mark in line for mark in marks) and (directory / "ns" / "pid").readlink() == space:
                     found.append(int(directory.name))
         return sorted(found)
 

@@ -46,8 +46,8 @@ def _transparency(old: Configuration, new: Configuration, capabilities: Capabili
                 f"{name} of {service.title} needs HAProxy to connect with clients' addresses, which it may only with"
                 " the capability CAP_NET_RAW, and if it was built for it (TPROXY)",
                 lacks="CAP_NET_RAW",
-                remedy="Give steelyard.service the capability: /usr/share/steelyard/transparency.conf of the package does,"
-                " and says how; see docs/guides/source-addresses.md",
+                remedy="Give steelyard.service the capability: /usr/share/steelyard/transparency.conf does, and says"
+                " how; see docs/guides/source-addresses.md",
             )
 
 

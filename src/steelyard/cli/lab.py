@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 from typing import Annotated
@@ -22,14 +24,19 @@ import typer
 
 from steelyard.appliance.appliance import Appliance
 from steelyard.appliance.contract import Actor
-from steelyard.cli.lab_lync import deployed, unready
+from steelyard.cli.lab_exchange import exchange_deployed
+from steelyard.cli.lab_lync import lync_deployed
+from steelyard.cli.lab_templates import unchecked, unready
 from steelyard.cli.serve import fail
 from steelyard.cli.service import running, told_to_stop
 from steelyard.lab.client import SignIn
+from steelyard.lab.exchange import PROTOCOLS, ExchangePool
 from steelyard.lab.fetching import Browser
 from steelyard.lab.laboratory import Laboratory
 from steelyard.lab.lync import Lync
+from steelyard.lab.organisation import Organisation
 from steelyard.lab.ports import MOVED, Ports
+from steelyard.lab.roles import Role
 from steelyard.lab.web_site import PHONE_PATH
 from steelyard.model.commands import Command
 from steelyard.model.errors import OperatorError, SteelyardError
@@ -57,11 +64,50 @@ class Place(StrEnum):
 
 
 AdminPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the administration interface.")]
-Net = Annotated[str, typer.Option(help="First two numbers of the addresses; several labs need several.")]
+
+
+def _loopback(net: str) -> str:
+    if not re.fullmatch(r"127\.(25[0-5]|2[0-4]\d|1?\d?\d)", net):
+        raise fail(
+            OperatorError(
+                f"{net!r} is no part of the loopback network",
+                field="net",
+                value=net,
+                allowed="127.0 to 127.255",
+                remedy="A lab stays on this host: give --net 127.1, for example",
+            )
+        )
+    return net
+
+
+Net = Annotated[
+    str, typer.Option(help="First two numbers of the addresses; several labs need several.", callback=_loopback)
+]
 MovePorts = Annotated[
     int | None, typer.Option(min=0, max=50000, help="Added to every port; 20000 where low ports are refused.")
 ]
 HaProxy = Annotated[str | None, typer.Option(help="HAProxy binary to use.", envvar="STEELYARD_HAPROXY")]
+
+
+@dataclass(frozen=True)
+class _Deployment:
+    """What is started, how Steelyard is set up, when it is ready, how it is tried, and what is told of it."""
+
+    net: str
+    roles: list[Role]
+    command: Command
+    unready: Callable[[Appliance], list[str]]
+    attempt: Callable[[], bool]
+    tell: Callable[[_Running], None]
+
+
+@dataclass(frozen=True)
+class _Running:
+    """The throw-away Steelyard."""
+
+    admin_port: int
+    state_dir: Path
+    password: str
 
 
 @app.command("lync")
@@ -76,12 +122,49 @@ def lync(
     haproxy: HaProxy = None,
 ) -> None:
     """Lync 2013: two Front Ends, Directors, Edges and Office Web Apps, set up from the shipped templates."""
-    logging.basicConfig(level=logging.WARNING)
     found = Lync(_ports(move_ports), net)
+    command = lync_deployed(found, affinity=wrong is not Wrong.AFFINITY, ports=wrong is not Wrong.PORT)
+    _run(
+        _Deployment(net, found.roles(), command, unready, lambda: _try(found), lambda one: _tell(found, one)),
+        admin_port,
+        try_it,
+        haproxy,
+    )
+
+
+@app.command("exchange")
+def exchange(
+    admin_port: AdminPort = 8443,
+    net: Net = "127.0",
+    move_ports: MovePorts = None,
+    unwell: Annotated[
+        str, typer.Option(help=f"A protocol that fails at the first server: {', '.join(PROTOCOLS)}.")
+    ] = "",
+    try_it: Annotated[bool, typer.Option("--try", help="Use every protocol, say how it went, and end.")] = False,
+    haproxy: HaProxy = None,
+) -> None:
+    """Exchange 2016: two Mailbox servers, a sub-service and a check for each web protocol, SMTP, IMAP and POP3."""
+    if unwell and unwell not in PROTOCOLS:
+        raise fail(OperatorError(f"{unwell!r} is no protocol", remedy=f"There are: {', '.join(PROTOCOLS)}"))
+    found = ExchangePool(_ports(move_ports), net, frozenset({unwell} if unwell else ()))
+
+    def attempt() -> bool:
+        done = found.user().sign_in()
+        _show("alice", done)
+        return done.ok
+
+    tell = partial(_tell_exchange, found)
+    _run(
+        _Deployment(net, found.roles(), exchange_deployed(found), unchecked, attempt, tell), admin_port, try_it, haproxy
+    )
+
+
+def _run(deployment: _Deployment, admin_port: int, try_it: bool, haproxy: str | None) -> None:
+    logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="steelyard-lab-") as directory, Laboratory() as laboratory:
         try:
-            _start(laboratory, found)
-            ok = asyncio.run(_lync(Path(directory), admin_port, found, wrong, try_it, haproxy))
+            _start(laboratory, deployment)
+            ok = asyncio.run(_carried(deployment, Path(directory), admin_port, try_it, haproxy))
         except SteelyardError as failure:
             raise fail(failure) from failure
     if not ok:
@@ -96,29 +179,30 @@ def _ports(moved: int | None) -> Ports:
     return Ports(0 if LocalHost().survey().kernel.lowest_port == 1 else MOVED)
 
 
-def _start(laboratory: Laboratory, found: Lync) -> None:
-    for role in found.roles():
+def _start(laboratory: Laboratory, deployment: _Deployment) -> None:
+    for role in deployment.roles:
         try:
             laboratory.start(role)
         except OSError as failure:
             raise OperatorError(
                 f"The simulated server {role.name} cannot start: {failure.strerror or failure}",
                 field="net",
-                value=found.net,
+                value=deployment.net,
                 remedy="Give other addresses with --net 127.1, or other ports with --move-ports",
             ) from failure
 
 
-async def _lync(state_dir: Path, admin_port: int, found: Lync, wrong: Wrong, try_it: bool, haproxy: str | None) -> bool:
+async def _carried(
+    deployment: _Deployment, state_dir: Path, admin_port: int, try_it: bool, haproxy: str | None
+) -> bool:
     stop = told_to_stop()
     async with running(state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True) as started:
-        await _apply(
-            started.appliance, deployed(found, affinity=wrong is not Wrong.AFFINITY, ports=wrong is not Wrong.PORT)
-        )
+        await _apply(started.appliance, deployment.command)
         if try_it:
-            await _ready(lambda: unready(started.appliance))
-            return await asyncio.to_thread(_try, found)
-        _tell(found, admin_port, state_dir, started.password)
+            await _ready(lambda: deployment.unready(started.appliance))
+            return await asyncio.to_thread(deployment.attempt)
+        shown = started.password or "the one in STEELYARD_ADMIN_PASSWORD"
+        deployment.tell(_Running(admin_port, state_dir, shown))
         await stop.wait()
         typer.echo("\nEnding the lab.")
     return True
@@ -200,18 +284,17 @@ def _root(found: Lync) -> bytes:
         ) from failure
 
 
-def _tell(found: Lync, admin_port: int, state_dir: Path, password: str | None) -> None:
-    shown = password or "the one in STEELYARD_ADMIN_PASSWORD"
+def _tell(found: Lync, one: _Running) -> None:
     https, sip = found.ports.of(443), found.ports.of(5061)
     pool, proxy = found.virtual("pool"), found.virtual("reverse-proxy")
-    names, root = found.base, state_dir / "lab-root.pem"
+    names, root = found.base, one.state_dir / "lab-root.pem"
     root.write_bytes(found.authority.pem)
     outside, inside = names.external_web, names.internal_web
     typer.echo(f"""
 A Lync 2013 deployment is running, and Steelyard in front of it.
 
-  web interface    https://127.0.0.1:{admin_port}   user {ADMINISTRATOR}, password {shown}
-  users            {", ".join(f"{one.user} / {one.password}" for one in names.accounts)}
+  web interface    https://127.0.0.1:{one.admin_port}   user {ADMINISTRATOR}, password {one.password}
+  users            {_users(names)}
 
                    virtual address          real servers
   Front End pool   {pool:24} {", ".join(found.front_ends)}
@@ -232,3 +315,30 @@ Set the persistence of a service to none, or the port of its real servers to ano
 
 Ctrl-C ends everything.
 """)
+
+
+def _tell_exchange(found: ExchangePool, one: _Running) -> None:
+    https, mail = found.ports.of(443), found.base.name("mail")
+    root = one.state_dir / "lab-root.pem"
+    root.write_bytes(found.authority.pem)
+    typer.echo(f"""
+An Exchange 2016 deployment is running, and Steelyard in front of it.
+
+  web interface    https://127.0.0.1:{one.admin_port}   user {ADMINISTRATOR}, password {one.password}
+  users            {_users(found.base)}
+  {mail}  {found.virtual}, real servers {", ".join(found.servers)}
+
+Try (in another terminal):
+
+  curl --cacert {root} --resolve {mail}:{https}:{found.virtual} -u alice:Wonderland1 https://{mail}:{https}/owa/
+  curl --cacert {root} --resolve {mail}:{https}:{found.virtual} https://{mail}:{https}/ews/healthcheck.htm
+  nc {found.virtual} {found.ports.of(25)}
+
+Start it with --unwell owa: one server is red in the sub-service of OWA, and green in every other.
+
+Ctrl-C ends everything.
+""")
+
+
+def _users(organisation: Organisation) -> str:
+    return ", ".join(f"{one.user} / {one.password}" for one in organisation.accounts)

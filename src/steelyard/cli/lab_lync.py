@@ -5,31 +5,28 @@ Left out is what loopback has not got: UDP (layer 4) and transparency, so the A/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from steelyard.appliance.appliance import Appliance
 from steelyard.appliance.shipped_templates import shipped_templates
+from steelyard.cli.lab_templates import CHECKS, moved
 from steelyard.lab.lync import Lync
-from steelyard.lab.ports import Ports
 from steelyard.model.certificate import read_upload
 from steelyard.model.commands import Batch, Command, PutCertificate, SetParameters, UseTemplate
-from steelyard.model.template import Template, TemplateService, template_text
+from steelyard.model.template import TemplateService
 
 CERTIFICATE = "LyncLab"
-#: seconds; the shortest there are, so that what is changed shows at once
-_CHECKS = {"interval": 2, "timeout": 1, "retries": 1}
 #: what the templates count on and a host whose network is not Steelyard's can have
 _LAYER7 = {"drop_on_failure": True, "drain_time": 86_400}
 
 
-def deployed(lync: Lync, *, affinity: bool = True, ports: bool = True) -> Command:
+def lync_deployed(lync: Lync, *, affinity: bool = True, ports: bool = True) -> Command:
     """Everything in one change. `affinity`: persistence as the templates have it, or none anywhere; `ports`: the
     reverse proxy leads to the external web site's ports, or to the same port as its own.
     """
     certificate = read_upload(lync.authority.issue(*lync.certified).pem)
     commands: list[Command] = [
-        SetParameters("checks", _CHECKS),
+        SetParameters("checks", CHECKS),
         SetParameters("layer7", _LAYER7),
         PutCertificate(CERTIFICATE, certificate),
     ]
@@ -51,36 +48,3 @@ def deployed(lync: Lync, *, affinity: bool = True, ports: bool = True) -> Comman
     for place in ("access", "conf", "av"):
         use("Lync Edge External 2013", place, lync.edges_outside(place), place)
     return Batch(tuple(commands))
-
-
-def moved(
-    template: Template, ports: Ports, place: str, changed: Callable[[TemplateService], Mapping[str, Any]]
-) -> Template:
-    """A template's services of one place, on moved ports, with other settings."""
-    services = []
-    for one in template.content.services:
-        if one.place != place or one.settings.get("protocol") == "udp":
-            continue
-        settings = {**one.settings, "server_port": one.server_port, **changed(one)}
-        settings |= {"real_servers": one.real_servers, "transparent": False, "use_for_snat": False}
-        for name in ("port", "server_port", "check_port"):
-            if settings.get(name):
-                settings[name] = ports.of(int(settings[name]))
-        if "extra_ports" in settings:
-            settings["extra_ports"] = [_moved(one, ports) for one in settings["extra_ports"]]
-        services.append(settings)
-    return template_text(template.name, template.comment, services, template.content.rules)
-
-
-def _moved(extra: str, ports: Ports) -> str:
-    return "-".join(str(ports.of(int(one))) for one in extra.split("-"))
-
-
-def unready(appliance: Appliance) -> list[str]:
-    """Names of services with a real server that is not up."""
-    states, services = appliance.states(), appliance.snapshot().configuration.services
-    return [
-        service.name
-        for index, service in services.items()
-        if any(one.status != "Up" for one in states[index].servers.values())
-    ]

@@ -115,6 +115,7 @@ class Compiler:
         self._intermediates: Mapping[str, Intermediate] = {}
         self._authorities = Authorities(())
         self._rules: Mapping[str, ContentRule] = {}
+        self._surroundings: tuple[object, ...] = ()
         self._access = SharedAccess()
         self._kernel_access = KernelAccess()
         self._trusted: tuple[tuple[object, ...], dict[str, TrustFile]] = ((), {})
@@ -127,7 +128,8 @@ class Compiler:
         """The plan of a configuration. Never fails on a valid one."""
         context = self._context(configuration)
         self._note_challenge_services(configuration)
-        compiled = [self._service(service, configuration, context) for service in configuration.services.values()]
+        calm = self._calm(configuration)
+        compiled = [self._service(service, configuration, context, calm) for service in configuration.services.values()]
         self._rules = configuration.rules
         self._services = {one.service.index: one for one in compiled}
         carried = self._carried(configuration, compiled)
@@ -290,8 +292,31 @@ class Compiler:
             service.index in self._challenge_services,
         )
 
-    def _service(self, service: VirtualService, configuration: Configuration, context: _Context) -> _Compiled:
+    def _calm(self, configuration: Configuration) -> bool:
+        """Whether all that families are made of, beside services, is what it was at the last compilation."""
+        now = (
+            configuration.rules,
+            configuration.access_lists,
+            configuration.cipher_sets,
+            configuration.ldap_endpoints,
+            self._challenge_services,
+        )
+        before, self._surroundings = self._surroundings, now
+        return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))
+
+    def _service(
+        self, service: VirtualService, configuration: Configuration, context: _Context, calm: bool
+    ) -> _Compiled:
         cached = self._services.get(service.index)
+        if (
+            calm
+            and cached is not None
+            and cached.service is service
+            and cached.context is context
+            and not (service.parent or service.slots or service.follow_vs)
+        ):
+            # of a thousand services all but a few: nothing of theirs needs a look
+            return cached
         family = self._family(service, configuration, cached)
         if (
             cached is not None

@@ -52,7 +52,7 @@ class OwnProcess:
 
     async def back(self) -> None:
         """Return when whoever supervises it has started it again, and adopt it."""
-        while not self.adopt():
+        while not self.adopt():  # noqa: ASYNC110 - the kernel tells of a process that ends, and of none that starts
             await asyncio.sleep(_LOOK_SECONDS)
 
     def start(self) -> None:

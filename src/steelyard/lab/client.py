@@ -117,7 +117,7 @@ class Client:
         with self.host():
             for name, work in steps:
                 if name not in self.leave_out:
-                    done.append(_made(name, work))
+                    done.append(made(name, work))
                     if name in ("discover", "web ticket", "user document") and not done[-1].ok:
                         break
         return SignIn(tuple(done))
@@ -125,9 +125,9 @@ class Client:
     def phone(self) -> SignIn:
         """A telephone: the root certificate over plain HTTP, then extension and PIN, then SIP."""
         with self.host():
-            steps = [_made("root certificate", self._root), _made("PIN", self._pin)]
+            steps = [made("root certificate", self._root), made("PIN", self._pin)]
             if all(step.ok for step in steps) and "SIP register" not in self.leave_out:
-                steps.append(_made("SIP register", self._register))
+                steps.append(made("SIP register", self._register))
         return SignIn(tuple(steps))
 
     # -- web
@@ -296,7 +296,8 @@ class Client:
         return reply.server, url
 
 
-def _made(name: str, work: Callable[[], tuple[str, str]]) -> Step:
+def made(name: str, work: Callable[[], tuple[str, str]]) -> Step:
+    """A step of some work, which gives who answered and what was found."""
     try:
         server, says = work()
     except StepFailed as failure:
@@ -332,4 +333,4 @@ def _contact(answer: Message) -> tuple[str, int]:
     return found[1], int(found[2] or 5061)
 
 
-__all__ = ["DISCOVER_PATH", "RETURNS", "Client", "SignIn", "Step", "StepFailed"]
+__all__ = ["DISCOVER_PATH", "RETURNS", "Client", "SignIn", "Step", "StepFailed", "made"]

@@ -1,8 +1,9 @@
 """What `steelyard-netd` keeps on disk, so that it goes on after a crash or a start of the host without anybody's help.
 
 `plan.jsonl`: the plan whole in the first line, then a line a change, so that a change costs what it is and not what the
-plan is. The last line may be half-written after a crash: it was never acknowledged and is left out. `standings.json`:
-the checking process's last words. `network.json`: what is needed to take things back. All are of mode 0600.
+plan is. The last line may be half-written after a crash: it was never acknowledged and is left out. `standings.jsonl`:
+the checking process's last words, in the same way. `network.json`: what is needed to take things back. All have mode
+0600.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: bytes of changes after which the plan is written whole again, beside as many as the plan itself has
 _SLACK = 1_000_000
+#: the same of standings
+_STANDINGS_SLACK = 100_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,10 @@ class NetdFiles:
 
     def __init__(self, directory: Path) -> None:
         self._plan = directory / "plan.jsonl"
-        self._standings = directory / "standings.json"
+        self._standings = directory / "standings.jsonl"
         self._network = directory / "network.json"
-        self._whole = 0
-        self._changes = 0
+        self._whole = self._changes = 0
+        self._words = self._more_words = 0
 
     def load(self) -> Kept:
         """What the last run left. What cannot be read is reported and left out."""
@@ -97,28 +100,23 @@ class NetdFiles:
             return
         head = json.dumps({"generation": generation})[:-1]
         line = f'{head},"change":{change.model_dump_json()}}}\n'.encode()
-        try:
-            descriptor = os.open(self._plan, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            try:
-                size = os.fstat(descriptor).st_size
-                try:
-                    os.write(descriptor, line)
-                except OSError:
-                    os.ftruncate(descriptor, size)
-                    raise
-            finally:
-                os.close(descriptor)
-        except OSError as failure:
-            raise HostLacks(
-                f"{self._plan} cannot be written: {failure.strerror}",
-                lacks="room on the disk",
-                remedy="Free space where Steelyard keeps its state",
-            ) from failure
+        _append(self._plan, line)
         self._changes += len(line)
 
     def save_standings(self, standings: Standings) -> None:
-        """Keep the checks' last words."""
-        write(self._standings, json.dumps({"standings": standings_json(standings)}))
+        """Keep the checks' last words whole."""
+        line = _standings_line(standings)
+        write(self._standings, line)
+        self._words, self._more_words = len(line), 0
+
+    def add_standings(self, told: Standings, standings: Standings) -> None:
+        """Keep what was told; `standings` are all there are now, for when the file has grown too long."""
+        if not self._words or self._more_words > self._words + _STANDINGS_SLACK:
+            self.save_standings(standings)
+            return
+        line = _standings_line(told)
+        _append(self._standings, line)
+        self._more_words += len(line)
 
     def save_notes(self, notes: Notes) -> None:
         """Keep what is needed to take things back."""
@@ -164,13 +162,19 @@ class NetdFiles:
         return generation, plan
 
     def _load_standings(self) -> dict[ServerName, Standing]:
+        found: dict[ServerName, Standing] = {}
         try:
-            return Tell.model_validate_json(self._standings.read_bytes()).values()
+            *whole, half = self._standings.read_bytes().split(b"\n")
+            for line in whole:
+                found |= Tell.model_validate_json(line).values()
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as failure:
             log.error("%s cannot be used: %s", self._standings, _said(failure))
-            return {}
+            return found
+        # nothing is written behind half a line
+        self._words, self._more_words = (len(whole[0]), sum(map(len, whole[1:]))) if whole and not half else (0, 0)
+        return found
 
     def _load_notes(self) -> Notes:
         try:
@@ -185,6 +189,31 @@ class NetdFiles:
         except (OSError, ValueError, KeyError, TypeError) as failure:
             log.error("%s cannot be used: %s", self._network, _said(failure))
             return Notes()
+
+
+def _standings_line(standings: Standings) -> bytes:
+    return json.dumps({"standings": standings_json(standings)}).encode() + b"\n"
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Write a line behind the others, or nothing of it. Raises `HostLacks`."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            try:
+                os.write(descriptor, line)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+    except OSError as failure:
+        raise HostLacks(
+            f"{path} cannot be written: {failure.strerror}",
+            lacks="room on the disk",
+            remedy="Free space where Steelyard keeps its state",
+        ) from failure
 
 
 def _pending(data: Mapping[str, Any]) -> Pending:

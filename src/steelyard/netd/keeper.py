@@ -25,7 +25,7 @@ from steelyard.netd.layer4 import Layer4
 from steelyard.netd.protocol import NetdStatus
 from steelyard.netd.sources import Sources
 from steelyard.plan.kernel import KernelChange, KernelPlan, changed
-from steelyard.plan.layer4 import ServerName, Standings
+from steelyard.plan.layer4 import ServerName, Standing, Standings
 from steelyard.plan.network import HostNetwork, NetworkPlan
 
 log = logging.getLogger("steelyard.netd")
@@ -75,7 +75,9 @@ class Keeper:
         self._problems: dict[str, str] = {}
         #: addresses neighbours are still to be told of, with how often
         self._untold: dict[AddAddress, int] = {}
-        self._standings_saved = True
+        #: what was told and is not on the disk; whether it has to be written whole
+        self._unsaved: dict[ServerName, Standing] = {}
+        self._unsaved_whole = False
         self._foreign: frozenset[str] = frozenset()
 
     # --- start
@@ -357,6 +359,11 @@ class Keeper:
 
     # --- the rest
 
+    @property
+    def has_problems(self) -> bool:
+        """Whether something could not be done that another try may do."""
+        return bool(self._problems)
+
     def repair(self) -> None:
         """Mend what others have changed of ours."""
         self._attempt("network", lambda: self._settle(self.plan.network, self.plan.network))
@@ -365,17 +372,33 @@ class Keeper:
     def tell(self, standings: Standings, *, whole: bool = False) -> None:
         """Take what the checking process says."""
         self._layer4.tell(standings, whole=whole)
-        self._standings_saved = False
+        if whole:
+            self._unsaved_whole = True
+            self._unsaved.clear()
+        else:
+            self._unsaved |= standings
 
     def save_standings(self) -> None:
         """Keep what it said."""
-        if not self._standings_saved:
+        if self._unsaved_whole:
             self._files.save_standings(self._layer4.standings)
-            self._standings_saved = True
+        elif self._unsaved:
+            self._files.add_standings(self._unsaved, self._layer4.standings)
+        self._unsaved_whole, self._unsaved = False, {}
 
     def drop(self, servers: Iterable[ServerName]) -> None:
         """Cut the connections of servers."""
         self._layer4.drop(servers)
+
+    def look(self) -> None:
+        """Read counters ahead: takes long, and may be done in another thread while changes are made in this one."""
+        self._layer4.look()
+
+    def is_repaired(self) -> bool:
+        """Whether the kernel's network is as planned: may be asked in another thread, and errs to False."""
+        plan, present = self.plan.network, self._network.read()
+        self._foreign = present.foreign
+        return plan.sources.empty and not reconcile(present, plan, plan)
 
     def traffic(self) -> Mapping[str, ServiceTraffic]:
         """Counters of layer 4."""

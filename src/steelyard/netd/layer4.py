@@ -91,6 +91,11 @@ class Layer4:
             if mine:
                 driver.drop(mine)
 
+    def look(self) -> None:
+        """Read the counters ahead; may be called in another thread."""
+        for driver in list(self._drivers.values()):
+            driver.look()
+
     def traffic(self) -> dict[str, ServiceTraffic]:
         """Counters of every service."""
         found: dict[str, ServiceTraffic] = {}

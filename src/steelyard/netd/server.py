@@ -53,6 +53,7 @@ class NetdServer:
         self._path = path
         self._users = users
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="looking")
         self._connections: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._unsaved = asyncio.Event()
@@ -82,6 +83,7 @@ class NetdServer:
             for task in (*watchers, *self._connections):
                 task.cancel()
             await self._do(self._keeper.save_standings)
+            self._beside.shutdown()
             self._thread.shutdown()
 
     async def _do(self, action: Callable[[], _T]) -> _T:
@@ -103,7 +105,8 @@ class NetdServer:
     async def _repair(self) -> None:
         while True:
             await asyncio.sleep(REPAIR_SECONDS)
-            await self._guarded(self._keeper.repair)
+            if self._keeper.has_problems or not await self._looked(self._keeper.is_repaired):
+                await self._guarded(self._keeper.repair)
 
     async def _save(self) -> None:
         while True:
@@ -119,6 +122,17 @@ class NetdServer:
             self._untold.clear()
             if await self._guarded(self._keeper.announce):
                 self._untold.set()
+
+    async def _looked(self, look: Callable[[], _T]) -> _T | None:
+        """Look at the kernel in another thread: with thousands of objects it takes a while, and changes go before."""
+        try:
+            return await self._loop.run_in_executor(self._beside, look)
+        except SteelyardError:
+            # whoever needs it looks again and says so
+            return None
+        except Exception:
+            log.exception("Looking at the kernel failed")
+            return None
 
     async def _guarded(self, action: Callable[[], _T]) -> _T | None:
         try:
@@ -165,6 +179,8 @@ class NetdServer:
             handler = handlers.get(str(request.get("op")))
             if handler is None:
                 raise ValueError(f"unknown op {request.get('op')!r}; known are {', '.join(handlers)}")
+            if request.get("op") == "traffic":
+                await self._looked(self._keeper.look)
             answer = {"ok": True, **await self._do(lambda: handler(request))}
             self._wake.set()
             self._untold.set()

@@ -56,10 +56,6 @@ class Row:
     def name(self) -> str:
         return self.service.name
 
-    @property
-    def layer(self) -> str:
-        return "L4" if self.service.force_l4 else "L7"
-
 
 def _servers(servers: tuple[RealServer, ...]) -> Iterator[Member]:
     """Real servers by their addresses alone, as LoadMaster shows them; with ports where one has several."""
@@ -157,6 +153,10 @@ class Seen:
     def status(self) -> str:
         return self.state.status
 
+    @property
+    def layer(self) -> str:
+        return f"L{self.state.layer.number}"
+
     def member_state(self, member: Member) -> ServerState:
         """The state of a real server or slot; what was made this moment has none yet."""
         states = self.state.slots if member.sub else self.state.servers
@@ -170,7 +170,7 @@ ORDERS: Mapping[str, Callable[[Seen], Any]] = {
     "address": lambda seen: seen.row.place,
     "protocol": lambda seen: seen.row.service.protocol,
     "name": lambda seen: (not seen.row.name, seen.row.name.lower()),
-    "layer": lambda seen: seen.row.layer,
+    "layer": lambda seen: seen.layer,
     "certificate": lambda seen: (not seen.row.certificate, seen.row.certificate.lower()),
     "servers": lambda seen: len(seen.row.members),
     "connections": lambda seen: seen.rate.active,

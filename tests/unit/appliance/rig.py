@@ -188,6 +188,7 @@ class Rig:
             edge_log=EdgeLog(Path("/nonexistent/edge.pipe"), EdgeFiles(Path("/nonexistent"))),
             announcer=Announcer(Bus(EventLog(Path(self.directory.name) / "events.db")), self.journal.secret),
             acme_hooks=Path(self.directory.name) / "acme-hooks",
+            root=Path(self.directory.name),
         )
 
     async def start(self) -> None:

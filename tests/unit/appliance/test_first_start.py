@@ -17,3 +17,16 @@ async def test_a_password_that_was_made_up_is_for_one_time(given: str | None) ->
     snapshot, password = await _first_configuration(journal, journal.load(), given, announced.append)
     assert snapshot.configuration.user(ADMINISTRATOR).one_time_password == (given is None)
     assert announced == ([password] if given is None else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted", "step"),
+    [(None, False, "licence"), (None, True, ""), ("chosen by the operator", False, "")],
+)
+async def test_a_new_appliance_asks_unless_somebody_has_seen_to_it(
+    given: str | None, accepted: bool, step: str
+) -> None:
+    journal = Journal(MemoryStore())
+    snapshot, _ = await _first_configuration(journal, journal.load(), given, lambda password: None, accepted)
+    assert snapshot.configuration.first_step == step
+    assert journal.load() == snapshot

@@ -10,8 +10,10 @@ from steelyard.cli.manual import commands, completion, manual_page
 
 #: what bash-completion's own function finds out about the line
 _BASH = """
-_init_completion() { cur="${{COMP_WORDS[COMP_CWORD]}}"; prev="${{COMP_WORDS[COMP_CWORD-1]}}"; words=("${{COMP_WORDS[@]}}")
-    cword=$COMP_CWORD; }}
+_init_completion() {{
+    cword=$COMP_CWORD words=("${{COMP_WORDS[@]}}")
+    cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}"
+}}
 _filedir() {{ COMPREPLY=(FILES); }}
 source {script}
 COMP_WORDS=({words}) COMP_CWORD=$(({count} - 1))
@@ -28,9 +30,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _complete(script: Path, *words: str) -> list[str]:
-    text = _BASH.replace("{ cur=", "{{ cur=", 1).format(
-        script=shlex.quote(str(script)), words=" ".join(map(shlex.quote, words)), count=len(words)
-    )
+    text = _BASH.format(script=shlex.quote(str(script)), words=" ".join(map(shlex.quote, words)), count=len(words))
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout.split()

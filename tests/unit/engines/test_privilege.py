@@ -26,7 +26,7 @@ def test_what_another_process_lacks_of_ours(
 
 
 def test_what_we_lack_ourselves_nobody_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(privilege, "held", lambda: frozenset())
+    monkeypatch.setattr(privilege, "held", frozenset)
     _process(tmp_path, 0)
     assert lacked_by(7, tmp_path) == frozenset()
 

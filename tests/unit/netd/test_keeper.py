@@ -15,6 +15,7 @@ from steelyard.netd.files import NetdFiles
 from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
 from steelyard.netd.layer4 import Layer4
 from steelyard.plan.kernel import KernelChange, KernelPlan, changed
+from steelyard.plan.layer4 import Standing
 from steelyard.plan.network import HeldAddress, HostNetwork, Link, NetworkPlan
 
 
@@ -149,7 +150,7 @@ def test_a_line_that_was_cut_off_was_never_acknowledged(rig: Rig, cut: int) -> N
 
 def test_nonsense_in_the_files_is_left_out(rig: Rig) -> None:
     rig.keeper.replace_plan(plan("192.0.2.50"), "a")
-    for name in ("plan.jsonl", "standings.json", "network.json"):
+    for name in ("plan.jsonl", "standings.jsonl", "network.json"):
         (rig.directory / name).write_text('{"generation": 7, "plan": {"layer4": 3}}\n')
     keeper = rig.made()
     assert keeper.generation == "" and keeper.status().undone == ""
@@ -333,3 +334,36 @@ def test_clearing_removes_a_table_that_a_killed_process_has_left(rig: Rig) -> No
     rig.rules.is_strict = True
     rig.keeper.clear()
     assert not rig.rules.is_strict
+
+
+def test_what_the_checks_say_is_kept_at_the_cost_of_what_is_new(rig: Rig) -> None:
+    file = rig.directory / "standings.jsonl"
+    many = {("vs1", f"rs{number}"): Standing(up=True) for number in range(1000)}
+    rig.keeper.tell(many, whole=True)
+    rig.keeper.save_standings()
+    whole = file.stat().st_size
+    rig.keeper.tell({("vs1", "rs7"): Standing(up=False)})
+    rig.keeper.save_standings()
+    assert 0 < file.stat().st_size - whole < 100
+    rig.made()
+    assert rig.keeper._layer4.standings == {**many, ("vs1", "rs7"): Standing(up=False)}
+    for number in range(5000):
+        rig.keeper.tell({("vs1", "rs8"): Standing(up=bool(number % 2))})
+        rig.keeper.save_standings()
+    assert file.stat().st_size < 3 * whole + 200_000, "it does not grow for ever"
+
+
+@pytest.mark.parametrize("cut", [1, 10])
+def test_half_a_line_of_standings_is_left_out_and_nothing_is_written_behind_it(rig: Rig, cut: int) -> None:
+    rig.keeper.tell({("vs1", "rs1"): Standing(up=True)}, whole=True)
+    rig.keeper.save_standings()
+    rig.keeper.tell({("vs1", "rs1"): Standing(up=False)})
+    rig.keeper.save_standings()
+    file = rig.directory / "standings.jsonl"
+    file.write_bytes(file.read_bytes()[:-cut])
+    rig.made()
+    assert rig.keeper._layer4.standings == {("vs1", "rs1"): Standing(up=True)}
+    rig.keeper.tell({("vs1", "rs2"): Standing(up=False)})
+    rig.keeper.save_standings()
+    rig.made()
+    assert rig.keeper._layer4.standings == {("vs1", "rs1"): Standing(up=True), ("vs1", "rs2"): Standing(up=False)}

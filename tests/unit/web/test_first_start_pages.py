@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from tests.support.fake_appliance import PASSWORD, FakeAppliance
 from tests.support.web_forms import Fields, fields_of
 from tests.unit.web.rig import Browser
 
-from steelyard.model.commands import AddUser, FinishFirstStart, ManageNetwork
+from steelyard.appliance.kernel_plane import Waiting
+from steelyard.model.commands import AddUser, FinishFirstStart, ManageNetwork, SetUpNetwork
 from steelyard.model.errors import HostLacks, OperatorError
 from steelyard.observe.network_state import Interface, NetworkState, Route
 
@@ -178,7 +180,7 @@ def test_where_the_host_owns_the_network_it_is_shown_and_said(new: Browser, monk
 
     monkeypatch.setattr(new.appliance, "preview", without_privilege)
     text = new.get(STEPS[2])
-    assert "The host owns its network: Steelyard must not change the network." in text and "Start it as root." in text
+    assert "The host owns its network. Steelyard must not change the network." in text and "Start it as root." in text
     assert "network_address" not in fields_of(text, "step") and "192.0.2.5/24" in text
     typed = fields_of(text, "step")
     assert new.client.post(STEPS[2], data={**typed, "do": "apply", "manage": "1"}).status_code == 422
@@ -205,3 +207,28 @@ def test_a_user_who_may_not_set_addresses_is_not_asked(new: Browser) -> None:
     new.execute(AddUser("ann", new.appliance.hash_password(PASSWORD), ("vs",)))
     ann = Browser(new.appliance, "ann")
     assert ann.client.get("/").status_code == 200
+
+
+def test_a_change_that_may_cut_off_is_kept_first_and_finished_then(
+    new: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_addresses(new)
+    execute = new.appliance.execute
+
+    async def waits(command: Any, *arguments: Any, **more: Any) -> Any:
+        found = await execute(command, *arguments, **more)
+        if isinstance(command, SetUpNetwork):
+            new.appliance.waiting = Waiting(found.revision, "r", time.time() + 60)
+        return found
+
+    monkeypatch.setattr(new.appliance, "execute", waits)
+    typed = form(new, STEPS[2])
+    answer = new.client.post(STEPS[2], data={**typed, "do": "apply", "manage": "1", "network_address": "192.0.2.10/24"})
+    assert answer.headers["location"] == STEPS[2]
+    text = new.get(STEPS[2])
+    assert "goes back in" in text and "Keep it" in text and "network_address" not in fields_of(text, "step")
+    csrf = fields_of(text, "step")["csrf"]
+    kept = new.client.post("/network/waiting", data={"csrf": csrf, "do": "keep", "back": STEPS[2]})
+    assert kept.headers["location"] == STEPS[2] and new.appliance.waiting is None
+    assert form(new, STEPS[2])["network_address"] == ["192.0.2.10/24"]
+    assert post(new, STEPS[2], do="finish").headers["location"] == "/"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 
 from steelyard.api.loadmaster.answers import Answer, Data, Download, Message
+from steelyard.api.loadmaster.bodies import MAX_BACKUP_BYTES
 from steelyard.api.loadmaster.call import Call, Entry
 from steelyard.model.backup import parts_of_bits
 from steelyard.model.errors import OperatorError
@@ -45,5 +46,5 @@ async def restore(call: Call) -> Answer:
 
 COMMANDS = (
     Entry("backup", backup, "backup"),
-    Entry("restore", restore, "root", upload=True),
+    Entry("restore", restore, "root", upload=True, most_bytes=MAX_BACKUP_BYTES),
 )

@@ -18,6 +18,8 @@ from starlette.requests import Request
 from steelyard.api.loadmaster.failures import Refusal, missing
 
 MAX_UPLOAD_BYTES = 10 * 1024 * 1024
+#: a backup holds what many uploads have brought
+MAX_BACKUP_BYTES = 64 * 1024 * 1024
 #: base64 makes four bytes of three; the rest is for the other members
 MAX_JSON_BYTES = MAX_UPLOAD_BYTES // 3 * 4 + 256 * 1024
 #: long values come as forms; the longest LoadMaster knows has 52,428 characters at most

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from steelyard.api.loadmaster.answers import Answer
+from steelyard.api.loadmaster.bodies import MAX_UPLOAD_BYTES
 from steelyard.api.loadmaster.failures import Refusal, missing
 from steelyard.appliance.contract import Actor, ApplianceApi, Outcome
 from steelyard.model.commands.command import Command
@@ -115,8 +116,9 @@ READ = "read"
 class Entry:
     """A command of the registry. `upload`: its v1 body is raw bytes, its v2 bytes come as base64 in `data`.
 
-    One that is not `listed` is another spelling of a command with certain parameters. `first` are those of an appliance
-    that is not set up yet: "open" to anybody until then, or only to who is "signed" in.
+    `most_bytes` is how long that body may be. One that is not `listed` is another spelling of a command with certain
+    parameters. `first` are those of an appliance that is not set up yet: "open" to anybody until then, or only to who
+    is "signed" in.
     """
 
     name: str
@@ -126,3 +128,4 @@ class Entry:
     aliases: tuple[str, ...] = ()
     listed: bool = True
     first: Literal["", "open", "signed"] = ""
+    most_bytes: int = MAX_UPLOAD_BYTES

@@ -39,7 +39,17 @@ _ALIASES = {"subnetoriginating": "subnetorigin", "limitinput": "l7limitinput", "
 #: names that a parameter had before, and still has: the Client CPS limit was one of layer 7 once
 _OLD_NAMES = {"l7limitinput": "clientcpslimit"}
 #: what to do instead
-_REMEDIES = {"ocspcertchecking": "Only clients' certificates are asked about by OCSP, where a service says OCSPVerify"}
+_BACKUP = "Have a timer run `steelyard backup`, see docs/guides/backup.md"
+_REMEDIES = {
+    "ocspcertchecking": "Only clients' certificates are asked about by OCSP, where a service says OCSPVerify",
+    **dict.fromkeys(
+        (
+            *("backupenable", "backupday", "backuphour", "backupminute", "backuphost", "backupmethod"),
+            *("backupsecure", "backupuser", "backuppassword", "backuppath", "backupident"),
+        ),
+        _BACKUP,
+    ),
+}
 
 
 @dataclass(frozen=True)

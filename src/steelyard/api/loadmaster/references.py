@@ -119,9 +119,10 @@ def _one(servers: list[RealServer], named: str, port: int | None) -> RealServer:
 async def resolved(name: str, like: str) -> str:
     """The address of a host name, of the family of the address `like` if it has one. Raises `OperatorError`."""
     unknown = OperatorError(
-        "rs is neither an address nor a host name that can be resolved",
+        f"rs {name[:80]!r} is neither an address nor a host name that can be resolved",
         field="rs",
-        remedy="Give an address, or a name the name servers of this host know",
+        value=name[:80],
+        remedy="Give an address, or a name that the name servers or the hosts file of this host know",
     )
     if _HOST_NAME.fullmatch(name) is None:
         raise unknown

@@ -21,7 +21,6 @@ from steelyard.api.loadmaster.authentication import CHALLENGE, CREDENTIALS, addr
 from steelyard.api.loadmaster.bodies import (
     MAX_FORM_BYTES,
     MAX_JSON_BYTES,
-    MAX_UPLOAD_BYTES,
     form_parameters,
     json_parameters,
     query_parameters,
@@ -139,7 +138,7 @@ class _Interface:
         elif request.method == "POST" and entry is not None and entry.upload:
             # an upload is long and its credentials are not in it: who has none need not send it
             await signed_in(self._appliance, request, Parameters(given), 1)
-            upload = await read_body(request, MAX_UPLOAD_BYTES)
+            upload = await read_body(request, entry.most_bytes)
         elif request.method == "POST":
             given |= form_parameters(await read_body(request, MAX_FORM_BYTES))
         return await self._carry_out(request, entry, unknown, given, 1, upload)

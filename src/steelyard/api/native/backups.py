@@ -9,7 +9,7 @@ from typing import Any
 from fastapi.responses import JSONResponse, Response
 
 from steelyard.api.native.access import Appliance, Caller
-from steelyard.api.native.bodies import JsonObject, flag, only, optional_text, text, texts
+from steelyard.api.native.bodies import JsonObject, JsonWithBackup, flag, only, optional_text, text, texts
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, etag, read
@@ -68,7 +68,7 @@ def network_choice(given: str) -> NetworkChoice:
 
 
 @router.post("/restore", responses=CHANGED, openapi_extra=body("RestoreBackup"))
-async def restore_backup(write: Writing, data: JsonObject) -> JSONResponse:
+async def restore_backup(write: Writing, data: JsonWithBackup) -> JSONResponse:
     """Make parts of the configuration what a backup says, all or nothing.
 
     What is not in the backup's parts is removed. A dry run says what would change; `object` says what is left out.

@@ -17,6 +17,8 @@ from fastapi import Depends, Request
 from steelyard.model.errors import OperatorError
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+#: a backup holds what many requests have brought
+MAX_BACKUP_BYTES = 64 * 1024 * 1024
 _DISCARDED_BYTES = 8 * MAX_BODY_BYTES
 
 Member = str | int | bool | list[Any] | dict[str, Any]
@@ -37,11 +39,11 @@ class MalformedBody(OperatorError):
 class BodyTooLarge(OperatorError):
     """The body is over the limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_BODY_BYTES) -> None:
         super().__init__(
-            f"The request body is larger than {MAX_BODY_BYTES // 1024**2} MB",
+            f"The request body is larger than {limit // 1024**2} MB",
             field="body",
-            allowed=f"at most {MAX_BODY_BYTES} bytes",
+            allowed=f"at most {limit} bytes",
             remedy="Send it in several requests",
         )
 
@@ -51,7 +53,7 @@ async def read_bounded(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     declared = request.headers.get("content-length", "0")
     size = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
     if size > _DISCARDED_BYTES:
-        raise BodyTooLarge
+        raise BodyTooLarge(limit)
     chunks: list[bytes] = []
     received = 0
     async for chunk in request.stream():
@@ -63,7 +65,7 @@ async def read_bounded(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
         else:
             chunks.append(chunk)
     if received > limit:
-        raise BodyTooLarge
+        raise BodyTooLarge(limit)
     return b"".join(chunks)
 
 
@@ -103,6 +105,11 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+async def json_with_backup(request: Request) -> dict[str, Any]:
+    """The body of a request that brings a backup."""
+    return parse_json(await read_bounded(request, MAX_BACKUP_BYTES))
+
+
 async def json_object(request: Request) -> dict[str, Any]:
     """The body of a request that must have one."""
     return parse_json(await read_bounded(request))
@@ -115,6 +122,7 @@ async def optional_object(request: Request) -> dict[str, Any]:
 
 
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]
+JsonWithBackup = Annotated[dict[str, Any], Depends(json_with_backup)]
 OptionalObject = Annotated[dict[str, Any], Depends(optional_object)]
 
 

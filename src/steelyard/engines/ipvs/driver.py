@@ -158,6 +158,9 @@ class IpvsDriver:
         marks = ("nftables: change the marks of IPVS services",) if differ else ()
         return (*map(str, work.before), *marks, *map(str, work.after))
 
+    def look(self) -> None:
+        """Its counters come with the services, which `traffic` reads itself."""
+
     def traffic(self) -> Mapping[str, ServiceTraffic]:
         """See the contract. Bytes and packets that go back directly are not seen here, so they are not counted."""
         counted = {one.state[0].key: one for one in self.kernel.ours().values()} if self._wanted else {}

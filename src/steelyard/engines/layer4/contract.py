@@ -83,6 +83,13 @@ class Layer4Driver(Protocol):
         """Counters of services, by key. What has carried nothing is left out; figures may be some seconds old."""
         ...
 
+    def look(self) -> None:
+        """Read the counters, for `traffic` to have them at once.
+
+        The one method that another thread may call while this one works; what a change disturbs is thrown away.
+        """
+        ...
+
     def records(self, service: str) -> tuple[Record, ...]:
         """The persistence records of a service."""
         ...

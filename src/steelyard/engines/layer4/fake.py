@@ -80,6 +80,9 @@ class FakeLayer4:
         changes = [(self._program(self.services.get(key)), self._program(new)) for key, new in services.items()]
         return tuple(command_text(command) for command in transaction(changes))
 
+    def look(self) -> None:
+        """There is nothing that takes time."""
+
     def traffic(self) -> Mapping[str, ServiceTraffic]:
         found = {}
         for key, service in self.services.items():

@@ -78,6 +78,10 @@ class NftDriver:
     def __init__(self) -> None:
         self._nftables = Nftables()
         self._netfilter = Netfilter()
+        #: of the thread that looks at counters
+        self._beside = Netfilter()
+        #: odd while a change is under way
+        self._changes = 0
         self._services: dict[str, _InForce] = {}
         self._standings: dict[ServerName, Standing] = {}
         self._timeouts: frozenset[IdleTimeouts] = frozenset()
@@ -129,13 +133,30 @@ class NftDriver:
         kept = {**self._standings, **self._inherited(services), **standings}
         commands, programs = self._planned(services, kept)
         gone = self._gone(services)
-        past = self._with_past(services, gone)
         orphans = self._orphans(programs) if self._found else set()
-        self._nftables.run(self._preamble() + transaction_text(commands))
+        strangers = list(self._newly_taken(services))
+        self._changes += 1
+        try:
+            past = self._with_past(services, gone)
+            self._nftables.run(self._preamble() + transaction_text(commands))
+            self._take(services, programs)
+            self._past = past
+        finally:
+            self._changes += 1
+        if gone:
+            self._traffic_until = 0.0
+        self._standings = kept
+        for name in (*gone, *(one for one in standings if not self._has(one))):
+            kept.pop(name, None)
+        self._netfilter.cut({server_mark(*name).number for name in gone} | orphans)
+        if strangers:
+            self._netfilter.forget_strangers(frozenset(strangers))
+
+    def _take(self, services: Mapping[str, Layer4Service | None], programs: Mapping[str, Program]) -> None:
+        """The kernel has these now."""
         self._table, self._found = True, False
         self._timeouts |= {one for new in programs.values() for one in new.timeouts}
         self._networks = +self._used_networks(programs)
-        strangers = list(self._newly_taken(services))
         for key in programs:
             for element in self._program(key).elements:
                 if _is_place(element) and self._places.get(element) == key:
@@ -147,15 +168,6 @@ class NftDriver:
                 self._services.pop(key, None)
             else:
                 self._services[key] = _InForce(service, made)
-        self._past = past
-        if gone:
-            self._traffic_until = 0.0
-        self._standings = kept
-        for name in (*gone, *(one for one in standings if not self._has(one))):
-            kept.pop(name, None)
-        self._netfilter.cut({server_mark(*name).number for name in gone} | orphans)
-        if strangers:
-            self._netfilter.forget_strangers(frozenset(strangers))
 
     def tell(self, standings: Standings) -> None:
         known = {name: one for name, one in standings.items() if self._has(name)}
@@ -175,13 +187,21 @@ class NftDriver:
     def traffic(self) -> Mapping[str, ServiceTraffic]:
         now = time.monotonic()
         if self._table and now >= self._traffic_until:
-            self._traffic = self._read_traffic()
+            self._traffic = self._read_traffic(self._netfilter)
             self._traffic_until = time.monotonic() + (time.monotonic() - now) * _REST
         return self._traffic
 
-    def _read_traffic(self) -> dict[str, ServiceTraffic]:
-        opened, arriving, leaving = (self._netfilter.counters(name) for name in COUNTERS)
-        counts = self._counted()
+    def look(self) -> None:
+        now, before = time.monotonic(), self._changes
+        if not self._table or now < self._traffic_until or before % 2:
+            return
+        found = self._read_traffic(self._beside)
+        if self._changes == before:
+            self._traffic, self._traffic_until = found, time.monotonic() + (time.monotonic() - now) * _REST
+
+    def _read_traffic(self, netfilter: Netfilter) -> dict[str, ServiceTraffic]:
+        opened, arriving, leaving = (netfilter.counters(name) for name in COUNTERS)
+        counts = self._counted(netfilter)
         busy = {mark for counted in (opened, arriving, leaving) for mark, one in counted.items() if one.packets}
         busy |= counts.records.keys() | counts.active.keys()
         found = {}
@@ -219,6 +239,7 @@ class NftDriver:
             self._nftables.run(transaction_text([DeleteElements(name, keys)]))
 
     def clear(self) -> None:
+        self._changes += 2
         self._nftables.run(clear_text())
         self._services, self._standings, self._past, self._places = {}, {}, {}, {}
         self._timeouts, self._networks = frozenset(), Counter()
@@ -230,6 +251,7 @@ class NftDriver:
         """Give back sockets and memory; the kernel keeps what it has."""
         self._nftables.close()
         self._netfilter.close()
+        self._beside.close()
 
     # -- what a change takes
 
@@ -294,7 +316,8 @@ class NftDriver:
         return NOTHING if one is None else one.program
 
     def _known(self) -> Iterator[tuple[str, Layer4Service]]:
-        for key, one in self._services.items():
+        # a copy: `look` goes through them while a change may come
+        for key, one in list(self._services.items()):
             if one.service is not None:
                 yield key, one.service
 
@@ -360,13 +383,13 @@ class NftDriver:
                 for port in range(ports.first, ports.last + 1):
                     yield new.address, number, port
 
-    def _counted(self) -> _Counts:
+    def _counted(self, netfilter: Netfilter) -> _Counts:
         now = time.monotonic()
         if now >= self._counts.until:
-            active = self._netfilter.active()
+            active = netfilter.active()
             records: Counter[int] = Counter()
             for name in sorted({_records(one) for _, one in self._known() if one.persistence is not None}):
-                records.update(record.server for record in self._netfilter.records(name))
+                records.update(record.server for record in netfilter.records(name))
             took = time.monotonic() - now
             self._counts = _Counts(active, records, now + took * _REST)
         return self._counts

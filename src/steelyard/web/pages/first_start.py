@@ -192,7 +192,7 @@ async def _barred(visit: Visit, state: NetworkState, sides: NetworkSides) -> tup
     try:
         await visit.preview(taken_over(state))
     except HostLacks as failure:
-        return f"The host owns its network: {failure.message}.", failure.remedy
+        return f"The host owns its network. {failure.message}.", failure.remedy
     except SteelyardError as failure:
         return f"The network cannot be taken over as it is: {failure.message}.", ""
     return "", ""
