@@ -243,7 +243,8 @@ def test_a_backup_is_made_and_brings_the_services_back(
 ) -> None:
     sdk("vs = lm.create_virtual_service('127.0.0.1', port, 'tcp'); vs.nickname = 'saved'; vs.save()", port=port)
     file = sdk("lm.backup(directory)", directory=str(tmp_path))
-    assert tarfile.open(file).getnames() == ["manifest.json", "base/configuration.json", "vs/configuration.json"]
+    with tarfile.open(file) as archive:
+        assert archive.getnames() == ["manifest.json", "base/configuration.json", "vs/configuration.json"]
     sdk("vs.delete()")
     assert lm.must("listvs").data.findall("VS") == []
     sdk("lm.restore_backup(2, file)", file=file)

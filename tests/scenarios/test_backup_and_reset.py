@@ -23,6 +23,7 @@ from tests.scenarios.site import QUICK_CHECKS, START_SECONDS, wait_until
 from tests.support.api_clients import LoadMasterClient, NativeClient
 from tests.support.certificates import Certified, authority, leaf
 from tests.support.clients import Reply, fetch
+from tests.support.load import Load
 from tests.support.origin import Origin
 from tests.support.ports import free_port
 from tests.support.steelyard_process import SteelyardProcess
@@ -322,6 +323,18 @@ def test_a_restore_the_engine_refuses_leaves_everything_as_it_was(shop: Shop, co
     assert shop.fingerprint() == shop.certificate.fingerprint
     shop.ok("POST", "/restore?wait=true", {"data": base64.b64encode(complete).decode(), "password": PHRASE})
     wait_until("the shop serves again", shop.serves, 20)
+    assert shop.seen() == shop.before
+
+
+def test_a_restore_is_not_noticed_by_clients_of_services_that_stay_as_they_are(shop: Shop, complete: bytes) -> None:
+    index = next(one["index"] for one in shop.ok("GET", "/virtual-services") if one["port"] == shop.https)
+    shop.ok("PATCH", f"/virtual-services/{index}?wait=true", {"persistence": "src", "persistence_timeout": 600})
+    with Load("http1", "127.0.0.1", shop.http, pause=0.02) as load:
+        load.wait_for_more(100)
+        body = {"data": base64.b64encode(complete).decode(), "password": PHRASE}
+        assert shop.ok("POST", "/restore?wait=true", body)["reload"]
+        load.wait_for_more(200)
+    load.result().assert_clean()
     assert shop.seen() == shop.before
 
 

@@ -70,7 +70,7 @@ class Perimeter:
         bed.loadmaster("modiface", interface="1", addr="192.168.2.1/24")
         # whoever still reaches it confirms the change by the next command
         bed.loadmaster("showiface", interface="1")
-        self.prepared = bed.cli("template", "prepare", "Lync 2010 Edge External")
+        bed.native("POST", "/templates/Lync 2010 Edge External/prerequisites")
         self.said = bed.cli("template", "use", "Lync 2010 Edge External", f"sip={SIP}", f"wc={WC}", f"av={AV}")
         for name, (_, port, network) in EXTERNAL.items():
             index = bed.named(name)
@@ -335,7 +335,7 @@ def test_s1_17_a_template_says_what_it_counts_on_and_where_that_is(site: Perimet
             said = bed.refused("PATCH", f"/virtual-services/{index}", {"use_for_snat": True})
             assert (said["field"], NAT_PATH in said["remedy"]) == ("use_for_snat", True)
             assert not bed.loadmaster_says("modvs", vs=index, useforsnat=1).ok
-        bed.cli("template", "prepare", "Lync 2010 Edge External")
+        bed.native("POST", "/templates/Lync 2010 Edge External/prerequisites")
         assert bed.native("GET", "/parameters/network")["server_nat"] is True
         found = bed.native("POST", "/templates/Lync 2010 Edge External/services", {"addresses": places})
         assert found["object"]["warnings"] == []

@@ -38,7 +38,7 @@ class Site(Pool):
     def __init__(self, bed: Bed) -> None:
         super().__init__(bed, unused=frozenset({UNUSED}))
         bed.loadmaster("addcert", {"cert": "pool", "replace": 0}, body=self.certificate.pem)
-        self.prepared = bed.native("POST", "/templates/Lync 2010 Front End/prerequisites")
+        bed.native("POST", "/templates/Lync 2010 Front End/prerequisites")
         servers = [FE1, FE2]
         for template in ("Lync 2010 Front End", "Lync 2010 Front End Optional"):
             body = {"address": POOL, "servers": servers, "certificates": ["pool"]}

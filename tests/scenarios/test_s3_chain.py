@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -52,8 +53,9 @@ class Chain:
         farm = self.inner.host("farm", farm=[f"{one}/24" for one in FRONT_ENDS.values()], gateway="192.168.1.43")
         self.inner.host("user", farm="192.168.1.200/24", gateway="192.168.1.43")
         self.servers = [PoolServer(self.inner, farm, name, address) for name, address in FRONT_ENDS.items()]
+        with ThreadPoolExecutor() as both:
+            list(both.map(Bed.start, (self.outer, self.inner)))
         for bed in (self.outer, self.inner):
-            bed.start()
             for domain, certified in CERTIFICATES.items():
                 bed.native("POST", "/certificates", {"name": domain, "pem": certified.bundle().decode()})
         #: names the certificate to the Front Ends that it showed to the outer balancer

@@ -157,9 +157,9 @@ def test_s4_37_an_address_of_no_local_network_is_refused_with_those_there_are(be
 
 @pytest.mark.requirement("S4-38")
 def test_s4_38_a_firewall_translates_the_public_address(bed: TwoArm) -> None:
-    answer = bed.browse(bed.outside, "https://lyncweb.example.com/")
-    assert answer.status == 200
-    assert bed.outside.run("ip", "route", "get", WEB, check=False).stdout, "by its router, which has no other way in"
+    assert f"{WEB_PUBLIC}/32" in bed.firewall.addresses("eth0")
+    assert f"{WEB_PUBLIC}/32" not in bed.lb.addresses("eth0")
+    assert bed.fetch(bed.outside, f"https://{WEB_PUBLIC}/", sni="lyncweb.example.com").status == 200
 
 
 @pytest.mark.requirement("S4-40")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
+import httpx
 import pytest
 from tests.scenarios.pages import Pages
 from tests.scenarios.web_services import GATEWAY, LB, SERVERS, WEB, WebServices
@@ -34,23 +38,46 @@ def applied(pages: Pages, path: str, **typed: str) -> int:
     return pages._send("POST", path, data={**review.fields, "_step": "apply"}).status_code
 
 
+class PagesInside(Pages):
+    """The pages as somebody in the pool's network has them, at the address they have now."""
+
+    def __init__(self, bed: WebServices, address: str) -> None:
+        assert bed.steelyard is not None
+        self._from = bed.inside
+        listening, bed.steelyard.admin_address = bed.steelyard.admin_address, address
+        try:
+            super().__init__(bed)
+        finally:
+            bed.steelyard.admin_address = listening
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        with self._from.inside():
+            return self._client.request(method, path, **more)
+
+
 @pytest.mark.requirement("S5-06")
 def test_s5_06_the_first_address_is_changed_on_the_interfaces_page(bed: WebServices) -> None:
-    pages = Pages(bed)
-    try:
-        path = "/interfaces/of/eth0"
-        assert pages.get(path).fields["address"] == [FIRST]
-        assert applied(pages, path, address=f"{LB}/24") in (200, 303)
-        wait_until(lambda: f"{LB}/24" in bed.lb.addresses("eth0"))
-        # it goes back unless whoever still reaches the pages says that it is good
-        assert bed.native("GET", "/network")["waiting"] is not None
-        bed.native("POST", "/network/confirm")
-        assert bed.lb.addresses("eth0") == [f"{LB}/24"]
-    finally:
-        pages.close()
     assert bed.steelyard is not None
-    status = bed.fetch(bed.inside, f"https://{LB}:{bed.steelyard.admin_port}/sign-in").status
-    assert status == 200, "the pages answer at the new address"
+    path, port = "/interfaces/of/eth0", bed.steelyard.admin_port
+    with closing(PagesInside(bed, FIRST.partition("/")[0])) as pages:
+        assert pages.get(path).fields["address"] == [FIRST]
+        review = pages.send(path, "review", address=f"{LB}/24")
+        answer = pages._send("POST", path, data={**review.fields, "_step": "apply"})
+    assert answer.headers["location"] == f"https://{LB}:{port}/interfaces", "before the address has gone"
+    wait_until(lambda: bed.lb.addresses("eth0") == [f"{LB}/24"], 10)
+    with closing(PagesInside(bed, LB)) as pages:
+        # the change is still being made when the first page at the new address is asked for
+        wait_until(lambda: "The network was changed, and goes back in" in pages.get("/interfaces").text, 10)
+        typed = {"csrf": token(pages, "/interfaces"), "do": "keep", "back": "/interfaces"}
+        assert pages._send("POST", "/network/waiting", data=typed).status_code == 303
+        assert "goes back in" not in pages.get("/interfaces").text
+
+
+def token(pages: Pages, path: str) -> str:
+    """What a page's forms carry."""
+    found = re.search(r'<meta name="csrf" content="([^"]+)">', pages.get(path).markup)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.requirement("S5-07")

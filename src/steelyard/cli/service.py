@@ -127,6 +127,8 @@ async def running(
             started.appliance.events().hang_up()
             for server in servers:
                 server.should_exit = True
+                # whoever still keeps a connection open need not be waited for where everything ends
+                server.force_exit = started.appliance.reset_asked.is_set()
             await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         listening.close()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from steelyard.appliance.contract import HistoryEntry, Preview
@@ -69,7 +70,8 @@ class Editor:
     """What is edited. `command` makes the change; `done` says where to go afterwards, given what it made.
 
     `fresh` is for something that is not there yet: everything that is posted goes into it, and it may be applied
-    without a review. `fixed` are settings that can be seen and not changed.
+    without a review. `fixed` are settings that can be seen and not changed. `departs`: the browser's own way here goes
+    with the change, so the answer, which sends it to where `done` says, is given before the change is made.
     """
 
     model: type[Settings]
@@ -86,6 +88,7 @@ class Editor:
     #: settings that the command needs even where they are as the form was drawn
     always: tuple[str, ...] = ()
     fixed: Mapping[str, str] = field(default_factory=dict)
+    departs: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Every setting the form may show."""
@@ -188,6 +191,11 @@ async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]
     based_on = _number(visit.field(REVISION)) or visit.snapshot.revision
     try:
         if step == "apply" and (editor.fresh or visit.field(REVIEWED) == _token(wanted)):
+            if editor.departs:
+                await visit.preview(command, based_on=based_on)
+                answer = visit.go_to(editor.done(None))
+                answer.background = BackgroundTask(_carry_out, visit, command, based_on)
+                return answer
             outcome = await visit.execute(command, based_on=None if editor.fresh else based_on)
             visit.session.typed.pop(visit.request.url.path, None)
             _say(visit, editor, outcome.revision, outcome.applied, len(wanted))
@@ -205,6 +213,15 @@ async def edited(visit: Visit, editor: Editor, draw: Callable[[Drawn], Response]
         if isinstance(failure, OperatorError) and failure.field == "permission":
             raise
         return draw(_complained(visit, editor, was, held, wanted, failure))
+
+
+async def _carry_out(visit: Visit, command: Command, based_on: int) -> None:
+    """Make a change whose answer has been given."""
+    try:
+        await visit.execute(command, based_on=based_on)
+    except SteelyardError as refused:
+        # whoever waits at the new place finds nothing there, and reads why where the browser was
+        visit.session.say(refused.message, "down")
 
 
 def _keep_secrets(visit: Visit, editor: Editor, posted: dict[str, list[str]]) -> None:

@@ -130,7 +130,7 @@ class Visit:
         return self.go_to(self.url(page, **parts))
 
     def go_to(self, path: str) -> Response:
-        """Send the browser to a path of this site."""
+        """Send the browser to a path of this site, or to the address this site is about to have."""
         if self.by_htmx:
             return Response(status_code=204, headers={"HX-Redirect": path})
         return RedirectResponse(path, 303)

@@ -6,10 +6,11 @@ import time
 
 import pytest
 from tests.support.fake_appliance import PASSWORD
+from tests.support.web_forms import fields_of
 from tests.unit.web.rig import Browser
 
 from steelyard.appliance.kernel_plane import Waiting
-from steelyard.model.commands import AddService, AddUser
+from steelyard.model.commands import AddService, AddUser, ChangeInterface
 from steelyard.model.configuration import Configuration
 from steelyard.model.errors import HostLacks
 
@@ -162,3 +163,22 @@ def test_a_host_that_does_not_tell_says_so(browser: Browser, monkeypatch: pytest
 def test_how_long_a_change_waits_is_set(browser: Browser) -> None:
     assert browser.apply("/interfaces/safety", confirm_seconds="120").status_code == 303
     assert configured(browser).host.confirm_seconds == 120
+
+
+def test_a_browser_is_sent_to_the_new_address_before_the_old_one_goes(managed: Browser) -> None:
+    path, address = "/interfaces/of/eth0", "192.0.2.9/24"
+    form = {**managed.form(path), "address": address}
+    review = managed.client.post(path, data={**form, "_step": "review"})
+    reviewed = {**fields_of(review.text), "_step": "apply"}
+    # one who came by another way, a name for example, stays
+    elsewhere = managed.client.post(path, data=reviewed, headers={"Host": "lb1.example.com"})
+    assert elsewhere.headers["location"] == "/interfaces"
+    managed.post("/network/waiting", {"do": "undo"})
+    managed.execute(ChangeInterface("eth0", {"address": "192.0.2.5/24"}))
+    form = {**managed.form(path), "address": address}
+    review = managed.client.post(path, data={**form, "_step": "review"})
+    moved = managed.client.post(
+        path, data={**fields_of(review.text), "_step": "apply"}, headers={"Host": "192.0.2.5:8443"}
+    )
+    assert moved.headers["location"] == "https://192.0.2.9:8443/interfaces"
+    assert configured(managed).interfaces["eth0"].address == address

@@ -53,6 +53,8 @@ _NONE = Counted(0, 0)
 _NO_TRAFFIC = Traffic()
 #: what is counted is read again when this many times the time it took has passed
 _REST = 20.0
+#: how often a look that changes disturb is begun again
+_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class NftDriver:
         self._netfilter = Netfilter()
         #: of the thread that looks at counters
         self._beside = Netfilter()
-        #: odd while a change is under way
+        #: changes that took something away, twice; odd while one is under way
         self._changes = 0
         self._services: dict[str, _InForce] = {}
         self._standings: dict[ServerName, Standing] = {}
@@ -135,14 +137,16 @@ class NftDriver:
         gone = self._gone(services)
         orphans = self._orphans(programs) if self._found else set()
         strangers = list(self._newly_taken(services))
-        self._changes += 1
+        # what only comes disturbs nobody who counts
+        leaving = 1 if gone or None in services.values() else 0
+        self._changes += leaving
         try:
             past = self._with_past(services, gone)
             self._nftables.run(self._preamble() + transaction_text(commands))
             self._take(services, programs)
             self._past = past
         finally:
-            self._changes += 1
+            self._changes += leaving
         if gone:
             self._traffic_until = 0.0
         self._standings = kept
@@ -192,12 +196,13 @@ class NftDriver:
         return self._traffic
 
     def look(self) -> None:
-        now, before = time.monotonic(), self._changes
-        if not self._table or now < self._traffic_until or before % 2:
-            return
-        found = self._read_traffic(self._beside)
-        if self._changes == before:
-            self._traffic, self._traffic_until = found, time.monotonic() + (time.monotonic() - now) * _REST
+        for _ in range(_LOOKS):
+            now, before = time.monotonic(), self._changes
+            if not self._table or now < self._traffic_until:
+                return
+            found = self._read_traffic(self._beside)
+            if self._changes == before and not before % 2:
+                self._traffic, self._traffic_until = found, time.monotonic() + (time.monotonic() - now) * _REST
 
     def _read_traffic(self, netfilter: Netfilter) -> dict[str, ServiceTraffic]:
         opened, arriving, leaving = (netfilter.counters(name) for name in COUNTERS)

@@ -7,6 +7,7 @@ may cut the administrator off goes back by itself unless it is confirmed, which 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.responses import Response
@@ -161,6 +162,20 @@ async def manage(visit: Visit) -> Response:
     return await confirmed(visit, command, question)
 
 
+def _moves_to(visit: Visit, address: str, path: str) -> str:
+    """Where this page is after a change of the address it was asked at; empty where that stays, or is another's."""
+    before, after = address.partition("/")[0], visit.field("address").strip().partition("/")[0]
+    here = visit.request.url
+    if not before or here.hostname != before or after == before:
+        return ""
+    try:
+        version = ip_address(after).version
+    except ValueError:
+        return ""
+    host = after if version == 4 else f"[{after}]"
+    return f"{here.scheme}://{host}{f':{here.port}' if here.port else ''}{path}"
+
+
 async def interface(visit: Visit) -> Response:
     """One interface: its addresses, MTU and what can be made on it."""
     name, found = await _found(visit, visit.request.path_params["name"])
@@ -170,14 +185,16 @@ async def interface(visit: Visit) -> Response:
         raise NotFound("interface", name[:40])
     names = ("address", "additional", "mtu", "bond_mode") if known.kind == "bond" else ("address", "additional", "mtu")
     back = visit.url("interfaces")
+    moves_to = _moves_to(visit, known.address, back)
     editor = Editor(
         model=Wanted,
         values={each: getattr(known, each) for each in Wanted.declared()},
         parts=(Part("interface", "Interface", names),),
         command=lambda changes: ChangeInterface(name, changes, found),
-        done=lambda key: back,
+        done=lambda key: moves_to or back,
         permission="root",
         noun="interface",
+        departs=bool(moves_to),
         fixed={} if configuration.host.managed else dict.fromkeys(names, "Another tool manages this host's network."),
     )
     bonds = [one.name for one in configuration.interfaces.values() if one.kind == "bond"]

@@ -37,11 +37,11 @@ def test_addrs_ignores_forward_and_record_members(api: Api) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"rs": "10.0.1"}, "rs is neither"),
-        ({"rs": "10"}, "rs is neither"),
-        ({"rs": "no such name"}, "rs is neither"),
+        ({"rs": "10.0.1"}, "is neither an address nor a host name"),
+        ({"rs": "10"}, "is neither an address nor a host name"),
+        ({"rs": "no such name"}, "is neither an address nor a host name"),
         ({"rs": "nowhere.invalid"}, "can be resolved"),
-        ({"rs": "224.0.0.1"}, "rs is neither"),
+        ({"rs": "224.0.0.1"}, "is neither an address nor a host name"),
         ({"rsport": "0"}, "rsport"),
         ({"rsport": "x"}, "rsport"),
         ({"weight": "0"}, "weight"),
