@@ -14,7 +14,7 @@ import secrets
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.loadmaster.answers import Answer, Data, Message
-from steelyard.api.loadmaster.call import FALSE_WORDS, READ, TRUE_WORDS, Call, Entry
+from steelyard.api.loadmaster.call import READ, Call, Entry, as_boolean
 from steelyard.api.loadmaster.failures import Refusal, missing
 from steelyard.appliance.licence import OTHERS, licence_text
 from steelyard.model.commands import AcceptLicence, Batch, ChangePassword, FinishFirstStart
@@ -24,6 +24,7 @@ from steelyard.model.user import ADMINISTRATOR
 
 #: LoadMaster's words for what it is licensed as
 _TYPES = ("trial", "perm", "free")
+_CALLS_NOBODY = "Steelyard sends nothing to anybody."
 _SECRET = secrets.token_bytes(32)
 
 
@@ -61,25 +62,21 @@ async def readeula(call: Call) -> Answer:
 
 
 async def accepteula(call: Call) -> Answer:
-    """The licences of what Steelyard stands on, and what accepteula2 has to say; nothing is accepted yet."""
+    """The licence is accepted as soon as the next step is done: accepteula2, with the word this one answers."""
     _require_due(call, "licence")
     _require_magic(call, "readeula")
     given = (call.parameters.text("type") or "free").strip().lower()
     if given not in _TYPES:
         allowed = ", ".join(_TYPES)
         raise OperatorError(f"type {given[:40]!r} is none; allowed: {allowed}", field="type", allowed=allowed)
-    return Data({"Magic": _magic("accepteula"), "Eula2": f"<html><body><p>{OTHERS}</p></body></html>"})
+    return Data({"Magic": _magic("accepteula"), "Eula2": f"<html><body><p>{_CALLS_NOBODY} {OTHERS}</p></body></html>"})
 
 
 async def accepteula2(call: Call) -> Answer:
-    """Accept them."""
+    """LoadMaster asks here whether it may call its makers. Nothing does that, so yes and no are the same."""
     _require_due(call, "licence")
     _require_magic(call, "accepteula")
-    word = call.parameters.required("accept").lower()
-    if word in FALSE_WORDS:
-        raise Refusal(422, "The licence is not accepted, so nothing was changed")
-    if word not in TRUE_WORDS:
-        raise OperatorError(f"accept {word[:40]!r} is neither yes nor no", field="accept", allowed="yes, no")
+    as_boolean("accept", call.parameters.required("accept"))
     await call.execute(AcceptLicence())
     return Message()
 

@@ -236,9 +236,12 @@ class RealHaproxy:
     async def _learnt(self) -> None:
         """Mark the new worker ready when it has learnt, or when the old one has had the time to teach and did not."""
         try:
-            deadline = asyncio.get_running_loop().time() + _LEARN_SECONDS
-            while not await is_taught(self._layout.socket) and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(_LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEARN_SECONDS):
+                    while True:
+                        if await is_taught(self._layout.socket):
+                            break
+                        await asyncio.sleep(_LOOK_SECONDS)
             await mark_ready(self._layout.socket)
         except EngineRefused:
             # the worker is gone; whoever starts the next one marks that

@@ -42,11 +42,13 @@ def test_a_wrong_magic_fails_and_changes_nothing(new: Api, magic: str) -> None:
     assert new.appliance.configuration.first_step == "licence"
 
 
-def test_who_says_no_has_accepted_nothing(new: Api) -> None:
-    second = new.v1("accepteula", magic=new.v1("readeula")["Magic"])["Magic"]
-    assert new.v1_response("accepteula2", magic=second, accept="no").status_code == 422
-    assert new.v1_response("accepteula2", magic=second, accept="maybe").status_code == 422
+def test_nobody_is_called_whatever_is_said_to_that(new: Api) -> None:
+    found = new.v1("accepteula", magic=new.v1("readeula")["Magic"])
+    assert "sends nothing to anybody" in found["Eula2"]
+    assert new.v1_response("accepteula2", magic=found["Magic"], accept="maybe").status_code == 422
     assert new.appliance.configuration.first_step == "licence"
+    new.v1("accepteula2", magic=found["Magic"], accept="no")
+    assert new.appliance.configuration.first_step == "password"
 
 
 def test_the_first_password_needs_the_one_for_one_time(new: Api) -> None:
