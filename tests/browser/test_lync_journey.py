@@ -34,7 +34,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-@pytest.mark.requirement("S5-12", "S5-29", "S5-33", "S5-37", "S5-41")
+@pytest.mark.requirement("S5-12", "S5-29", "S5-30", "S5-31", "S5-32", "S5-33", "S5-37", "S5-41")
 def test_a_lync_pool_from_nothing_by_clicks(rig: Rig, screen: Screen) -> None:
     inside = certificates.leaf("fe.inside.example", kind="ec")
     public = certificates.leaf("poolweb.example", "meet.example", kind="ec")
@@ -59,9 +59,18 @@ def test_a_lync_pool_from_nothing_by_clicks(rig: Rig, screen: Screen) -> None:
         page.get_by_label("Service Name").fill("FE Pool HTTPS")
         page.get_by_label("Service Type").select_option("http")
         page.locator("#row-ssl_acceleration .switch").click()
-        page.get_by_role("checkbox", name="LyncWebPool").check()
         page.locator("#row-ssl_reencrypt .switch").click()
         press(page, "Add this Virtual Service")
+        expect(page.locator("#section-ssl summary")).to_contain_text("Reencrypt · TLS 1.2 and 1.3 · temporary certificate")
+
+        go(page, "Certificates & Security", "SSL Certificates")
+        row = page.get_by_role("row", name=re.compile("LyncWebPool"))
+        expect(row).to_contain_text("nothing")
+        row.get_by_role("link", name="LyncWebPool").click()
+        page.get_by_label("VS to Add").select_option(label=f"FE Pool HTTPS (tcp/127.0.0.1:{port})")
+        screen.must_be_accessible()
+        press(page, "Add VS")
+        page.get_by_role("link", name=re.compile("FE Pool HTTPS")).click()
         expect(page.locator("#section-ssl summary")).to_contain_text("Reencrypt · TLS 1.2 and 1.3 · 1 certificate")
 
         page.get_by_role("link", name="Add the first real server").click()

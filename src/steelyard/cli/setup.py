@@ -50,7 +50,11 @@ def _target(session: Session) -> Target:
         if session.connection.url is not None:
             raise
         state_dir = local_state_dir(session.connection)
-        if (state_dir / "steelyard.db").exists():
+        try:
+            started_before = (state_dir / "steelyard.db").exists()
+        except PermissionError:
+            started_before = True
+        if started_before:
             raise failure from None
         return NewHost(state_dir, _announce)
     return running

@@ -202,6 +202,13 @@ def test_an_appliance_with_a_history_knows_nothing_of_it() -> None:
         assert browser.client.get(path).headers["location"] == "/"
 
 
+def test_the_password_that_is_due_is_the_administrators(new: Browser) -> None:
+    accept(new)
+    new.execute(AddUser("ann", new.appliance.hash_password(PASSWORD), ("root",)))
+    answer = Browser(new.appliance, "ann").client.get(STEPS[1])
+    assert answer.status_code == 403 and "bal has to choose a password first" in answer.text
+
+
 def test_a_user_who_may_not_set_addresses_is_not_asked(new: Browser) -> None:
     at_addresses(new)
     new.execute(AddUser("ann", new.appliance.hash_password(PASSWORD), ("vs",)))

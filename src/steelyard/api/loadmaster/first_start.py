@@ -36,12 +36,16 @@ def _magic(step: str) -> str:
 def refuse_before_first_start(step: FirstStep, entry: Entry) -> None:
     """Raise `Refusal` for any other command while the licence or the password is due."""
     if step in CLOSED and not entry.first:
-        due = (
-            "accept its licence by readeula, accepteula and accepteula2"
-            if step == "licence"
-            else f"give {ADMINISTRATOR} a password by set_initial_passwd"
-        )
-        raise Refusal(403, f"This appliance is not set up yet: {due}, or sign in to the web interface")
+        raise _not_set_up(step)
+
+
+def _not_set_up(step: FirstStep) -> Refusal:
+    due = (
+        "accept its licence by readeula, accepteula and accepteula2"
+        if step == "licence"
+        else f"give {ADMINISTRATOR} a password by set_initial_passwd"
+    )
+    return Refusal(403, f"This appliance is not set up yet: {due}, or sign in to the web interface")
 
 
 def _require_magic(call: Call, step: str) -> None:
@@ -51,7 +55,10 @@ def _require_magic(call: Call, step: str) -> None:
 
 
 def _require_due(call: Call, step: FirstStep) -> None:
-    if call.configuration.first_step != step:
+    due = call.configuration.first_step
+    if step == "password" and due == "licence":
+        raise _not_set_up(due)
+    if due != step:
         raise Refusal(405, f"{call.name} is for the first start, and that is past this step")
 
 

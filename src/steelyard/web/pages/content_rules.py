@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -28,6 +30,7 @@ from steelyard.model.rule_matching import (
     subjects,
 )
 from steelyard.model.text import canonical_address
+from steelyard.model.virtual_service import VirtualService
 from steelyard.web.confirming import Question, confirmed
 from steelyard.web.editing import Changes, Editor, Outlook, Part, edited
 from steelyard.web.forms.field import Offer
@@ -222,6 +225,31 @@ def _tried(visit: Visit, rule: ContentRule) -> tuple[dict[str, str], Tried | Non
         return asked, None, failure.message
 
 
+def _chains(
+    visit: Visit, users: Iterable[VirtualService], asked: Mapping[str, str]
+) -> tuple[tuple[VirtualService, str], ...]:
+    """The services that use a rule, each with the page that shows what all its rules make of the same request."""
+    services = visit.snapshot.configuration.services
+    whole = {one.parent or one.index: services[one.parent or one.index] for one in users}
+    found = []
+    for index, service in sorted(whole.items()):
+        scheme = "https" if service.ssl_acceleration else "http"
+        target = asked["target"].strip()
+        place = asked["host"].strip() or f"{service.host}:{service.port}"
+        query = {
+            "service": str(index),
+            "url": f"{scheme}://{place}{target if target.startswith('/') else '/' + target}",
+            "method": asked["method"].strip(),
+            "client": asked["client"].strip(),
+            "headers": asked["headers"],
+            "body": asked["body"],
+            "server_name": asked["sni"],
+        }
+        said = urlencode({name: value for name, value in query.items() if value})
+        found.append((service, f"{visit.url('explain')}?{said}"))
+    return tuple(found)
+
+
 async def modify(visit: Visit) -> Response:
     """A rule, who uses it, and trying it out."""
     configuration = visit.snapshot.configuration
@@ -257,6 +285,7 @@ async def modify(visit: Visit) -> Response:
         "tried": tried,
         "trouble": trouble,
         "about_body": rule.rule_type == REPLACE_BODY,
+        "chains": _chains(visit, users, asked) if tried is not None and rule.rule_type != REPLACE_BODY else (),
         "here": here,
     }
     return await edited(

@@ -20,6 +20,7 @@ from steelyard.model.commands import AcceptLicence, ChangeOwnPassword, FinishFir
 from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, OperatorError, SteelyardError
 from steelyard.model.network import HostParameters, Interface
 from steelyard.model.setting import Settings
+from steelyard.model.user import ADMINISTRATOR
 from steelyard.observe.known_interfaces import taken_over
 from steelyard.observe.network_sides import NetworkSides, Side, network_sides, unknown_interfaces
 from steelyard.observe.network_state import NetworkState
@@ -95,7 +96,14 @@ async def accept_licence(visit: Visit) -> Response:
 
 async def password(visit: Visit) -> Response:
     """A new password. Who is here has just signed in with the one for one time, so that is not asked for again."""
+    _require_administrator(visit)
     return _elsewhere(visit, "password") or _password(visit, {})
+
+
+def _require_administrator(visit: Visit) -> None:
+    """It is the administrator's password that is due, whoever else there may be already."""
+    if visit.user.name != ADMINISTRATOR:
+        raise OperatorError(f"{ADMINISTRATOR} has to choose a password first", field="permission")
 
 
 def _password(visit: Visit, errors: Mapping[str, str], status: int = 200) -> Response:
@@ -104,6 +112,7 @@ def _password(visit: Visit, errors: Mapping[str, str], status: int = 200) -> Res
 
 async def set_password(visit: Visit) -> Response:
     """Set it; a new session goes on."""
+    _require_administrator(visit)
     moved = _elsewhere(visit, "password")
     if moved is not None:
         return moved
