@@ -59,7 +59,7 @@ def test_nothing_is_there_before_it(rig: Rig, screen: Screen) -> None:
     expect(page.get_by_role("heading", name="Licence")).to_be_visible()
 
 
-@pytest.mark.requirement("S2-09")
+@pytest.mark.requirement("S2-09", "S5-05")
 def test_the_licence_by_the_keyboard_alone(screen: Screen) -> None:
     page = screen.page
     _looks(screen, "licence")

@@ -61,7 +61,9 @@ def test_a_lync_pool_from_nothing_by_clicks(rig: Rig, screen: Screen) -> None:
         page.locator("#row-ssl_acceleration .switch").click()
         page.locator("#row-ssl_reencrypt .switch").click()
         press(page, "Add this Virtual Service")
-        expect(page.locator("#section-ssl summary")).to_contain_text("Reencrypt · TLS 1.2 and 1.3 · temporary certificate")
+        expect(page.locator("#section-ssl summary")).to_contain_text(
+            "Reencrypt · TLS 1.2 and 1.3 · temporary certificate"
+        )
 
         go(page, "Certificates & Security", "SSL Certificates")
         row = page.get_by_role("row", name=re.compile("LyncWebPool"))

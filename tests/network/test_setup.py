@@ -18,6 +18,7 @@ from tests.support import processes
 from tests.support.namespaces import Lab, own_files, two_arms, wait_until
 from tests.support.processes import MARKER
 from tests.support.steelyard_process import SteelyardProcess
+from tests.support.web_forms import fields_of
 
 pytestmark = [pytest.mark.network, pytest.mark.needs("ip", "net_admin", "haproxy")]
 
@@ -306,3 +307,37 @@ def _is_new(bed: Bed) -> bool:
         # between the two
         return False
     return found.status_code == 200 and found.json()["first_step"] == "licence"
+
+
+@pytest.mark.requirement("S4-13", "S4-16")
+def test_the_web_interface_sets_a_new_appliance_up_to_its_addresses(bed: Bed) -> None:
+    steps = {step: f"/first-start/{step}" for step in ("licence", "password", "addresses")}
+    url = f"https://127.0.0.1:{bed.steelyard.admin_port}"
+    with bed.balancer.inside():
+        client = httpx.Client(base_url=url, verify=False, headers={"Sec-Fetch-Site": "same-origin"}, timeout=_SECONDS)
+
+        def send(path: str, form: str = "step", **fields: str) -> str:
+            shown = fields_of(client.get(path).text, form) if form else {}
+            return str(client.post(path, data={**shown, **fields}).headers.get("location", ""))
+
+        with client:
+            assert send("/sign-in", "", user="bal", password=bed.steelyard.password) == "/"
+            assert client.get("/").headers["location"] == steps["licence"]
+            assert send(steps["licence"], accepted="1") == steps["password"]
+            assert send(steps["password"], new="chosen by me", again="chosen by me") == steps["addresses"]
+            changes = {
+                "network_address": "192.0.2.40/24",
+                "farm_address": "10.0.0.4/24",
+                "default_gateway": "192.0.2.102",
+            }
+            assert send(steps["addresses"], do="apply", **changes) == steps["addresses"], "it may cut somebody off"
+            assert bed.balancer.addresses("eth0")[0] == "192.0.2.40/24"
+            csrf = fields_of(client.get(steps["addresses"]).text, "step")["csrf"][0]
+            client.post("/network/waiting", data={"csrf": csrf, "do": "keep", "back": steps["addresses"]})
+            assert send(steps["addresses"], do="finish") == "/"
+            assert "Steelyard is set up." in client.get("/").text
+    assert bed.balancer.addresses("eth1")[0] == "10.0.0.4/24" and bed.gateways() == ["192.0.2.102"]
+    bed.steelyard.password = "chosen by me"
+    with bed.balancer.inside():
+        found = bed.steelyard.native.get("network").json()
+    assert found["waiting"] is None

@@ -140,4 +140,5 @@ def test_s5_31_without_a_certificate_a_temporary_one_until_one_is_assigned(bed: 
     answer = pages._send("POST", f"{path}/assign", data=typed)
     assert answer.status_code == 303, answer.text
     assert "Assigned to FE Pool HTTPS" in pages.get(path).text
+    bed.settle()
     assert bed.web(f"{POOLWEB}/meet", ca=ROOT).certificate == POOL.certificate

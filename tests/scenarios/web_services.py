@@ -94,6 +94,8 @@ class WebServices(Bed):
 
     def __init__(self, *, address: str = f"{LB}/24", manage: bool = True) -> None:
         super().__init__(manage=manage)
+        #: services that are there belong to a test that has ended
+        self.stale = False
         self.side("pool", address)
         self.side("outside")
         self.router = self.host(
@@ -161,11 +163,14 @@ class WebServices(Bed):
 
     def service(self, name: str, address: str, port: int, **settings: Any) -> int:  # type: ignore[override]
         """A service of the Front Ends; its index."""
-        return self.add(address, port, server=SERVERS, name=name, **settings)
+        return self.services({"name": name, "address": address, "port": port, **settings})[name]
 
     def services(self, *wanted: dict[str, Any]) -> dict[str, int]:
-        """Services of the Front Ends by one change; the indices by name."""
-        commands = [{"op": "add-service", "settings": _settings(one)} for one in wanted]
+        """Services of the Front Ends by one change, which removes those of the test before; the indices by name."""
+        gone = [one["index"] for one in self.native("GET", "/virtual-services")] if self.stale else []
+        self.stale = False
+        commands: list[dict[str, Any]] = [{"op": "remove-service", "index": index} for index in gone]
+        commands += [{"op": "add-service", "settings": _settings(one)} for one in wanted]
         self.native("POST", "/batch?wait=true", {"commands": commands})
         return {one["name"]: self.named(one["name"]) for one in wanted}
 
@@ -178,8 +183,10 @@ class WebServices(Bed):
 
 
 def _settings(wanted: dict[str, Any]) -> dict[str, Any]:
-    servers = [{"address": one, "port": wanted["port"]} for one in SERVERS]
-    return {"service_type": "gen", "check_type": "none", "servers": servers} | wanted
+    given = dict(wanted)
+    port = given.pop("server_port", given["port"])
+    servers = [{"address": one, "port": port} for one in SERVERS]
+    return {"service_type": "gen", "check_type": "none", "servers": servers} | given
 
 
 def spread(replies: list[Reply]) -> set[str]:

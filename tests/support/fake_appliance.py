@@ -82,9 +82,7 @@ STARTED_AT = 1_700_000_000.0
 class FakeAppliance:
     """Everything the interfaces need. `broken` makes the next change fail as a bug would."""
 
-    def __init__(
-        self, *, hooks: Path | None = None, real_authorities: bool = False, new: bool = False
-    ) -> None:
+    def __init__(self, *, hooks: Path | None = None, real_authorities: bool = False, new: bool = False) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self.staplings: Sequence[Stapling] = ()
         self.refused: Sequence[RefusedClient] = ()

@@ -10,6 +10,7 @@ import typer
 
 from steelyard.cli import documents, output
 from steelyard.cli.failures import Failure, Misuse, Refused
+from steelyard.cli.network import say_what_waits
 from steelyard.cli.session import Session, command
 
 _PATH = "/configuration"
@@ -58,11 +59,19 @@ def apply(
             raise
 
     carry_out(session, plan, yes, "Apply this?", execute, "Applied")
+    declares_network = "network" in document or "host" in (document.get("parameters") or {})
+    if declares_network and not session.json and not session.dry_run:
+        say_what_waits(session)
 
 
-def export(session: Session) -> None:
+def export(
+    session: Session,
+    network: Annotated[
+        bool, typer.Option(help="With the host's own network, where it is managed; without it for another host.")
+    ] = True,
+) -> None:
     """Print the configuration as YAML that `apply` takes; certificates by name, without their keys."""
-    found = session.api.get(_PATH)
+    found = session.api.get(_PATH, network=None if network else "false")
     if session.json:
         output.print_json(found)
     else:

@@ -196,7 +196,9 @@ async def _carried(
     deployment: _Deployment, state_dir: Path, admin_port: int, try_it: bool, haproxy: str | None
 ) -> bool:
     stop = told_to_stop()
-    async with running(state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True) as started:
+    async with running(
+        state_dir, "127.0.0.1", admin_port, haproxy=haproxy, stop_engines=True, accept_licence=True
+    ) as started:
         await _apply(started.appliance, deployment.command)
         if try_it:
             await _ready(lambda: deployment.unready(started.appliance))

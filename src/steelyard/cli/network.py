@@ -232,12 +232,17 @@ def _changed(session: Session, method: str, path: str, data: Any, done: str) -> 
     change = session.write(method, path, data)
     session.report(change, done)
     if not session.json and not change["dry_run"]:
-        waiting = session.api.get("/network")["waiting"]
-        if waiting is not None:
-            output.console().print(
-                f"It may cut you off, so it goes back in {waiting['seconds']:.0f} s unless you confirm it:"
-                " steelyard network confirm"
-            )
+        say_what_waits(session)
+
+
+def say_what_waits(session: Session) -> None:
+    """Tell people of a change of the network that goes back unless it is confirmed."""
+    waiting = session.api.get("/network")["waiting"]
+    if waiting is not None:
+        output.console().print(
+            f"It may cut you off, so it goes back in {waiting['seconds']:.0f} s unless you confirm it:"
+            " steelyard network confirm"
+        )
 
 
 def _page(found: Mapping[str, Any]) -> Group:

@@ -70,7 +70,12 @@ MENU: tuple[Entry, ...] = (
                 also=("System Configuration > Miscellaneous Options > Remote Access",),
                 words="administration interface",
             ),
-            Entry("Admin WUI Access", "admin-access", words="session idle time banner"),
+            Entry(
+                "Admin WUI Access",
+                "admin-access",
+                also=("System Configuration > Miscellaneous Options > WUI Settings",),
+                words="session idle time banner",
+            ),
         ),
     ),
     Entry(
@@ -162,11 +167,7 @@ MENU: tuple[Entry, ...] = (
                 also=("System Configuration > Miscellaneous Options > AFE Configuration",),
                 words="cache intrusion",
             ),
-            Entry(
-                "WUI Settings",
-                "wui-settings",
-                also=("System Configuration > Miscellaneous Options > WUI Settings",),
-            ),
+            Entry("WUI Settings", "wui-settings"),
         ),
     ),
     Entry("History", "history", words="revision rollback difference audit"),

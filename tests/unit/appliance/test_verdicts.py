@@ -111,3 +111,34 @@ def test_a_verdict_that_overtakes_the_status_of_a_new_server_is_kept() -> None:
     assert verdicts.for_people()["vs1/rs1"].state == "up"
     verdicts.put({"vs1/rs1": replace(UP, state="unknown", since=6.0)})
     assert verdicts.for_people()["vs1/rs1"].state == "unknown"
+
+
+def test_the_mark_of_a_service_moves_with_each_of_its_verdicts_and_with_no_others() -> None:
+    verdicts = Verdicts()
+    verdicts.replace_all({"vs1/rs1": UP, "vs2/rs2": UP})
+
+    def marks() -> tuple[object, object]:
+        view = verdicts.for_people()
+        return view.mark("vs1"), view.mark("vs2")  # type: ignore[attr-defined]
+
+    first = marks()
+    assert marks() == first
+    verdicts.note(Event("verdict", "vs1/rs1", "up", "down", "refused", 5.0))
+    second = marks()
+    assert second[0] != first[0] and second[1] == first[1]
+    verdicts.put({"vs2/rs2": replace(UP, state="down")})
+    third = marks()
+    assert third[0] == second[0] and third[1] != second[1]
+    verdicts.replace_all({"vs1/rs1": UP})
+    assert marks()[0] not in (first[0], second[0], third[0])
+
+
+def test_a_view_of_an_earlier_snapshot_never_has_the_mark_of_a_later_one() -> None:
+    verdicts = Verdicts()
+    verdicts.replace_all({"vs1/rs1": UP})
+    old = verdicts.for_people()
+    verdicts.replace_all({"vs1/rs1": replace(UP, state="down")})
+    verdicts.note(Event("verdict", "vs1/rs1", "down", "up", "", 6.0))
+    new = verdicts.for_people()
+    assert old.mark("vs1") != new.mark("vs1")  # type: ignore[attr-defined]
+    assert old["vs1/rs1"].state == "up"
