@@ -19,9 +19,10 @@ from steelyard.engines.netlink.reconcile import held_only, reconcile
 from steelyard.engines.netlink.steps import AddAddress, RemoveAddress, Step
 from steelyard.engines.nft.packet_rules import NftPacketRules, PacketRules
 from steelyard.engines.sources.contract import SourcesKernel
-from steelyard.model.errors import ConflictError, EngineRefused, HostLacks, SteelyardError
+from steelyard.model.errors import ConflictError, EngineRefused, SteelyardError
 from steelyard.netd.files import Kept, NetdFiles, Notes, Pending
 from steelyard.netd.layer4 import Layer4
+from steelyard.netd.packet_rules import PlannedPacketRules
 from steelyard.netd.protocol import NetdStatus
 from steelyard.netd.sources import Sources
 from steelyard.plan.kernel import KernelChange, KernelPlan, changed
@@ -67,7 +68,7 @@ class Keeper:
         self._capabilities = tuple(sorted(capabilities))
         self._pid = pid
         self._clock = clock
-        self._packet_rules = packet_rules or NftPacketRules()
+        self._packet_rules = PlannedPacketRules(packet_rules or NftPacketRules())
         self._sources = Sources(network, sources)
         self.generation = ""
         self.plan = KernelPlan()
@@ -98,7 +99,7 @@ class Keeper:
         self._attempt("network", lambda: self._settle(before, self.plan.network))
         self._attempt("names", lambda: self._write_names(self.plan.network))
         self._attempt("kernel parameters", lambda: self._take_up_sysctls(self.plan.network))
-        self._attempt("packet rules", lambda: self._take_up_packet_rules(self.plan.network))
+        self._attempt("packet rules", lambda: self._packet_rules.take_up(self.plan.network))
         self._attempt("sources", lambda: self._sources.start(self.plan.network))
         self._attempt("layer4", lambda: self._layer4.start(self.plan.layer4, kept.standings, self._notes.drivers))
 
@@ -188,7 +189,7 @@ class Keeper:
             differed = self._settle(old.network, new.network)
             self._set_sysctls(new.network)
             self._write_names(new.network)
-            self._set_packet_rules(old.network, new.network)
+            self._packet_rules.change(old.network, new.network)
             self._sources.apply(new.network, again=differed)
         self._layer4.apply(change.layer4)
         return differed
@@ -199,7 +200,7 @@ class Keeper:
             self._settle(refused.network, old.network)
             self._set_sysctls(old.network)
             self._write_names(old.network)
-            self._set_packet_rules(refused.network, old.network)
+            self._packet_rules.change(refused.network, old.network)
             self._sources.apply(old.network, again=True)
         except SteelyardError as failure:
             self._problems["network"] = f"The previous network could not be put back: {failure.message}"
@@ -246,27 +247,6 @@ class Keeper:
         for name, value in before.items():
             if name not in wanted.sysctls:
                 self._network.set_sysctl(name, value)
-
-    def _set_packet_rules(self, before: NetworkPlan, wanted: NetworkPlan) -> None:
-        """Only those who ask for them, or have had them, need nftables."""
-        if before.strict != wanted.strict:
-            self._packet_rules.strict(wanted.strict)
-        if before.forwards != wanted.forwards:
-            self._packet_rules.forwards(wanted.forwards)
-
-    def _take_up_packet_rules(self, wanted: NetworkPlan) -> None:
-        """Have exactly these: a process that was killed within a change may have left what is not planned any more."""
-        self._exactly(wanted.strict, lambda: self._packet_rules.strict(wanted.strict))
-        self._exactly(wanted.forwards is not None, lambda: self._packet_rules.forwards(wanted.forwards))
-
-    def _exactly(self, wanted: bool, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except (EngineRefused, HostLacks) as failure:
-            # without nftables nothing was left by anybody
-            if wanted:
-                raise
-            log.info("nothing is looked for that may have been left: %s", failure.message)
 
     def _take_up_sysctls(self, wanted: NetworkPlan) -> None:
         """Have these: the host may have started anew, or a process been killed before it had set or reset them."""
@@ -443,7 +423,7 @@ class Keeper:
         for name, value in self._notes.sysctls.items():
             self._network.set_sysctl(name, value)
         self._names.clear()
-        self._take_up_packet_rules(nothing)
+        self._packet_rules.take_up(nothing)
         self.plan, self.generation = KernelPlan(), ""
         self._files.save_plan("", self.plan)
         self._save_notes(Notes())

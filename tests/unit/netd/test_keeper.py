@@ -14,6 +14,7 @@ from steelyard.model.errors import ConflictError, EngineRefused, HostLacks
 from steelyard.netd.files import NetdFiles
 from steelyard.netd.keeper import HasGoneBack, Keeper, UnknownBase
 from steelyard.netd.layer4 import Layer4
+from steelyard.netd.packet_rules import PlannedPacketRules
 from steelyard.plan.kernel import KernelChange, KernelPlan, changed
 from steelyard.plan.layer4 import Standing
 from steelyard.plan.network import HeldAddress, HostNetwork, Link, NetworkPlan
@@ -301,7 +302,7 @@ def test_a_table_that_is_planned_no_more_goes_although_a_kill_came_between(rig: 
     rig.keeper.replace_plan(plan("192.0.2.50", **more), "a")
     kept = rig.rules
     rig.rules = Dying()
-    rig.keeper._packet_rules = rig.rules
+    rig.keeper._packet_rules = PlannedPacketRules(rig.rules)
     with pytest.raises(KeyboardInterrupt):
         rig.keeper.replace_plan(plan("192.0.2.50"), "b")
     assert (kept.is_strict, kept.lets_through is not None) == ("strict" in more, "forwards" in more)

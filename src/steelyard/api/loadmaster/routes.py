@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from steelyard.api.loadmaster import json_encoding, xml_encoding
-from steelyard.api.loadmaster.answers import Answer, Download
+from steelyard.api.loadmaster.answers import Answer, Data, Download, Message, MessageWithData
 from steelyard.api.loadmaster.authentication import CHALLENGE, CREDENTIALS, address_of, signed_in
 from steelyard.api.loadmaster.bodies import (
     MAX_FORM_BYTES,
@@ -76,6 +77,37 @@ def _gone(request: Request) -> Response:
     return Response(status_code=400)
 
 
+@dataclass(frozen=True)
+class _Encoding:
+    """How a version writes its answers."""
+
+    success: Callable[[Data | Message | MessageWithData], bytes]
+    failure: Callable[[int, str], bytes]
+    media_type: str
+
+
+_XML = _Encoding(xml_encoding.success, xml_encoding.failure, xml_encoding.MEDIA_TYPE)
+_JSON = _Encoding(json_encoding.success, json_encoding.failure, json_encoding.MEDIA_TYPE)
+
+
+async def _answered(request: Request, answering: Awaitable[Answer], encoding: _Encoding) -> Response:
+    """What comes of a call, in the words of its version; credentials that do not do are a page in both."""
+    try:
+        answer = await answering
+    except NotSignedIn:
+        return _unauthorized()
+    except LockedOut as locked:
+        return _locked(locked)
+    except ClientDisconnect:
+        return _gone(request)
+    except Exception as error:
+        status, text = explained(error)
+        return _response(encoding.failure(status, text), status, encoding.media_type)
+    if isinstance(answer, Download):
+        return _response(answer.content, 200, answer.media_type)
+    return _response(encoding.success(answer), 200, encoding.media_type)
+
+
 class _Interface:
     """Both versions over one appliance."""
 
@@ -84,37 +116,11 @@ class _Interface:
 
     async def v1(self, request: Request) -> Response:
         """`/access/COMMAND`: parameters in the query, in a form, or beside an upload."""
-        try:
-            answer = await self._v1(request)
-        except NotSignedIn:
-            return _unauthorized()
-        except LockedOut as locked:
-            return _locked(locked)
-        except ClientDisconnect:
-            return _gone(request)
-        except Exception as error:
-            status, text = explained(error)
-            return _response(xml_encoding.failure(status, text), status, xml_encoding.MEDIA_TYPE)
-        if isinstance(answer, Download):
-            return _response(answer.content, 200, answer.media_type)
-        return _response(xml_encoding.success(answer), 200, xml_encoding.MEDIA_TYPE)
+        return await _answered(request, self._v1(request), _XML)
 
     async def v2(self, request: Request) -> Response:
         """`/accessv2`: one JSON object, or parameters of a GET."""
-        try:
-            answer = await self._v2(request)
-        except NotSignedIn:
-            return _unauthorized()
-        except LockedOut as locked:
-            return _locked(locked)
-        except ClientDisconnect:
-            return _gone(request)
-        except Exception as error:
-            status, text = explained(error)
-            return _response(json_encoding.failure(status, text), status, json_encoding.MEDIA_TYPE)
-        if isinstance(answer, Download):
-            return _response(answer.content, 200, answer.media_type)
-        return _response(json_encoding.success(answer), 200, json_encoding.MEDIA_TYPE)
+        return await _answered(request, self._v2(request), _JSON)
 
     async def enable(self, request: Request) -> Response:
         """The interface is on; what is left to do is to look at the credentials."""
