@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parents[2]
 
 _READY_SECONDS = 60.0
 _END_SECONDS = 20.0
@@ -58,6 +62,7 @@ mount -t tmpfs tmpfs $root/dev/shm
 mount -t tmpfs -o mode=755 tmpfs $root/run
 mount -t tmpfs -o mode=1777 tmpfs $root/tmp
 mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
+{mounts}
 {prepare}
 ip link set lo up
 hostname machine
@@ -107,7 +112,7 @@ class Machine:
 
     def __enter__(self) -> Self:
         words = {"base": self._base, "name": self._name, "files": self._files}
-        second = _SECOND.replace("{prepare}", self._prepare)
+        second = _SECOND.replace("{prepare}", self._prepare).replace("{mounts}", "\n".join(_mounts()))
         for name, value in words.items():
             second = second.replace(f"{{{name}}}", str(value))
         with self._log.open("wb") as log:
@@ -239,6 +244,13 @@ class Machine:
             if time.monotonic() > deadline:
                 raise NotBooted(f"{what} did not come about in {seconds:.0f} s")
             pause.wait(0.05)
+
+
+def _mounts() -> list[str]:
+    """/tmp and /run are its own, so this checkout and this Python are brought in where they lie there."""
+    places = [path for path in (ROOT, Path(sys.prefix)) if path.is_relative_to("/tmp") or path.is_relative_to("/run")]
+    quoted = [shlex.quote(str(path)) for path in places]
+    return [f"mkdir -p $root{path}\nmount --bind {path} $root{path}" for path in quoted]
 
 
 def _environment() -> dict[str, str]:
