@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run test lint bench package clean
 
 help:
 	@echo "make run    install what is needed into $(VENV) and start a demonstration on 127.0.0.1"
 	@echo "make test   install what the tests need (Debian packages too, where allowed), lint, run every test"
 	@echo "make lint   ruff, mypy and the import contracts"
 	@echo "make bench  measure, and print the tables that docs/benchmarks.md keeps"
+	@echo "make package  build the Debian package for this machine's release into dist"
 	@echo "make clean  remove $(VENV), caches and builds"
 
 run:
@@ -43,6 +44,9 @@ bench:
 	@packaging/test-tools
 	@packaging/prepare dev $(VENV)
 	@exec $(BIN)/python -m bench $(BENCH_ARGS)
+
+package:
+	@packaging/debian/build
 
 clean:
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

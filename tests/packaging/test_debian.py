@@ -233,8 +233,11 @@ def test_installed_again_it_goes_on_with_what_it_had(machine: Machine, packages:
 
 
 def test_purging_says_what_goes_and_leaves_nothing(machine: Machine) -> None:
+    machine.run("steelyard", "network", "manage", "on")
     said = _dpkg(machine, "--purge", "steelyard")
     assert "Removing /var/lib/steelyard with everything in it" in said
+    assert "This host's network was managed by Steelyard. Its addresses stay" in said
+    assert "10.99.0.1/24" in machine.run("ip", "address", "show", "dev", "farm").stdout
     for path in ("var/lib/steelyard", "var/lib/steelyard-netd", "etc/default/steelyard", "opt/steelyard"):
         assert not (machine.root / path).exists(), path
     left = machine.run("find", "/etc", "-name", "*steelyard*").stdout.split()
