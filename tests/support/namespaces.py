@@ -339,8 +339,9 @@ def own_files(directory: Path) -> tuple[str, ...]:
 
     Network namespaces have neither, and a managed network writes resolv.conf, hosts and the host's name.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", "/etc/.", str(directory)], check=True, timeout=60)
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        subprocess.run(["cp", "-a", "/etc/.", str(directory)], check=True, timeout=60)
     script = 'mount --make-rprivate / && mount --bind "$0" /etc && exec "$@"'
     return ("unshare", "--mount", "--uts", "sh", "-c", script, str(directory))
 

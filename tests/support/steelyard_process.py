@@ -28,6 +28,7 @@ from typing import Self
 from tests.support import processes
 from tests.support.api_clients import Answer, LoadMasterClient, NativeClient
 from tests.support.clients import fetch
+from tests.support.namespaces import own_files
 from tests.support.ports import free_port
 from tests.support.processes import MARKER, Process
 
@@ -35,6 +36,15 @@ __all__ = ["Answer", "LoadMasterClient", "NativeClient", "StartFailed", "Steelya
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LOG_TAIL_BYTES = 6000
+
+
+def _namespace(kind: str) -> int:
+    """Which one this thread is in."""
+    return Path(f"/proc/thread-self/ns/{kind}").stat().st_ino
+
+
+#: those of the tests themselves
+_NETWORK, _MOUNTS = _namespace("net"), _namespace("mnt")
 
 
 class StartFailed(RuntimeError):
@@ -74,6 +84,7 @@ class SteelyardProcess:
         self.admin_port = admin_port or free_port(admin_address)
         self.password = password or secrets.token_urlsafe(12)
         self.log_path = self.state_dir.with_name(self.state_dir.name + ".output")
+        self._etc = self.state_dir.with_name(self.state_dir.name + ".etc")
         self._arguments = arguments
         self._prefix = prefix
         self._marker = secrets.token_hex(8)
@@ -130,7 +141,8 @@ class SteelyardProcess:
         """
         if self.running:
             raise RuntimeError("it runs already")
-        command = [*self._prefix, sys.executable, "-m", "steelyard", "serve", "--state-dir", str(self.state_dir)]
+        prefix = self._prefix or self._own_files()
+        command = [*prefix, sys.executable, "-m", "steelyard", "serve", "--state-dir", str(self.state_dir)]
         command += ["--admin-address", self.admin_address, "--admin-port", str(self.admin_port), *self._arguments]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -138,6 +150,12 @@ class SteelyardProcess:
             )
         self.wait_until_answering(timeout)
         return self
+
+    def _own_files(self) -> tuple[str, ...]:
+        """In a test's network namespace it may manage the network, whose names are in files that this host has once."""
+        if _namespace("net") != _NETWORK and _namespace("mnt") == _MOUNTS:
+            return own_files(self._etc)
+        return ()
 
     def wait_until_answering(self, timeout: float = 15.0) -> None:
         """Wait for any HTTP answer on the administration port."""
@@ -268,4 +286,5 @@ class SteelyardProcess:
             processes.end(self.processes())
             if self._own_directory:
                 shutil.rmtree(self.state_dir, ignore_errors=True)
+                shutil.rmtree(self._etc, ignore_errors=True)
                 self.log_path.unlink(missing_ok=True)

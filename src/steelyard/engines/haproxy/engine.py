@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import importlib.resources
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
-from steelyard.emit.haproxy.configuration import ConfigurationEmitter, certificate_list
-from steelyard.emit.haproxy.runtime import certificate_command, commands, lookup_kind, lookup_lines, lookup_text
+from steelyard.emit.haproxy.runtime import certificate_command, commands, lookup_kind, lookup_lines
 from steelyard.emit.haproxy.server_state import ServerState, server_state_text
 from steelyard.emit.haproxy.words import quote_command
 from steelyard.engines.haproxy.certificates import (
     load_certificate,
-    remove_other_certificates,
     replace_certificate,
     tell_of_certificates,
 )
 from steelyard.engines.haproxy.layout import Layout, require_room, write
+from steelyard.engines.haproxy.plan_files import PlanFiles, SecretSource
 from steelyard.engines.haproxy.process import HaproxyProcess
 from steelyard.engines.haproxy.records import (
     is_marked,
@@ -36,10 +33,9 @@ from steelyard.engines.haproxy.retirement import retire
 from steelyard.engines.haproxy.runtime import LINE_BYTES, ask, batches
 from steelyard.engines.haproxy.stapling import Staples, send_staple
 from steelyard.engines.haproxy.ticket_keys import ensure_keys, rotate
-from steelyard.engines.haproxy.trust import contents as trust_contents
-from steelyard.engines.haproxy.trust import describe_trust, replace_trust, write_trust
+from steelyard.engines.haproxy.trust import describe_trust, replace_trust
 from steelyard.model.errors import EngineRefused, HostLacks, SteelyardError
-from steelyard.plan.haproxy import CertificateFile, HaproxyPlan, Lookup, lookup_path, page_path
+from steelyard.plan.haproxy import CertificateFile, HaproxyPlan, lookup_path
 from steelyard.plan.operations import (
     AssignCertificate,
     ChangeLookup,
@@ -56,13 +52,8 @@ from steelyard.plan.operations import (
 
 log = logging.getLogger("steelyard.haproxy")
 
-#: finds a secret of the store by its name
-SecretSource = Callable[[str], bytes]
-
 #: Sessions told to end take some milliseconds; an idle connection a client keeps outlasts any wait.
 _REMOVE_SECONDS = 0.3
-#: entries of a lookup whose text takes no time worth a thread
-_RENDERED_AT_ONCE = 5_000
 #: changes of a lookup that are told to people one by one
 _TOLD_SINGLY = 20
 _LOOK_SECONDS = 0.01
@@ -83,16 +74,11 @@ class RealHaproxy:
 
     def __init__(self, binary: str, layout: Layout, secrets: SecretSource, *, lua: bool) -> None:
         self._layout = layout
-        self._secrets = secrets
         self._process = HaproxyProcess(binary, layout)
-        self._emitter = ConfigurationEmitter(layout.paths(lua=lua))
-        self._staged = ConfigurationEmitter(layout.paths(lua=lua, staged=True))
-        self._written: dict[str, CertificateFile] = {}
-        self._lookups: dict[str, Lookup] = {}
-        self._rendered_lookups: dict[str, tuple[tuple[tuple[str, str], ...], bytes, str]] = {}
+        self._staples = Staples(layout.engine / "certificates")
+        self._files = PlanFiles(layout, secrets, self._staples, lua=lua)
         self._learning: asyncio.Task[None] | None = None
         self._checks = asyncio.Lock()
-        self._staples = Staples(layout.engine / "certificates")
         ensure_keys(layout.ticket_keys)
         package = importlib.resources.files("steelyard.engines.haproxy")
         for script in layout.scripts:
@@ -107,98 +93,22 @@ class RealHaproxy:
 
     async def check(self, plan: HaproxyPlan) -> None:
         async with self._checks:
-            self._write_files(plan, self._staged)
-            path = self._layout.staging / "haproxy.cfg"
-            write(path, self._staged.text(plan))
-            try:
+            with self._files.staged(plan) as path:
                 await self._process.check(path)
-            finally:
-                for name in plan.certificates:
-                    (self._layout.staging / "certificates" / f"{name}.pem").unlink(missing_ok=True)
 
     async def adopt(self, plan: HaproxyPlan) -> bool | None:
         if not await self._process.adopt():
             return None
-        same = self._vouched() == self._voucher(plan) and self._is_written(plan)
-        if same:
-            self._written = dict(plan.certificates)
-            self._lookups = {lookup.name: lookup for lookup in plan.all_lookups()}
+        same = self._files.adopt(plan, self._process.worker)
         with contextlib.suppress(EngineRefused):  # it has ended since; whoever watches it starts the next one
             if not await is_marked(self._layout.socket):
                 # the control plane before was killed during a reload
                 self._learning = asyncio.create_task(self._learnt())
         return same
 
-    def _is_written(self, plan: HaproxyPlan) -> bool:
-        """Whether the files hold this plan."""
-        base = self._layout.engine
-
-        def contents() -> Iterator[tuple[Path, bytes]]:
-            yield self._layout.configuration, self._emitter.text(plan).encode()
-            for certificate in plan.certificates.values():
-                yield base / "certificates" / f"{certificate.name}.pem", self._pem(certificate)
-            for lookup in plan.all_lookups():
-                yield base / lookup_path(lookup.name), self._rendered(lookup)[0]
-            for service in plan.services.values():
-                names = service.certificates()
-                if names:
-                    words = certificate_list(names, self._emitter.paths).encode()
-                    yield base / "lists" / f"{service.key}.list", words
-                for page in service.pages:
-                    yield base / page_path(page.name), page.content
-            yield from trust_contents(base, plan.trust.values())
-
-        try:
-            return all(path.read_bytes() == content for path, content in contents())
-        except (OSError, HostLacks):
-            return False
-
-    def _voucher(self, plan: HaproxyPlan) -> str:
-        """Names a plan, and the worker that has it."""
-        digest = hashlib.sha256(self._emitter.text(plan).encode())
-        for name, certificate in sorted(plan.certificates.items()):
-            digest.update(f"{name}\0{certificate.key_id}\0{certificate.chain_pem}\0".encode())
-        for file in plan.trust.values():
-            digest.update(f"{file.name}\0{file.pem}\0".encode())
-        for lookup in plan.all_lookups():
-            digest.update(f"{lookup.name}\0{self._rendered(lookup)[1]}\0".encode())
-        for key, service in plan.services.items():
-            digest.update("\0".join((key, *service.certificates(), "")).encode())
-        return f"{self._process.worker} {digest.hexdigest()}\n"
-
-    def _rendered(self, lookup: Lookup) -> tuple[bytes, str]:
-        """The text of a lookup and its digest, which is worked out once: there may be 100,000 entries."""
-        kept = self._rendered_lookups.get(lookup.name)
-        if kept is None or kept[0] is not lookup.entries:
-            text = lookup_text(lookup.entries).encode()
-            kept = self._rendered_lookups[lookup.name] = (lookup.entries, text, hashlib.sha256(text).hexdigest())
-        return kept[1], kept[2]
-
-    def _vouched(self) -> str:
-        try:
-            return self._layout.in_force.read_text()
-        except OSError:
-            return ""
-
-    def _vouch(self, plan: HaproxyPlan) -> None:
-        """Note that the worker has this plan."""
-        try:
-            write(self._layout.in_force, self._voucher(plan))
-        except HostLacks as failure:
-            # without the note the next start reloads once more
-            log.warning("%s", failure.message)
-
-    def _doubt(self) -> None:
-        """From now on files and worker may differ; a control plane killed here has to be followed by a reload."""
-        try:
-            self._layout.in_force.unlink(missing_ok=True)
-        except OSError as failure:
-            # a disk that has become read-only takes no commit either, so HAProxy stays at what the note says
-            log.warning("%s cannot be removed: %s", self._layout.in_force, failure.strerror)
-
     async def start(self, plan: HaproxyPlan, states: Iterable[ServerState]) -> None:
-        self._doubt()
-        self._write(plan)
+        self._files.doubt()
+        self._files.write(plan)
         try:
             write(self._layout.state, server_state_text(states))
         except HostLacks as failure:
@@ -207,14 +117,14 @@ class RealHaproxy:
         # not checked first: a start that is refused says why as well, and takes half the time
         await self._process.start()
         await mark_ready(self._layout.socket)
-        self._vouch(plan)
+        self._files.vouch(plan, self._process.worker)
 
     async def reload(self, plan: HaproxyPlan, states: Callable[[], Iterable[ServerState]]) -> None:
         await self._settle()
-        self._doubt()
+        self._files.doubt()
         before = self._layout.configuration.read_bytes() if self._layout.configuration.exists() else None
         try:
-            self._write(plan)
+            self._files.write(plan)
             await self._process.check(self._layout.configuration)
             taught = await teaches(self._layout.socket)
             await will_teach(self._layout.socket, everything=taught)
@@ -225,8 +135,8 @@ class RealHaproxy:
             if before is not None:
                 write(self._layout.configuration, before)
             raise
-        self._tidy(plan)
-        self._vouch(plan)
+        self._files.tidy(plan)
+        self._files.vouch(plan, self._process.worker)
         if taught:
             self._learning = asyncio.create_task(self._learnt())
         else:
@@ -253,12 +163,12 @@ class RealHaproxy:
             await self._learning
 
     async def run(self, operation: Operation, plan: HaproxyPlan) -> None:
-        self._doubt()
+        self._files.doubt()
         if isinstance(operation, ReplaceCertificate | LoadCertificate):
             await self._send_certificate(plan.certificates[operation.certificate], operation)
             return
         if isinstance(operation, AssignCertificate | WithdrawCertificate | UnloadCertificate):
-            await tell_of_certificates(self._layout.socket, certificate_command(operation, self._emitter.paths))
+            await tell_of_certificates(self._layout.socket, certificate_command(operation, self._files.paths))
             return
         if isinstance(operation, ReplaceTrust):
             await replace_trust(self._layout.socket, self._layout.engine, operation.file)
@@ -278,7 +188,7 @@ class RealHaproxy:
             await self._tell(command)
 
     async def retire(self, removals: Sequence[RemoveServer]) -> None:
-        self._doubt()
+        self._files.doubt()
         await retire(self._layout.socket, removals)
 
     async def _replace_lookup(self, operation: ReplaceLookup) -> None:
@@ -328,49 +238,27 @@ class RealHaproxy:
     async def _send_certificate(
         self, certificate: CertificateFile, operation: ReplaceCertificate | LoadCertificate
     ) -> None:
-        path = self._emitter.paths.certificate(certificate.name)
-        pem = self._pem(certificate)
-        self._staples.forget(certificate.name)
-        write(self._layout.engine / "certificates" / f"{certificate.name}.pem", pem)
-        self._written[certificate.name] = certificate
+        path = self._files.paths.certificate(certificate.name)
+        pem = self._files.replace_certificate(certificate)
         send = load_certificate if isinstance(operation, LoadCertificate) else replace_certificate
         await send(self._layout.socket, path, pem.decode())
 
     async def staple(self, certificate: CertificateFile, issuer_pem: str, answer: bytes) -> None:
         self._staples.keep(certificate.name, issuer_pem, answer)
         if self.master_pid is not None:
-            path = self._emitter.paths.certificate(certificate.name)
+            path = self._files.paths.certificate(certificate.name)
             await send_staple(self._layout.socket, path, issuer_pem, answer)
 
     def stapled(self, certificate: str) -> bytes | None:
         return self._staples.kept(certificate)
 
     async def prepare(self, plan: HaproxyPlan) -> None:
-        for lookup in plan.all_lookups():
-            kept = self._rendered_lookups.get(lookup.name)
-            if len(lookup.entries) > _RENDERED_AT_ONCE and (kept is None or kept[0] is not lookup.entries):
-                await asyncio.to_thread(self._rendered, lookup)
+        await self._files.render_ahead(plan)
 
     async def save(self, plan: HaproxyPlan) -> None:
-        self._write(plan)
-        self._tidy(plan)
-        self._vouch(plan)
-
-    def _tidy(self, plan: HaproxyPlan) -> None:
-        """Remove lookups and pages that nothing in force names any more."""
-        named = {"lookups": {one.name for one in plan.all_lookups()}, "pages": set[str](), "trust": set(plan.trust)}
-        named["pages"] = {page.name for service in plan.services.values() for page in service.pages}
-        for folder, names in named.items():
-            for path in (self._layout.engine / folder).iterdir():
-                if path.name not in names and not path.name.startswith("."):
-                    try:
-                        path.unlink(missing_ok=True)
-                    except OSError as failure:
-                        # it is in nobody's way
-                        log.warning("%s cannot be removed: %s", path, failure.strerror)
-        self._lookups = {name: lookup for name, lookup in self._lookups.items() if name in named["lookups"]}
-        self._written = {name: file for name, file in self._written.items() if name in plan.certificates}
-        remove_other_certificates(self._layout.engine / "certificates", plan.certificates)
+        self._files.write(plan)
+        self._files.tidy(plan)
+        self._files.vouch(plan, self._process.worker)
 
     async def rotate_ticket_keys(self, seconds: float) -> bool:
         path = self._layout.ticket_keys
@@ -387,57 +275,6 @@ class RealHaproxy:
 
     def require_room(self) -> None:
         require_room(self._layout)
-
-    def _write(self, plan: HaproxyPlan) -> None:
-        self._write_files(plan, self._emitter)
-        write(self._layout.configuration, self._emitter.text(plan))
-
-    def _write_files(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
-        """What the configuration names: certificates, their lists, lookups and pages."""
-        if emitter is self._emitter:
-            self._staples.forget_others(plan.certificates if plan.settings.stapling else ())
-        # somebody may have cleared the directory of sockets
-        ensure_keys(self._layout.ticket_keys)
-        self._write_certificates(plan, emitter)
-        self._write_lists(plan, emitter)
-        base = self._layout.engine if emitter is self._emitter else self._layout.staging
-        write_trust(base, plan.trust.values(), staged=emitter is not self._emitter)
-        for lookup in plan.all_lookups():
-            if emitter is self._emitter:
-                if self._lookups.get(lookup.name) is lookup:
-                    continue
-                # a file that could not be written has to be written by the next attempt
-                self._lookups.pop(lookup.name, None)
-            write(base / lookup_path(lookup.name), self._rendered(lookup)[0])
-            if emitter is self._emitter:
-                self._lookups[lookup.name] = lookup
-        for service in plan.services.values():
-            for page in service.pages:
-                write(base / page_path(page.name), page.content)
-
-    def _write_certificates(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
-        for name, certificate in plan.certificates.items():
-            if emitter is self._emitter:
-                if self._written.get(name) is certificate:
-                    continue
-                self._written.pop(name, None)
-            base = self._layout.engine if emitter is self._emitter else self._layout.staging
-            path, pem = base / "certificates" / f"{name}.pem", self._pem(certificate)
-            if emitter is self._emitter and not (path.exists() and path.read_bytes() == pem):
-                self._staples.forget(name)
-            write(path, pem)
-            if emitter is self._emitter:
-                self._written[name] = certificate
-
-    def _write_lists(self, plan: HaproxyPlan, emitter: ConfigurationEmitter) -> None:
-        base = self._layout.engine if emitter is self._emitter else self._layout.staging
-        for service in plan.services.values():
-            names = service.certificates()
-            if names:
-                write(base / "lists" / f"{service.key}.list", certificate_list(names, emitter.paths))
-
-    def _pem(self, certificate: CertificateFile) -> bytes:
-        return self._secrets(f"key/{certificate.key_id}") + certificate.chain_pem.encode()
 
     async def wait_for_end(self) -> None:
         await self._process.wait_for_end()
@@ -458,7 +295,7 @@ class RealHaproxy:
             elif isinstance(operation, LoadCertificate):
                 lines.append(f"new ssl cert {operation.certificate}")
             elif isinstance(operation, AssignCertificate | WithdrawCertificate | UnloadCertificate):
-                lines.append(certificate_command(operation, self._emitter.paths))
+                lines.append(certificate_command(operation, self._files.paths))
             elif isinstance(operation, ReplaceTrust):
                 lines.append(describe_trust(operation.file))
             elif isinstance(operation, ReplaceLookup):
