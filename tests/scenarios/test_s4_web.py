@@ -214,6 +214,7 @@ def test_s4_33_certificates_are_imported_and_several_assigned_to_a_service(rig: 
         page.get_by_role("checkbox", name=re.compile(f"^{name}")).check()
     press(page, "Review changes")
     press(page, "Apply")
+    expect(page.locator("#notices")).to_contain_text("applied")
     expect(page.locator("#section-ssl summary")).to_contain_text("2 certificates")
     for name, each in (("meet.example.com", meet), ("wac.example.com", wac)):
         shown = fetch(f"https://127.0.0.1:{port}/", sni=name, ca=issuer)

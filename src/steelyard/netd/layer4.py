@@ -74,9 +74,15 @@ class Layer4:
         """Take what the checking process says."""
         told = dict(standings)
         if whole:
-            # what has no verdict any more is as it was before the first one
-            told |= {name: Standing() for name in self.standings if name not in standings}
-            self.standings = {}
+            # What is checked keeps its verdict: it is on its way to HAProxy, which does not listen yet. All else that
+            # has none any more is as it was before the first one.
+            forgotten = {
+                name
+                for name in self.standings.keys() - standings.keys()
+                if name[0] not in self.services or not self.services[name[0]].checked
+            }
+            told |= {name: Standing() for name in forgotten}
+            self.standings = {name: one for name, one in self.standings.items() if name not in forgotten}
         self.standings |= standings
         for name, driver in self._drivers.items():
             mine = {one: standing for one, standing in told.items() if self._carries(name, one[0])}

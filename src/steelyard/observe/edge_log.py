@@ -63,10 +63,14 @@ class EdgeLog:
             os.close(end)
 
     def _read(self, end: int) -> None:
+        # not select(2), which knows no descriptor above 1023
+        waiting = select.poll()
+        waiting.register(end, select.POLLIN)
         with open_pipe(self._pipe) as pipe:
+            waiting.register(pipe, select.POLLIN)
             ending = False
             while True:
-                readable, _, _ = select.select([pipe, end], [], [], 0 if ending else None)
+                readable = {descriptor for descriptor, _ in waiting.poll(0 if ending else None)}
                 ending = ending or end in readable
                 if pipe in readable:
                     self._take(os.read(pipe, _AT_ONCE))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,14 @@ RESET = Reset("scrypt$00$00", True, "bal", "web")
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    found = Layout(tmp_path / "state")
+def layout(tmp_path: Path) -> Iterator[Layout]:
+    # pytest's own directories have names that are too long for the sockets below
+    with tempfile.TemporaryDirectory(prefix="sy-") as root:
+        yield filled(Path(root) / "state", tmp_path)
+
+
+def filled(root: Path, tmp_path: Path) -> Layout:
+    found = Layout(root)
     found.make()
     for name in ("steelyard.db", "steelyard.db-wal", "events.db", "statistics.db", "sessions.db", "admin.pem", "other"):
         (found.root / name).write_text("content")

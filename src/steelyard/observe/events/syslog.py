@@ -102,5 +102,6 @@ def _cut(text: bytes) -> bytes:
 
 def _has_ended(connection: socket.socket) -> bool:
     """Whether the other side has closed: syslog receivers never send anything, so readable means ended."""
-    readable, _, _ = select.select([connection], [], [], 0)
-    return bool(readable)
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(0))

@@ -62,6 +62,10 @@
     found.addEventListener("htmx:afterSwap", () => showFound(field.value.trim() !== ""));
     field.addEventListener("focus", () => showFound(found.childElementCount > 0 && field.value.trim() !== ""));
     field.addEventListener("input", () => field.value.trim() === "" && showFound(false));
+    // htmx compares with what stood here when it came: what was typed before that would never be looked for
+    window.addEventListener("load", () => {
+      if (document.activeElement === field && field.value.trim() !== "") window.htmx.trigger(field, "search");
+    });
     field.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
         event.preventDefault();
