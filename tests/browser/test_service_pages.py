@@ -113,6 +113,22 @@ def test_a_weight_reloads_nothing(rig: Rig, screen: Screen) -> None:
     expect(page.locator("#notices")).to_contain_text("1 change applied")
 
 
+def test_a_change_is_rolled_back_after_a_look_at_what_that_does(rig: Rig, screen: Screen) -> None:
+    native = rig.steelyard.native
+    index = rig.service("kept", rig.origin(), schedule="rr")
+    before = native.get("status").json()["revision"]
+    native.patch(f"virtual-services/{index}", json={"schedule": "lc"}).raise_for_status()
+    page = screen.open("/history")
+    page.get_by_role("link", name=str(before), exact=True).first.click()
+    page.get_by_role("link", name="Roll back to this").click()
+    expect(page.locator("main")).to_contain_text("Scheduling Method")
+    assert native.get(f"virtual-services/{index}").json()["schedule"] == "lc", "so far it was only looked at"
+    button(page, f"Make revision {before} the newest")
+    expect(page.locator("#notices")).to_contain_text(f"Rolled back to revision {before}")
+    assert native.get(f"virtual-services/{index}").json()["schedule"] == "rr"
+    expect(page.locator("main")).to_contain_text(f"rollback to {before}")
+
+
 def test_errors_stand_at_their_field_and_nothing_is_lost(rig: Rig, screen: Screen) -> None:
     index = rig.service("mistaken", rig.origin())
     page = screen.open(f"/virtual-services/{index}")
