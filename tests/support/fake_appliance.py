@@ -15,6 +15,7 @@ import hashlib
 import secrets
 import string
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -248,6 +249,8 @@ class FakeAppliance:
         if self.bus is None:
             self.event_directory = tempfile.TemporaryDirectory(prefix="events")
             self.bus = Bus(EventLog(Path(self.event_directory.name) / "events.db"))
+            # thousands of tests make one each, and its files stay open for as long as it is not closed
+            weakref.finalize(self, self.bus.log.close)
         return self.bus
 
     async def test_event(self, actor: Actor, severity: Severity, text: str) -> Event:
