@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.browser.rig import Rig, Screen
 from tests.support.clients import fetch
+from tests.support.namespaces import wait_until
 from tests.support.steelyard_process import SteelyardProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.needs("chromium", "haproxy"), pytest.mark.timeout(300)]
@@ -69,7 +70,8 @@ def test_the_licence_by_the_keyboard_alone(screen: Screen) -> None:
     expect(page.get_by_role("heading", name="Licence")).to_be_visible()
     page.get_by_role("region", name="Text of the licence").focus()
     page.keyboard.press("End")
-    page.wait_for_function("document.querySelector('.licence').scrollTop > 0")
+    # not by Playwright's own waiting, which the policy of the page does not let evaluate anything
+    wait_until(lambda: page.evaluate("document.querySelector('.licence').scrollTop > 0"))
     page.keyboard.press("Tab")
     expect(page.get_by_label("I accept the licence")).to_be_focused()
     page.keyboard.press("Space")
