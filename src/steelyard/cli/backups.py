@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import base64
 import sys
-from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from steelyard.cli import output
-from steelyard.cli.certificate_backups import write_new
+from steelyard.cli.certificate_backups import PassPhrase, given_pass_phrase, write_new
 from steelyard.cli.certificate_files import read_file
 from steelyard.cli.configuration import Yes, carry_out
 from steelyard.cli.connection import read_secret
 from steelyard.cli.failures import Failure, Misuse, Refused
 from steelyard.cli.session import Session, command
 
-VARIABLE = "STEELYARD_BACKUP_PASS_PHRASE"
 NEW_PASSWORD_VARIABLE = "STEELYARD_NEW_PASSWORD"
 CONFIRMATION = "reset"
 #: how a file begins that a pass phrase opens; loading the parts that read one would slow every command down
 SEALED = b"STEELYARD-BACKUP "
 #: a large configuration takes a while to be checked and to come into force
 _PATIENCE = 600.0
-
-PassPhrase = Annotated[
-    Path | None,
-    typer.Option("--pass-phrase-file", help=f"Holds the pass phrase, 7 to 64 characters; or set {VARIABLE}."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +43,7 @@ def back_up(
     """Write everything that is configured into a file, encrypted: keys, passwords and users too."""
     body: dict[str, Any] = {}
     if not without_secrets:
-        body["password"] = _pass_phrase(session, pass_phrase, twice=True)
+        body["password"] = given_pass_phrase(session, pass_phrase, twice=True, otherwise=", or give --without-secrets")
     elif pass_phrase is not None:
         raise Misuse("A backup without secrets has no pass phrase", "Leave out one of the two options")
     content = base64.b64decode(session.api.request("POST", "/backup", body=body, patience=_PATIENCE)["data"])
@@ -63,19 +56,6 @@ def back_up(
     else:
         what = "without its secrets" if without_secrets else "with all its secrets"
         output.console().print(f"The configuration is backed up {what} to {file}")
-
-
-def _pass_phrase(session: Session, file: Path | None, *, twice: bool) -> str:
-    found = read_secret(file, VARIABLE)
-    if found is not None:
-        return found
-    if not session.interactive:
-        hint = ", or give --without-secrets" if twice else ""
-        raise Misuse("No pass phrase is given", f"Set {VARIABLE}, or name a file by --pass-phrase-file{hint}")
-    found = getpass("Pass phrase of the backup: ")
-    if twice and getpass("Again: ") != found:
-        raise Misuse("The two pass phrases differ")
-    return found
 
 
 def restore(
@@ -105,7 +85,7 @@ def restore(
         "incomplete": incomplete,
     }
     if content.startswith(SEALED):
-        body["password"] = _pass_phrase(session, pass_phrase, twice=False)
+        body["password"] = given_pass_phrase(session, pass_phrase, twice=False)
     plan = session.write("POST", "/restore", body, dry_run=True, patience=_PATIENCE)
     if not session.json:
         for line in plan["object"]["left_out"]:

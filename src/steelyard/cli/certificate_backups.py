@@ -31,12 +31,16 @@ def register(app: typer.Typer) -> None:
     command(app, "restore", change=True)(restore)
 
 
-def _pass_phrase(session: Session, file: Path | None, *, twice: bool) -> str:
+def given_pass_phrase(session: Session, file: Path | None, *, twice: bool, otherwise: str = "") -> str:
+    """From a file, the environment or a question, asked `twice` for a new one. `otherwise` is what else helps.
+
+    Raises `Misuse` where there is none, or the two differ.
+    """
     found = read_secret(file, VARIABLE)
     if found is not None:
         return found
     if not session.interactive:
-        raise Misuse("No pass phrase is given", f"Set {VARIABLE}, or name a file by --pass-phrase-file")
+        raise Misuse("No pass phrase is given", f"Set {VARIABLE}, or name a file by --pass-phrase-file{otherwise}")
     found = getpass("Pass phrase of the backup: ")
     if twice and getpass("Again: ") != found:
         raise Misuse("The two pass phrases differ")
@@ -49,7 +53,7 @@ def back_up(
     pass_phrase: PassPhrase = None,
 ) -> None:
     """Write every certificate with its key, and every intermediate, into an encrypted file."""
-    body = {"password": _pass_phrase(session, pass_phrase, twice=True)}
+    body = {"password": given_pass_phrase(session, pass_phrase, twice=True)}
     content = base64.b64decode(session.api.request("POST", "/certificate-backup", body=body)["data"])
     if str(file) == "-":
         sys.stdout.buffer.write(content)
@@ -82,7 +86,7 @@ def restore(
     """Bring certificates and intermediates of a backup back, all or none; those of the same names are replaced."""
     body = {
         "data": base64.b64encode(read_file(file)).decode("ascii"),
-        "password": _pass_phrase(session, pass_phrase, twice=False),
+        "password": given_pass_phrase(session, pass_phrase, twice=False),
         "type": part,
     }
     session.report(session.write("POST", "/certificate-restore", body), "Certificates restored")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
 from steelyard.api.native.access import Appliance, Caller
-from steelyard.api.native.bodies import JsonObject, JsonWithBackup, flag, only, optional_text, text, texts
+from steelyard.api.native.bodies import JsonObject, JsonWithBackup, file_of, flag, only, optional_text, text, texts
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, etag, read
@@ -74,10 +73,7 @@ async def restore_backup(write: Writing, data: JsonWithBackup) -> JSONResponse:
     What is not in the backup's parts is removed. A dry run says what would change; `object` says what is left out.
     """
     only(data, ("data", "password", "parts", "users", "network", "incomplete"), "a restoration")
-    try:
-        file = base64.b64decode(text(data, "data", secret=True), validate=True)
-    except (binascii.Error, ValueError):
-        raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None
+    file = file_of(data)
     command = await write.appliance.restoring(
         file,
         optional_text(data, "password", secret=True),

@@ -221,7 +221,12 @@ def uploaded(data: Mapping[str, Any], what: str, *, secret: bool = False) -> byt
         )
     if "pem" in data:
         return text(data, "pem", secret=secret).encode()
+    return file_of(data, secret=secret)
+
+
+def file_of(data: Mapping[str, Any], *, secret: bool = True) -> bytes:
+    """A file that comes in base64 as `data`. Raises `OperatorError`; a secret one is not repeated."""
     try:
-        return base64.b64decode(text(data, "data"), validate=True)
+        return base64.b64decode(text(data, "data", secret=secret), validate=True)
     except (binascii.Error, ValueError):
         raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None

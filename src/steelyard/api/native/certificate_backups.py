@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance, Caller
-from steelyard.api.native.bodies import JsonObject, only, text
+from steelyard.api.native.bodies import JsonObject, file_of, only, text
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schemas import CHANGED, answers, body
 from steelyard.api.native.writing import Writing, read
@@ -52,9 +51,6 @@ async def restore_certificates(write: Writing, data: JsonObject) -> JSONResponse
     """
     only(data, ("data", "password", "type"), "a restoration of certificates")
     part = part_named(text(data, "type")) if "type" in data else "full"
-    try:
-        file = base64.b64decode(text(data, "data", secret=True), validate=True)
-    except (binascii.Error, ValueError):
-        raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None
+    file = file_of(data)
     backup = await run_in_threadpool(unseal, file, text(data, "password", secret=True))
     return await write.carry_out(RestoreCertificates(backup, part))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -13,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from steelyard.api.native.access import Appliance
-from steelyard.api.native.bodies import JsonObject, only, optional_text, text
+from steelyard.api.native.bodies import JsonObject, file_of, only, optional_text, text
 from steelyard.api.native.certificate_objects import certificate_json, certificates_json
 from steelyard.api.native.routing import NativeRouter
 from steelyard.api.native.schema_words import list_of
@@ -70,11 +68,7 @@ def material_of(data: Mapping[str, Any]) -> Material:
         except OperatorError as failure:
             failure.field = "pem" if failure.field == "data" else failure.field
             raise
-    try:
-        content = base64.b64decode(text(data, "data", secret=True), validate=True)
-    except (binascii.Error, ValueError):
-        raise OperatorError("'data' is not base64", field="data", remedy="Encode the file in base64") from None
-    return read_upload(content, password)
+    return read_upload(file_of(data), password)
 
 
 @router.get("", responses=answers(list_of("Certificate")))
