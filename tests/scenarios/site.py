@@ -198,7 +198,10 @@ class Site:
         """Wait until the checking process has this verdict on the disk, which takes it a fraction of a second."""
 
         def kept() -> bool:
-            found = json.loads((self.root / "health" / "verdicts.json").read_bytes())["targets"]
+            try:
+                found = json.loads((self.root / "health" / "verdicts.json").read_bytes())["targets"]
+            except ValueError:  # a test broke the file, and it has not been written anew
+                return False
             return server in found and found[server]["state"] == state
 
         wait_until(f"verdict {state} of {server} is on the disk", kept, NOTICED_SECONDS)

@@ -97,6 +97,8 @@ def test_files_of_its_that_are_broken_are_made_anew(site: Site) -> None:
     wait_until("another steelyard-health runs", lambda: _another(site, before))
     wait_until("it has been told", lambda: _planned(site) == {"vs1"})
     for server in (1, 2, 3):
+        # what HAProxy and the status say may still be from before; a verdict that is kept again is a new one
+        site.wait_for_kept_verdict(f"vs1/rs{server}", "up")
         site.wait_for_status(server, "Up")
         site.wait_for_running(f"vs1/rs{server}", takes_clients=True)
     with site.load() as load:
