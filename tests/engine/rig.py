@@ -371,10 +371,11 @@ class Server:
         return appliance.states()[self._service.index].servers[self.index].status
 
     def in_engine(self) -> Have | None:
-        """What HAProxy has of it."""
-        states: Mapping[tuple[str, str], Have] = servers_state(
-            self._service.rig.ask(f"show servers state {self._service.key}")
-        )
+        """What HAProxy has of it; None while its reload is put off."""
+        answer = self._service.rig.ask(f"show servers state {self._service.key}")
+        if answer.startswith("Can't find backend"):
+            return None
+        states: Mapping[tuple[str, str], Have] = servers_state(answer)
         return states.get((self._service.key, self.key))
 
     def wait_until(self, word: str, timeout: float = 10.0) -> None:

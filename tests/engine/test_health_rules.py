@@ -5,6 +5,7 @@ Checks come every two seconds, so what may change together changes together.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -61,9 +62,16 @@ def _clients(service: Service) -> Iterator[list[str | None]]:
         asking.join()
 
 
+def _written_down(service: Service) -> bool:
+    found = json.loads((service.rig.directory / "health" / "verdicts.json").read_bytes())["targets"]
+    kept = {server.key: found.get(f"{service.key}/{server.key}", {}).get("state") for server in service.servers}
+    return kept == {server.key: "down" if server.status == "Down" else "up" for server in service.servers}
+
+
 def _kill_health(service: Service) -> None:
-    """Kill the checking process and wait until another one answers."""
+    """Kill the checking process, which has written down what HAProxy has, and wait until another one answers."""
     rig, server = service.rig, service.servers[0]
+    eventually(lambda: _written_down(service), "its verdicts are on the disk")
     before = rig.started.appliance.health().health_pid
     assert before is not None
     os.kill(before, signal.SIGKILL)

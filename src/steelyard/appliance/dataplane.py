@@ -16,6 +16,7 @@ from typing import Any
 from steelyard.appliance.checking import RESTART_SECONDS, Checking
 from steelyard.appliance.explaining import explained
 from steelyard.appliance.follower import Follower, Nobody
+from steelyard.appliance.hand_over import until_reload
 from steelyard.appliance.kernel_plane import KernelPlane, OnUndone
 from steelyard.appliance.problems import Problems
 from steelyard.appliance.reloads import Reloads
@@ -35,7 +36,6 @@ from steelyard.model.virtual_service import VirtualService
 from steelyard.observe.refused_clients import RefusedClient, refused_clients
 from steelyard.plan.haproxy import CertificateFile, Globals, HaproxyPlan, service_key
 from steelyard.plan.health import HealthPlan
-from steelyard.plan.kernel import KernelPlan
 from steelyard.plan.operations import ChangeLookup, Operation, Release, RemoveServer, ReplaceLookup, SetWeight
 
 log = logging.getLogger("steelyard.dataplane")
@@ -74,8 +74,10 @@ class DataPlane:
         self._checking = Checking(health, client, self._problems, lambda: self.follower)
         self.verdicts = self._checking.verdicts
         self.kernel = kernel or KernelPlane(None, None)
-        #: what the kernel must have when no reload is pending any more
-        self._kernel_plan = self.kernel.wanted
+        #: what all engines must have when no reload is pending any more
+        self._newest: Plan | None = None
+        #: what a reload is bringing now
+        self._brought: HaproxyPlan | None = None
         #: when HAProxy's present worker was given its first verdicts, in seconds since the epoch
         self.worker_began = 0.0
         self.applied = self.wanted = HaproxyPlan(Globals(0, 0))
@@ -172,7 +174,7 @@ class DataPlane:
         """Adopt or start the processes on that plan. Addresses come first: HAProxy listens on them."""
         self._on_reload, self._on_reload_failed = on_reload, on_reload_failed
         self.wanted, self._revision = plan.haproxy, revision
-        self._kernel_plan = plan.kernel
+        self._newest = plan
         await self.kernel.start(plan.kernel, revision, self._problems, on_undone)
         await self._checking.start(plan.health)
         same = await self._haproxy.adopt(self.wanted)
@@ -265,8 +267,9 @@ class DataPlane:
             self._checking.plan = plan.health
             await self._checking.tell(patient=True)
         # new addresses before HAProxy listens on them
-        self._kernel_plan = plan.kernel
-        await self.kernel.apply(self._until_reload(plan), revision, plan.confirm_seconds)
+        self._newest = plan
+        at_once = until_reload(self.kernel.wanted, plan.kernel, plan.haproxy, self._present())
+        await self.kernel.apply(at_once, revision, plan.confirm_seconds)
         if self._engine.locked() and todo.reload_reasons and not todo.operations:
             # Only the next reload can bring this. A reload takes a second with thousands of servers: do not wait for
             # the one that runs now.
@@ -297,31 +300,21 @@ class DataPlane:
             needs_reload = bool(todo.reload_reasons) or not complete or (behind and self._is_behind(todo))
         return self._reloads.request() if needs_reload else None
 
-    def _until_reload(self, plan: Plan) -> KernelPlan:
-        """The kernel's plan with those services that HAProxy is to take over, until it listens for them."""
-        kernel, has = plan.kernel, self.kernel.wanted
-        moving = {
-            key: service
-            for key, service in has.layer4.items()
-            if key not in kernel.layer4 and key in plan.haproxy.services and key not in self.applied.services
-        }
-        if not moving:
-            return kernel
-        sysctls = {**kernel.network.sysctls, **has.network.sysctls}
-        return KernelPlan.model_construct(
-            layer4={**kernel.layer4, **moving}, network=kernel.network.model_copy(update={"sysctls": sysctls})
-        )
-
     async def _hand_over(self, revision: int) -> None:
-        """Have the kernel let go of what HAProxy has taken over."""
-        if self.kernel.wanted is self._kernel_plan:
+        """Have the kernel let go of what HAProxy has taken over, not of what only the next reload brings."""
+        if self._newest is None or self.kernel.wanted is self._newest.kernel:
             return
+        now = until_reload(self.kernel.wanted, self._newest.kernel, self._newest.haproxy, self._present())
         try:
-            await self.kernel.apply(self._kernel_plan, revision, 0)
+            await self.kernel.apply(now, revision, 0)
             self._problems.pop("hand over", None)
         except SteelyardError as failure:
             self._problems["hand over"] = f"The kernel has kept what is HAProxy's now: {failure.message}"
             log.error("%s", failure.details())
+
+    def _present(self) -> tuple[HaproxyPlan, ...]:
+        """The plans HAProxy has, or may have before the newest one comes."""
+        return (self.applied, self.wanted, *(() if self._brought is None else (self._brought,)))
 
     async def _run(self, operations: Sequence[Operation], plan: HaproxyPlan) -> bool:
         """Run operations in order; False when a removal has to be left to a reload."""
@@ -356,7 +349,7 @@ class DataPlane:
 
     async def restore(self, plan: Plan, revision: int) -> None:
         """Bring the engines back to a plan whatever they have now."""
-        self._kernel_plan = plan.kernel
+        self._newest = plan
         await self.kernel.restore(plan.kernel, revision)
         async with self._engine:
             self.wanted, self._checking.plan, self._revision = plan.haproxy, plan.health, revision
@@ -372,8 +365,12 @@ class DataPlane:
         try:
             async with self._engine:
                 plan, revision = self.wanted, self._revision
-                await self._bring(plan)
-                self.applied = plan
+                self._brought = plan
+                try:
+                    await self._bring(plan)
+                    self.applied = plan
+                finally:
+                    self._brought = None
                 self._problems.pop("reload", None)
                 self._problems.pop("restore", None)
         except SteelyardError as failure:
@@ -386,7 +383,7 @@ class DataPlane:
 
     async def go_back(self, plan: Plan, revision: int) -> None:
         """Return to a plan after a refused reload: at run time if possible, since reloads may be refused still."""
-        self._kernel_plan = plan.kernel
+        self._newest = plan
         await self.kernel.restore(plan.kernel, revision)
         async with self._engine:
             back = difference(self.applied, plan.haproxy)

@@ -243,7 +243,7 @@ class KernelPlane:
         """Keep the change that waits; its revision. Raises `ConflictError` when none does."""
         waiting = self._require_waiting()
         client = self._asked()
-        await client.confirm(waiting.generation)
+        await self._in_time(client, client.confirm(waiting.generation))
         self._note_waiting(await client.status())
         return waiting.revision
 
@@ -251,10 +251,19 @@ class KernelPlane:
         """Take the change that waits back now; its revision. Raises `ConflictError` when none does."""
         waiting = self._require_waiting()
         client = self._asked()
-        await client.undo(waiting.generation)
+        await self._in_time(client, client.undo(waiting.generation))
         self._note_waiting(await client.status())
         self._undone, self._has = waiting.generation, None
         return waiting.revision
+
+    async def _in_time(self, client: NetdClient, asked: Awaitable[None]) -> None:
+        """Wait for what was asked of a change that waits; its clock is netd's, which may have been quicker."""
+        try:
+            await asked
+        except EngineRefused:
+            self._note(await client.status())
+            self._require_waiting()
+            raise
 
     def _require_waiting(self) -> Waiting:
         if self.waiting is None:
@@ -274,10 +283,13 @@ class KernelPlane:
         while self.waiting is not None and self._client is not None:
             await asyncio.sleep(min(self.waiting.seconds + 0.1, 1.0))
             with contextlib.suppress(EngineRefused):
-                status = await self._client.status()
-                self._note_waiting(status)
-                if status.undone and not self._undone:
-                    self._gone_back(status.undone)
+                self._note(await self._client.status())
+
+    def _note(self, status: NetdStatus) -> None:
+        """What waits, or that it has gone back."""
+        self._note_waiting(status)
+        if status.undone and not self._undone:
+            self._gone_back(status.undone)
 
     def _gone_back(self, generation: str) -> None:
         if self._undone == generation or not generation:

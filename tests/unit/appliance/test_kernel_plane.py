@@ -179,6 +179,21 @@ async def test_a_change_that_may_cut_off_waits_and_no_other_is_taken_until_it_is
         await rig.plane.undo()
 
 
+@pytest.mark.parametrize("word", ["confirm", "undo"])
+async def test_an_answer_that_comes_after_it_went_back_is_told_so(rig: Rig, word: str) -> None:
+    """The clock is that of `steelyard-netd`, and this side has not looked since."""
+    await rig.start()
+    await rig.plane.apply(plan(own="192.0.2.1/24"), 2, 60)
+    await rig.plane.apply(plan(own="192.0.2.2/24"), 3, 60)
+    rig.netd.now += 61
+    assert rig.netd.keeper.undo_overdue() and rig.plane.waiting is not None
+    with pytest.raises(ConflictError, match="No change of the network waits"):
+        await getattr(rig.plane, word)()
+    assert rig.plane.waiting is None
+    await asyncio.sleep(0)
+    assert rig.undone == [3]
+
+
 async def test_zero_seconds_wait_for_nobody(rig: Rig) -> None:
     await rig.start()
     await rig.plane.apply(plan(own="192.0.2.1/24"), 2, 0)
