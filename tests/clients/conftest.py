@@ -25,10 +25,11 @@ def lm(steelyard: SteelyardProcess) -> Iterator[LoadMasterClient]:
     """The raw client, as administrator. What a test made is removed after it."""
     with LoadMasterClient(steelyard.url, steelyard.user, steelyard.password) as client:
         yield client
-        _empty(client)
+        empty(client)
 
 
-def _empty(client: LoadMasterClient) -> None:
+def empty(client: LoadMasterClient) -> None:
+    """Remove every service and what services use, and every user."""
     for service in client.must("listvs").data.findall("VS"):
         # sub-services go with their parents
         if service.findtext("MasterVSID") == "0":

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.clients.conftest import empty
 from tests.support.api_clients import LoadMasterClient
 from tests.support.certificates import authority, leaf
 from tests.support.ports import free_port
@@ -227,42 +228,88 @@ CASES = [
 ]
 
 
+class Given:
+    """A service with a real server, a certificate, a user and two API keys, made anew after what changes anything."""
+
+    def __init__(self, steelyard: SteelyardProcess, client: LoadMasterClient) -> None:
+        self.client = client
+        self._native = steelyard.native
+        self._known: dict[str, object] = {"password": steelyard.password}
+        self._revision = 0
+
+    def parameters(self, case: Case) -> dict[str, object]:
+        """Those of a case, filled in."""
+        return {name: str(value).format(**self._known) for name, value in case.parameters.items()}
+
+    def prepare(self) -> None:
+        """Have everything there, and no more."""
+        if self._revision != self._now():
+            if self._revision:
+                self.clear()
+            self._make()
+            self._revision = self._now()
+
+    def _now(self) -> int:
+        return int(self._native.get("/status").json()["revision"])
+
+    def _make(self) -> None:
+        lm = self.client
+        lm.must("addvs", vs="127.0.0.1", port=free_port(), prot="tcp", vstype="http")
+        server = lm.must("addrs", vs=1, rs="127.0.0.1", rsport=free_port()).text("Rs/RsIndex")
+        lm.must("addcert", cert="every", body=BUNDLE)
+        lm.must("addintermediate", cert="authority", body=AUTHORITY)
+        lm.must("modifycipherset", name="spare", value="AES128-SHA")
+        lm.must("addldapendpoint", name="directory", server="127.0.0.1")
+        lm.must("useraddlocal", user="tester", password="Secret-word-1")
+        for name in ("", "used_"):
+            lm.must("addrule", name=f"{name}match", pattern="^/x")
+            lm.must("addrule", name=f"{name}header", type=1, header="X-A", replacement="a")
+            lm.must("addrule", name=f"{name}body", type=5, pattern="x", replacement="y")
+        for where, name in (("pre", "match"), ("request", "header"), ("response", "header"), ("responsebody", "body")):
+            lm.must(f"add{where}rule", vs=1, rule=f"used_{name}")
+        lm.must("addrsrule", vs=1, rs=f"!{server}", rule="used_match")
+        lm.must("uploadtemplate", body=TEMPLATE % b"ours")
+        lm.must("addlimitrule", name="limited", pattern="^/l", limit=5, match=0)
+        for family in _LIMIT_TAGS:
+            lm.must(f"{family}add", l7addr="198.51.100.0/24", l7limit=5)
+        lm.must("addapikey")
+        keys = [found.text for found in lm.must("addapikey").data.findall("apikeys/key")]
+        self._known |= {"port": free_port(), "server": server, "key": keys[0]}
+
+    def clear(self) -> None:
+        """Remove it, and what cases have made."""
+        lm = self.client
+        for found in lm.must("listapikeys").data.findall("apikeys/key"):
+            lm.must("delapikey", key=found.text)
+        for name in ("limited", "api"):
+            lm.call("dellimitrule", name=name)
+        for name in ("ours", "fresh"):
+            lm.call("deltemplate", name=name)
+        for what, usual in (("cache", ".php"), ("compress", ".zip")):
+            lm.call(f"delno{what}", param=".cgi")
+            lm.call(f"addno{what}", param=usual)
+        for family in _LIMIT_TAGS:
+            lm.call(f"{family}del", l7addr="198.51.100.0/24")
+        empty(lm)
+
+
+@pytest.fixture(scope="module")
+def given(steelyard: SteelyardProcess) -> Iterator[Given]:
+    with LoadMasterClient(steelyard.url, steelyard.user, steelyard.password) as client:
+        yield Given(steelyard, client)
+
+
 @pytest.fixture
-def filled(lm: LoadMasterClient, steelyard: SteelyardProcess) -> Iterator[Callable[[Case], dict[str, object]]]:
-    """A service with a real server, a certificate, a user and two API keys; gives the parameters of a case."""
-    lm.must("addvs", vs="127.0.0.1", port=free_port(), prot="tcp", vstype="http")
-    server = lm.must("addrs", vs=1, rs="127.0.0.1", rsport=free_port()).text("Rs/RsIndex")
-    lm.must("addcert", cert="every", body=BUNDLE)
-    lm.must("addintermediate", cert="authority", body=AUTHORITY)
-    lm.must("modifycipherset", name="spare", value="AES128-SHA")
-    lm.must("addldapendpoint", name="directory", server="127.0.0.1")
-    lm.must("useraddlocal", user="tester", password="Secret-word-1")
-    for name in ("", "used_"):
-        lm.must("addrule", name=f"{name}match", pattern="^/x")
-        lm.must("addrule", name=f"{name}header", type=1, header="X-A", replacement="a")
-        lm.must("addrule", name=f"{name}body", type=5, pattern="x", replacement="y")
-    for where, name in (("pre", "match"), ("request", "header"), ("response", "header"), ("responsebody", "body")):
-        lm.must(f"add{where}rule", vs=1, rule=f"used_{name}")
-    lm.must("addrsrule", vs=1, rs=f"!{server}", rule="used_match")
-    lm.must("uploadtemplate", body=TEMPLATE % b"ours")
-    lm.must("addlimitrule", name="limited", pattern="^/l", limit=5, match=0)
-    for family in _LIMIT_TAGS:
-        lm.must(f"{family}add", l7addr="198.51.100.0/24", l7limit=5)
-    keys = [found.text for found in lm.must("addapikey").data.findall("apikeys/key")]
-    keys = [found.text for found in lm.must("addapikey").data.findall("apikeys/key")]
-    known = {"port": free_port(), "server": server, "key": keys[0], "password": steelyard.password}
-    yield lambda case: {name: str(value).format(**known) for name, value in case.parameters.items()}
-    for found in lm.must("listapikeys").data.findall("apikeys/key"):
-        lm.must("delapikey", key=found.text)
-    for name in ("limited", "api"):
-        lm.call("dellimitrule", name=name)
-    for name in ("ours", "fresh"):
-        lm.call("deltemplate", name=name)
-    for what, usual in (("cache", ".php"), ("compress", ".zip")):
-        lm.call(f"delno{what}", param=".cgi")
-        lm.call(f"addno{what}", param=usual)
-    for family in _LIMIT_TAGS:
-        lm.call(f"{family}del", l7addr="198.51.100.0/24")
+def lm(given: Given) -> LoadMasterClient:
+    """The raw client, as administrator."""
+    return given.client
+
+
+@pytest.fixture
+def filled(given: Given) -> Callable[[Case], dict[str, object]]:
+    """Gives the parameters of a case for what is there."""
+    given.prepare()
+    return given.parameters
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

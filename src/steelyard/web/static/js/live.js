@@ -44,9 +44,12 @@
       if (places.has(key)) places.get(key).push(place);
       else places.set(key, [place]);
     }
+    const all = [...places.values()].flat();
+    // what is marked stale: a long table as one, which costs nothing; otherwise each value
+    for (const place of all) ((places.size >= MANY && place.closest("table")) || place).classList.add("goes-stale");
     if (places.size < MANY) return;
     const watched = new Set();
-    for (const place of [...places.values()].flat()) {
+    for (const place of all) {
       const row = place.closest("tr");
       if (!row) continue;
       rows.set(place, row);
