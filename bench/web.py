@@ -52,7 +52,7 @@ window.EventSource = class extends Plain {
       const painted = new MessageChannel();
       painted.port1.onmessage = () => {
         const took = performance.now() - began;
-        const values = Object.keys(JSON.parse(event.data)).length;
+        const values = JSON.parse(event.data).reduce((all, group) => all + group.length - 1, 0);
         const scripts = Number(document.body.dataset.liveTook);
         window.updates.push({ began, took, scripts, values, bytes: event.data.length });
       };

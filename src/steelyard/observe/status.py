@@ -119,7 +119,7 @@ def _state(service: VirtualService, verdicts: Mapping[str, Verdict], relatives: 
     if not servers:
         return _unavailable(service, "it has no real server")
     if not live:
-        reasons = "; ".join(_said(server, servers) for server in service.servers)
+        reasons = _few([_said(server, servers) for server in service.servers])
         return _unavailable(service, f"no real server is available ({reasons})", servers)
     dead = [server for server in service.servers if servers[server.index].status not in _LIVE]
     missing = _missing(service, len(live), [_said(server, servers) for server in dead if server.critical])
@@ -129,9 +129,13 @@ def _state(service: VirtualService, verdicts: Mapping[str, Verdict], relatives: 
     reason = f"{len(live)} of {len(servers)} real servers available"
     failed = [_said(server, servers) for server in dead if server.enabled]
     if failed:
-        reason += f"; not available are {'; '.join(failed[:_NAMED])}"
-        reason += f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        reason += f"; not available are {_few(failed)}"
     return ServiceState(service.index, status, reason, servers)
+
+
+def _few(said: Sequence[str]) -> str:
+    more = f" and {len(said) - _NAMED} more" if len(said) > _NAMED else ""
+    return "; ".join(said[:_NAMED]) + more
 
 
 def _said(server: RealServer, states: Mapping[int, ServerState]) -> str:

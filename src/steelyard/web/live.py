@@ -2,12 +2,14 @@
 
 A page names its topic; the topic says what its places hold now, by key; a browser is sent what has changed since. A
 value is text, or a mapping of what to set: `text`, `html`, `look` (the class of a status), `title`, `href`, `hidden`,
-`line` and `area` (of a small graph), `label` (for screen readers). Places are elements with `data-live="key"`.
+`line` and `area` (of a small graph), `label` (for screen readers), `status` and `reason` (of a real server, from which
+the browser makes title and label). Places are elements with `data-live="key"`.
 
     LIVE = (Topic("home", values),)              # async def values(site) -> {"services.up": "23", ...}
     moment = await visit.site.live.now("home")   # in the handler; moment.values draws the page
     return visit.render("pages/home.html", live="home", live_since=moment.mark, now_values=moment.values)
 
+Each value is sent once, with the keys of all places that have it: of ten thousand real servers many say the same.
 All browsers of a topic share one reckoning, and only while somebody looks. Each change has a number, so a browser that
 comes back is sent what it missed and no more; a number of an earlier process counts as none.
 """
@@ -116,6 +118,14 @@ class Live:
         return known
 
 
+def grouped(values: Values) -> list[list[Value]]:
+    """Each value with the keys that have it: [[value, key, key, ...], ...]. Mappings are told apart by identity."""
+    groups: dict[str | int, list[Value]] = {}
+    for key, value in values.items():
+        groups.setdefault(value if isinstance(value, str) else id(value), [value]).append(key)
+    return list(groups.values())
+
+
 async def stream(visit: Visit) -> Response:
     """The changes of a topic for ever: until the browser goes, or its session ends."""
     live: Live = visit.site.live
@@ -155,7 +165,7 @@ async def _events(visit: Visit, live: Live, topic: str) -> AsyncIterator[str]:
                 yield f"event: trouble\ndata: {json.dumps({'message': failure.message})}\n\n"
             else:
                 mark = moment.mark
-                yield f"id: {mark}\ndata: {json.dumps(moment.values, separators=(',', ':'))}\n\n"
+                yield f"id: {mark}\ndata: {json.dumps(grouped(moment.values), separators=(',', ':'))}\n\n"
             try:
                 await asyncio.wait_for(ending.wait(), PERIOD_SECONDS)
             except TimeoutError:

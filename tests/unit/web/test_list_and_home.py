@@ -15,6 +15,7 @@ from steelyard.observe.recording.readings import EVERYTHING, Reading
 from steelyard.observe.statistics import Statistics, TrafficCounters
 from steelyard.observe.status import Verdict
 from steelyard.web.frame import Site
+from steelyard.web.live import grouped
 from steelyard.web.menu import MENU, Entry, built, places, plain
 
 
@@ -135,6 +136,15 @@ async def live(browser: Browser, topic: str, mark: str = "") -> tuple[str, dict[
     return found.mark, dict(found.values)
 
 
+def test_what_many_places_say_is_sent_once() -> None:
+    down, same = {"look": "down"}, {"look": "down"}
+    assert grouped({"a": "1", "b": down, "c": "1", "d": down, "e": same}) == [
+        ["1", "a", "c"],
+        [down, "b", "d"],
+        [same, "e"],
+    ]
+
+
 def test_only_what_changed_is_sent(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steelyard.web.live.PERIOD_SECONDS", 0.0)
 
@@ -150,6 +160,7 @@ def test_only_what_changed_is_sent(browser: Browser, monkeypatch: pytest.MonkeyP
         mark, changed = await live(browser, "services", mark)
         assert {key for key in changed if not key.startswith("count")} == {"vs1", "vs1.1"}
         assert changed["vs1"]["text"] == "Down"  # type: ignore[index] - a mapping
+        assert changed["vs1.1"] == {"status": "Down", "look": "down", "reason": "timeout"}
         assert changed["count.Down"] == {"text": "2 down", "hidden": False}
         assert (await live(browser, "services", mark))[1] == {}
         everything = (await live(browser, "services", "0000-7"))[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -67,6 +68,7 @@ class _List:
         return found
 
 
+_STATES = 4096
 _STATUSES = ("Up", "Down", "Sorry", "Redirect", "Fail Message", "Unchecked", "Disabled")
 
 
@@ -79,18 +81,27 @@ def _values(seen: Seen) -> Values:
     """What a row shows, and its real servers."""
     index, state, rate = seen.row.index, seen.state, seen.rate
     found: dict[str, Value] = {
-        f"vs{index}": {"text": state.status, "look": look(state.status), "title": state.reason},
+        f"vs{index}": _state(state.status, state.reason),
         f"vs{index}.c": connections(rate),
         f"vs{index}.b": throughput(rate),
     }
     for member in seen.row.members:
         one = seen.member_state(member)
-        found[f"vs{index}.{member.index}"] = {
-            "look": look(one.status),
-            "title": f"{member.full}: {one.status}{f': {one.reason}' if one.reason else ''}",
-            "label": f"{member.label}, {one.status}",
-        }
+        found[f"vs{index}.{member.index}"] = _server(one.status, one.reason)
     return found
+
+
+# what many say is one object, which the stream then sends once
+
+
+@lru_cache(_STATES)
+def _state(status: str, reason: str) -> Value:
+    return {"text": status, "look": look(status), "title": reason}
+
+
+@lru_cache(_STATES)
+def _server(status: str, reason: str) -> Value:
+    return {"status": status, "look": look(status), "reason": reason}
 
 
 def connections(rate: Rate) -> str:

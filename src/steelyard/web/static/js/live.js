@@ -1,6 +1,6 @@
-// Values that change by themselves. The stream sends {key: value} of what is new; places are data-live="key".
-// A value is text, or {text, html, look, title, label, href, hidden, line, area}. Nothing under the pointer's menu or the focus is
-// replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
+// Values that change by themselves. The stream sends [[value, key, key, ...], ...] of what is new; places are
+// data-live="key". A value is text, or {text, html, look, title, label, href, hidden, line, area, status, reason}.
+// Nothing under the pointer's menu or the focus is replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
 // In a long table the rows in view come first, the others when the browser has time, or as soon as they are scrolled to:
 // a thousand rows at once would hold up the page for a second.
 "use strict";
@@ -46,7 +46,7 @@
     }
     const all = [...places.values()].flat();
     // what is marked stale: a long table as one, which costs nothing; otherwise each value
-    for (const place of all) ((places.size >= MANY && place.closest("table")) || place).classList.add("goes-stale");
+    for (const place of all) ((places.size >= MANY && place.closest(".scroll")) || place).classList.add("goes-stale");
     if (places.size < MANY) return;
     const watched = new Set();
     for (const place of all) {
@@ -74,6 +74,10 @@
     if ("look" in value && !place.classList.contains(value.look)) {
       place.classList.remove(...LOOKS);
       place.classList.add(value.look);
+    }
+    if ("status" in value) {
+      place.title = `${place.dataset.full}: ${value.status}${value.reason ? `: ${value.reason}` : ""}`;
+      place.setAttribute("aria-label", `${place.textContent}, ${value.status}`);
     }
     if ("title" in value) place.title = value.title;
     if ("href" in value) place.setAttribute("href", value.href);
@@ -112,11 +116,16 @@
       else show(place, value);
     }
   };
-  const take = (changed) => {
+  const take = (groups) => {
     const began = performance.now();
-    for (const [key, value] of Object.entries(changed)) {
-      known.set(key, value);
-      put(key, value);
+    const changed = {};
+    for (const group of groups) {
+      const value = group[0];
+      for (let at = 1; at < group.length; at += 1) {
+        known.set(group[at], value);
+        changed[group[at]] = value;
+        put(group[at], value);
+      }
     }
     later();
     document.dispatchEvent(new CustomEvent("steelyard:live", { detail: changed }));
