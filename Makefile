@@ -22,8 +22,8 @@ run:
 	@packaging/prepare run $(VENV)
 	@exec $(BIN)/steelyard demo
 
-# Three files of tests at a time: most of the time a test waits for a reload, a check or a time-out.
-WORKERS := 3
+# Four files of tests at a time: most of the time a test waits for a reload, a check or a time-out.
+WORKERS := 4
 
 # Pytest comes last: its summary is the last line, which CI reads.
 test:

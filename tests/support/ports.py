@@ -13,9 +13,9 @@ import random
 import socket
 import threading
 
-_PARTS = 3
+_PARTS = 4
 _PART = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0) % _PARTS
-_EACH = 5600
+_EACH = 4200
 _FIRST, _LAST = 15_000 + _PART * _EACH, 15_000 + (_PART + 1) * _EACH - 1
 #: given out and not yet forgotten, oldest first; whoever had a port so many ports ago has long ended
 _issued: dict[int, None] = {}
