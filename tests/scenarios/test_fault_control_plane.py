@@ -194,6 +194,7 @@ def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_eac
     with site.load() as load:
         for turn in range(3):
             with Burst(site, rng) as burst:
+                wait_until("changes are acknowledged", lambda: burst.count > 2)
                 time.sleep(rng.uniform(0.1, 1.6))  # the moment of the kill is what this test varies
                 site.steelyard.kill9()
             assert not burst.refused

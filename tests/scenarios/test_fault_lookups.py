@@ -183,6 +183,7 @@ def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(on_each: 
     with site.load() as load:
         for turn in range(3):
             with Burst(site, rng, known) as burst:
+                wait_until("changes are acknowledged", lambda: burst.count > 1)
                 time.sleep(rng.uniform(0.1, 1.5))  # the moment of the kill is what this test varies
                 site.steelyard.kill9()
             assert not burst.refused

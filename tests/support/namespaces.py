@@ -128,7 +128,12 @@ class Namespace:
         made.settimeout(timeout)
         if source is not None:
             made.bind((source, 0))
-        made.connect((address, port))
+        try:
+            made.connect((address, port))
+        except OSError:
+            # it would go on asking for a connection, and be counted in another test
+            made.close()
+            raise
         return made
 
     def ask(self, address: str, port: int, *, source: str | None = None, timeout: float = 5) -> Seen:

@@ -45,8 +45,6 @@
       else places.set(key, [place]);
     }
     const all = [...places.values()].flat();
-    // what is marked stale: a long table as one, which costs nothing; otherwise each value
-    for (const place of all) ((places.size >= MANY && place.closest(".scroll")) || place).classList.add("goes-stale");
     if (places.size < MANY) return;
     const watched = new Set();
     for (const place of all) {
@@ -135,7 +133,9 @@
   const mark = () => {
     const past = Date.now() - heard;
     const stale = trouble !== "" || past > STALE_MS;
-    document.body.classList.toggle("is-stale", stale);
+    const long = places.size >= MANY;
+    document.body.classList.toggle("is-stale", stale && !long);
+    document.body.classList.toggle("is-stale-list", stale && long);
     const said = document.querySelector("[data-stale]");
     said.hidden = !stale;
     if (stale) {
