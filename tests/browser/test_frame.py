@@ -164,7 +164,6 @@ def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
     service = rig.steelyard.native.get(f"virtual-services/{shop[0]}").json()
     for _ in range(100):
         fetch(f"http://{service['address']}:{service['port']}/bytes/20000")
-    looks = ((1280, "light"), (390, "light"), (390, "dark"), (1280, "dark"))
     with rig.screen() as screen:
         page = screen.open("/")
         addresses = page.eval_on_selector_all("nav a", "all => all.map(each => each.getAttribute('href'))")
@@ -178,20 +177,17 @@ def test_every_page_of_the_menu_is_accessible_and_fits_in_every_look(
         ):
             screen.open(path)
             name = path.strip("/").partition("?")[0].replace("/", "-") or "home"
-            for width, theme in looks:
+            for width, theme, rules in ((1280, "light", None), (390, "dark", LOOKS_MATTER)):
                 screen.look(width, theme)
-                rules = {(1280, "light"): None, (390, "dark"): LOOKS_MATTER}.get((width, theme), [])
-                barriers = [] if rules == [] else screen.barriers(rules)
-                found += [f"{width} {theme} {one}" for one in (*barriers, *screen.sideways())]
-                if rules != []:
-                    screen.keep(f"{name}-{width}")
+                found += [f"{width} {theme} {one}" for one in (*screen.barriers(rules), *screen.sideways())]
+                screen.keep(f"{name}-{width}")
             found += screen.troubles()
             found += [f"{page.url} takes text for markup"] * page.evaluate(STRUCK)
             screen.complaints.clear()
         assert not found, "\n".join(found)
     with rig.screen(signed_in=False) as screen:
         screen.open("/sign-in")
-        for width, theme in looks:
+        for width, theme in ((1280, "light"), (390, "light"), (390, "dark"), (1280, "dark")):
             screen.look(width, theme)
             screen.must_be_accessible()
             screen.keep(f"sign-in-{width}-{theme}")

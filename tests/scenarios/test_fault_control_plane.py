@@ -186,8 +186,7 @@ def wait_until_agreed(site: Site, has: dict[str, object], when: str) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(on_each: Site) -> None:
-    site = on_each
+def test_killed_in_the_middle_of_a_burst_it_has_all_that_was_acknowledged(site: Site) -> None:
     rng = random.Random(20)
     known: dict[str, object] = {}
     changes = 0

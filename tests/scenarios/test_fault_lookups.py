@@ -176,8 +176,8 @@ class Burst:
         return "POST", BLOCKED, {"text": "\n".join(chosen)}, (self.blocked | chosen, self.pattern)
 
 
-def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(on_each: Site) -> None:
-    site, rng = on_each, random.Random(7)
+def test_killed_in_a_burst_of_entries_it_has_all_that_was_acknowledged(site: Site) -> None:
+    rng = random.Random(7)
     furnish(site, MANY)
     known, changes = blocked(site), 0
     with site.load() as load:
