@@ -126,9 +126,14 @@ def test_a_tcp_service_moves_between_the_layers_and_says_where_it_is(site: Site)
         assert site.loadmaster("showvs", vs=made["index"]).text("Layer") == "7"
 
         def haproxy_answers() -> bool:
-            """No client is refused meanwhile; a connection that is open in the kernel when HAProxy takes over ends."""
-            with contextlib.suppress(ConnectionResetError):
-                return site.client.ask(V4, 80).client != "192.0.2.100"
+            """No client is refused meanwhile. One that is connected by the kernel then has lost its connection, and hears
+            so when it sends something.
+            """
+            with site.client.connect(V4, 80) as connection:
+                connection.settimeout(1)
+                with contextlib.suppress(ConnectionResetError, TimeoutError):
+                    connection.sendall(b"?")
+                    return "192.0.2.100" not in connection.recv(400).decode()
             return False
 
         wait_until(haproxy_answers)
