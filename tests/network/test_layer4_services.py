@@ -126,8 +126,8 @@ def test_a_tcp_service_moves_between_the_layers_and_says_where_it_is(site: Site)
         assert site.loadmaster("showvs", vs=made["index"]).text("Layer") == "7"
 
         def haproxy_answers() -> bool:
-            """No client is refused meanwhile. One that is connected by the kernel then has lost its connection, and hears
-            so when it sends something.
+            """No client is refused meanwhile. One that the kernel has connected then loses its connection, and hears so
+            when it sends something.
             """
             with site.client.connect(V4, 80) as connection:
                 connection.settimeout(1)
