@@ -362,6 +362,6 @@ def write_reference(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python -m steelyard.cli.reference_docs DIRECTORY")
     write_reference(Path(sys.argv[1]))

@@ -131,4 +131,6 @@ def write_pages(directory: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m steelyard.cli.template_docs DIRECTORY")
     write_pages(Path(sys.argv[1]))
