@@ -22,7 +22,7 @@ run:
 	@packaging/prepare run $(VENV)
 	@exec $(BIN)/steelyard demo
 
-# Four files of tests at a time: most of the time a test waits for a reload, a check or a time-out.
+# Four files of tests at a time, on two cores: tests wait much for reloads, checks and time-outs.
 WORKERS := 4
 
 # Pytest comes last: its summary is the last line, which CI reads.

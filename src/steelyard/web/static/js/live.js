@@ -1,6 +1,7 @@
 // Values that change by themselves. The stream sends [[value, key, key, ...], ...] of what is new; places are
 // data-live="key". A value is text, or {text, html, look, title, label, href, hidden, line, area, status, reason}.
-// Nothing under the pointer's menu or the focus is replaced as a whole: html is morphed. What was not heard of for a while is marked stale.
+// Nothing under the pointer's menu or the focus is replaced as a whole: html is morphed. What was not heard of
+// for a while is marked stale.
 // In a long table the rows in view come first, the others when the browser has time, or as soon as they are scrolled to:
 // a thousand rows at once would hold up the page for a second.
 "use strict";
@@ -44,10 +45,9 @@
       if (places.has(key)) places.get(key).push(place);
       else places.set(key, [place]);
     }
-    const all = [...places.values()].flat();
     if (places.size < MANY) return;
     const watched = new Set();
-    for (const place of all) {
+    for (const place of [...places.values()].flat()) {
       const row = place.closest("tr");
       if (!row) continue;
       rows.set(place, row);
