@@ -1,5 +1,5 @@
 // Values that change by themselves. The stream sends [[value, key, key, ...], ...] of what is new; places are
-// data-live="key". A value is text, or {text, html, look, title, label, href, hidden, line, area, status, reason}.
+// data-live="key". A value is text, or {text, html, look, title, href, hidden, line, area, status, reason}.
 // Nothing under the pointer's menu or the focus is replaced as a whole: html is morphed. What was not heard of
 // for a while is marked stale.
 // In a long table the rows in view come first, the others when the browser has time, or as soon as they are scrolled to:
@@ -67,7 +67,6 @@
     if (place.dataset.list !== undefined) return undefined;
     if (typeof value === "string") return setText(place, value);
     if ("text" in value) setText(place, value.text);
-    if ("label" in value) place.setAttribute("aria-label", value.label);
     if ("html" in value) Idiomorph.morph(place, value.html, { morphStyle: "innerHTML", ignoreActiveValue: true });
     if ("look" in value && !place.classList.contains(value.look)) {
       place.classList.remove(...LOOKS);
