@@ -2,8 +2,8 @@
 
 A page names its topic; the topic says what its places hold now, by key; a browser is sent what has changed since. A
 value is text, or a mapping of what to set: `text`, `html`, `look` (the class of a status), `title`, `href`, `hidden`,
-`line` and `area` (of a small graph), `status` and `reason` (of a real server, from which the browser makes its title and
-what a screen reader says). Places are elements with `data-live="key"`.
+`line` and `area` (of a small graph), `status` and `reason` (of a real server, from which the browser makes title
+and label). Places are elements with `data-live="key"`.
 
     LIVE = (Topic("home", values),)              # async def values(site) -> {"services.up": "23", ...}
     moment = await visit.site.live.now("home")   # in the handler; moment.values draws the page
